@@ -1,0 +1,37 @@
+"""Adatom: microscope images into atoms, and atoms into physics.
+
+>>> import adatom as ad
+>>> image = ad.read("scan.sxm", channel="Z")  # xarray.DataArray
+>>> atoms = ad.find(image)  # pandas.DataFrame
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Loaded when first asked for: `import adatom` pulls in neither torch nor matplotlib.
+_ROOMS = {
+    "read": "adatom.files",
+    "make_image": "adatom.data",
+    "find": "adatom.finder",
+    "load": "adatom.models",
+    "Segmenter": "adatom.models",
+}
+__all__ = ["Segmenter", "__version__", "find", "load", "make_image", "read"]
+
+if TYPE_CHECKING:
+    from adatom.data import make_image
+    from adatom.files import read
+    from adatom.finder import find
+    from adatom.models import Segmenter, load
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'adatom' has no attribute {name!r}")
+    return getattr(import_module(_ROOMS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

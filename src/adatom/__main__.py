@@ -1,0 +1,3 @@
+from adatom.cli import main
+
+main()

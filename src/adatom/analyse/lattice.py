@@ -1,0 +1,157 @@
+"""The lattice that found atoms stand on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A cell of the lattice.
+
+    Attributes
+    ----------
+    vectors : (2, 2) one vector a row, (x, y), in the unit of the positions, the longer one last, at 90 degrees or less:
+        the two shortest of the lattice; of a hexagonal lattice the shortest and the longest of its three equivalent
+        directions, so that their ratio is how much the image is stretched.
+    coincidence : share of the atoms that find an atom one lattice vector away.
+    """
+
+    vectors: Array
+    coincidence: float
+
+    @property
+    def lengths(self) -> Array:
+        """Edges (2,), the shorter one first."""
+        return np.linalg.norm(self.vectors, axis=1)
+
+    @property
+    def angle_deg(self) -> float:
+        """Angle between the edges [degrees], at most 90."""
+        a, b = self.vectors
+        return float(np.degrees(np.arccos(np.clip(a @ b / np.prod(self.lengths), -1, 1))))
+
+    @property
+    def is_hexagonal(self) -> bool:
+        """Whether three directions are as long as each other, within 25 %."""
+        a, b = self.vectors
+        edges = np.linalg.norm([a, b, a - b], axis=1)
+        return bool(edges.max() / edges.min() < 1.25)
+
+    @property
+    def edge(self) -> float:
+        """One number for the cell's edge: the edge of the regular cell of the same symmetry and area.
+
+        For a hexagonal cell sqrt(2 area / sqrt(3)), which drift and shear change only in second order; for others the
+        root of the area.
+        """
+        area = abs(float(np.linalg.det(self.vectors)))
+        return float(np.sqrt(area * 2 / np.sqrt(3)) if self.is_hexagonal else np.sqrt(area))
+
+    @property
+    def stretch(self) -> float:
+        """The longer edge over the shorter one: 1 for an undistorted hexagonal or square lattice."""
+        return float(self.lengths[1] / self.lengths[0])
+
+
+def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:
+    """Find the translations that carry atoms onto atoms.
+
+    Parameters
+    ----------
+    positions : (n, 2) x and y in any unit, of atoms of one species.
+    least : with fewer atoms there is no answer.
+
+    Returns
+    -------
+    The cell of the shortest such translations, or None if less than 40 % of the atoms agree on any.
+
+    Notes
+    -----
+    Differences of positions up to eight nearest-neighbour distances are collected (a Patterson map). Each of its peaks
+    is a candidate; its coincidence is the share of atoms that have a partner there, of those whose partner would lie
+    among the atoms. A superstructure has many shorter translations that some atoms agree on; the cell is made of the
+    shortest ones that nearly as many (85 %) agree on as on the best one. Vacancies lower all coincidences alike.
+    """
+    positions = np.asarray(positions, dtype=float).reshape(-1, 2)
+    if len(positions) < least:
+        return None
+    tree = cKDTree(positions)
+    neighbour = float(np.median(tree.query(positions, k=2)[0][:, 1]))
+    if not neighbour > 0:
+        return None
+    extent = np.ptp(positions, axis=0).max()
+    reach = min(8 * neighbour, 0.5 * extent)
+    pairs = tree.query_pairs(reach, output_type="ndarray")
+    difference = positions[pairs[:, 1]] - positions[pairs[:, 0]]
+    difference = np.concatenate([difference, -difference])
+    candidates = _patterson_peaks(difference, reach, neighbour)
+    tolerance = 0.25 * neighbour
+    scored = []
+    difference_tree = cKDTree(difference)
+    for candidate in candidates:
+        close = difference[difference_tree.query_ball_point(candidate, tolerance)]
+        if len(close) < 3:
+            continue
+        vector = np.median(close, axis=0)
+        share = _coincidence(tree, positions, vector, tolerance)
+        if share is not None:
+            scored.append((float(np.linalg.norm(vector)), share, vector))
+    if not scored:
+        return None
+    best = max(share for _, share, _ in scored)
+    if best < 0.4:
+        return None
+    good = sorted(((length, share, vector) for length, share, vector in scored if share >= 0.85 * best), key=lambda s: s[0])
+    first = good[0][2]
+    for length, _, vector in good[1:]:
+        sine = abs(first[0] * vector[1] - first[1] * vector[0]) / (np.linalg.norm(first) * length)
+        if sine > 0.3:
+            return Lattice(vectors=_reduce(np.array([first, vector])), coincidence=best)
+    return None
+
+
+def _patterson_peaks(difference: Array, reach: float, neighbour: float) -> Array:
+    """Centres (k, 2) of the clusters of difference vectors, one of each pair +v and -v."""
+    bin_width = neighbour / 12
+    n_bins = 2 * int(np.ceil(reach / bin_width)) + 1
+    edges = (np.arange(n_bins + 1) - n_bins / 2) * bin_width
+    histogram, _, _ = np.histogram2d(difference[:, 1], difference[:, 0], bins=[edges, edges])
+    smooth = ndimage.gaussian_filter(histogram, 1.5)
+    top = (smooth == ndimage.maximum_filter(smooth, size=7)) & (smooth > 0.15 * smooth.max())
+    row, column = np.nonzero(top)
+    centres = np.column_stack([edges[column], edges[row]]) + bin_width / 2
+    upper = (centres[:, 1] > 1e-9) | ((np.abs(centres[:, 1]) <= 1e-9) & (centres[:, 0] > 0))
+    return centres[upper & (np.linalg.norm(centres, axis=1) > 0.6 * neighbour)]
+
+
+def _coincidence(tree: cKDTree, positions: Array, vector: Array, tolerance: float) -> float | None:
+    """Share of the atoms that have a partner at `vector`, of those whose partner would lie inside; None if too few."""
+    target = positions + vector
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    inside = ((target >= low) & (target <= high)).all(axis=1)
+    if inside.sum() < 8:
+        return None
+    distance, _ = tree.query(target[inside], distance_upper_bound=tolerance)
+    return float(np.isfinite(distance).mean())
+
+
+def _reduce(vectors: Array) -> Array:
+    """Gauss reduction to the two shortest vectors of the same lattice, then the choice that `Lattice` states."""
+    a, b = sorted(vectors, key=lambda v: float(v @ v))
+    while True:
+        b = b - np.round((a @ b) / (a @ a)) * a
+        if b @ b >= a @ a:
+            break
+        a, b = b, a
+    b = b if a @ b >= 0 else -b
+    third = b - a
+    longest = max(np.linalg.norm(b), np.linalg.norm(third))
+    if longest / np.linalg.norm(a) < 1.25:  # hexagonal: three equivalent directions, take the shortest and the longest
+        b = b if np.linalg.norm(b) == longest else third
+    return np.array([a, b if a @ b >= 0 else -b])

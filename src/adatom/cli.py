@@ -1,0 +1,384 @@
+"""The command line: parses text, prints, and sets exit codes; everything it does is a call that Python users have too.
+
+Exit codes: 0 done, 1 failed with one clear line on standard error, 2 wrong usage. Progress goes to standard error, and
+only to a terminal. With ``--json`` standard output holds one JSON object and nothing else.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from adatom import __version__
+from adatom.errors import AdatomError
+
+app = typer.Typer(
+    name="adatom",
+    help="Microscope images into atoms. Start with: adatom demo --out demo-output",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results; made if missing.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Channel = Annotated[str | None, typer.Option(help="Channel to read; `adatom info FILE` lists them.")]
+Frame = Annotated[int | None, typer.Option(help="Frame of a stack, from 0; by default all.")]
+PixelSize = Annotated[float | None, typer.Option(metavar="NM", help="Size of a pixel [nm], where the file lacks it.")]
+
+
+def main() -> None:
+    """Run the command line; never shows a traceback unless ``--debug`` or ``ADATOM_DEBUG`` asks for it."""
+    # Threads that spin while they wait for each other make training six times slower beside any other busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    debug = "--debug" in sys.argv or bool(os.environ.get("ADATOM_DEBUG"))
+    try:
+        app()
+    except KeyboardInterrupt:
+        _fail("stopped. `adatom train ... --resume` goes on with a training that was interrupted.")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(_sentence(error))
+
+
+def _sentence(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    text = " ".join(str(error).split())
+    if isinstance(error, AdatomError) and text:
+        return text
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {text or 'no message'}. This is a fault of Adatom; --debug shows more."
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"adatom: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar on standard error, none where that is no terminal; yields ``advance(done, note)``."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task(what, total=total, note="")
+        yield lambda done, note="": bar.update(task, completed=done, note=note)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"adatom {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Example: adatom info scan.sxm")
+def info(file: Annotated[Path, typer.Argument()], as_json: Json = False, debug: Debug = False) -> None:
+    """Tell what a file holds: format, channels, shape, pixel size, units."""
+    from adatom.files import info as describe
+
+    facts = describe(file)
+    if as_json:
+        _print_json(facts)
+        return
+    size = facts["pixel_size"]
+    print(f"{file.name}: {facts['format']}")
+    print(f"  channels    {', '.join(facts['channels'])}")
+    print(f"  shape       {' x '.join(str(n) for n in facts['shape'])} ({facts['dtype']})")
+    print(f"  pixel size  {f'{size} nm' if size else 'not stated; give --pixel-size NM'}")
+    print(f"  units       {facts['units'] or 'not stated'}")
+    for key, value in list(facts["metadata"].items())[:40]:
+        print(f"  {key}: {str(value)[:100]}")
+
+
+@app.command(epilog="Example: adatom find scan.sxm other.tif --pixel-size 0.02 --out results")
+def find(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
+    out: Out,
+    model: Annotated[str | None, typer.Option(help="Name of a model that ships, or a file; by default the best.")] = None,
+    channel: Channel = None,
+    frame: Frame = None,
+    pixel_size: PixelSize = None,
+    spacing: Annotated[
+        float | None, typer.Option(metavar="NM", help="Distance of neighbouring atoms [nm]; by default estimated.")
+    ] = None,
+    min_probability: Annotated[float, typer.Option(min=0, max=1, help="Leave out less probable atoms.")] = 0.5,
+    lattice_constant: Annotated[
+        float | None, typer.Option(metavar="NM", help="Known cell edge [nm]: gives the pixel size it demands.")
+    ] = None,
+    refine: Annotated[bool, typer.Option(help="Fit each atom in the measured image, for error bars.")] = True,
+    method: Annotated[str, typer.Option(help="network, or classical (blobs, no training).")] = "network",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find the atoms of images: tables, overlay, summary and report of each in its own folder."""
+    from adatom.report import result_folders, write_results
+
+    if method not in ("network", "classical"):
+        raise typer.BadParameter("expected network or classical", param_hint="--method")
+    from adatom.files import read
+    from adatom.finder import search
+
+    results, failed = [], []
+    folders = result_folders(files, out)
+    with _progress("finding atoms", len(files)) as advance:
+        for number, (file, folder) in enumerate(zip(files, folders, strict=True)):
+            advance(number, file.name)
+            try:
+                image = read(file, channel=channel, frame=frame, pixel_size=pixel_size)
+                finding = search(
+                    image,
+                    model=model,
+                    method="classical" if method == "classical" else "network",
+                    spacing_nm=spacing,
+                    min_probability=min_probability,
+                    refine=refine,
+                    lattice_constant_nm=lattice_constant,
+                )
+                finding.summary["file"] = file.name
+                write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary)
+            except Exception as error:  # one bad file must not stop the others
+                if debug:
+                    raise
+                failed.append({"file": str(file), "error": _sentence(error)})
+                print(f"adatom: {file}: {_sentence(error)}", file=sys.stderr)
+                continue
+            results.append({**finding.summary, "out": str(folder)})
+            if not as_json:
+                _tell(file, finding.summary, folder)
+        advance(len(files), "")
+    _write_run(out, {"files": [str(file) for file in files], "failed": failed, "n_done": len(results)})
+    if as_json:
+        _print_json({"results": results, "failed": failed})
+    if failed:
+        if len(files) > 1:
+            print(f"adatom: {len(failed)} of {len(files)} files failed.", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _tell(file: Path, summary: dict[str, Any], folder: Path) -> None:
+    species = ", ".join(f"{n} {name}" for name, n in summary["species"].items()) or "none"
+    nm = summary["spacing_nm"]
+    apart = f"{nm} nm apart" if nm else f"{summary['spacing_px']} px apart" if summary["spacing_px"] else ""
+    print(f"{file.name}: {summary['n_atoms']} atoms ({species}) {apart}, by {summary['model']}, {summary['seconds']} s")
+    if summary["lattice"]:
+        cell = summary["lattice"]
+        print(f"  lattice  {cell['a_px']} x {cell['b_px']} px at {cell['angle_deg']} deg, regular edge {cell['edge_px']} px")
+    for warning in summary["warnings"]:
+        print(f"  warning  {warning}")
+    print(f"  written  {folder}/overlay.png, report.html, atoms.csv, atoms.parquet, summary.json")
+
+
+def _write_run(out: Path, facts: dict[str, Any]) -> None:
+    """``run.json``: what was done here, with which command and versions."""
+    import platform
+    from datetime import UTC, datetime
+
+    import numpy
+    import torch
+
+    from adatom.data.atomic_file import write_atomically
+
+    run = {
+        "command": ["adatom", *sys.argv[1:]],
+        "versions": {
+            "adatom": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+        },
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        **facts,
+    }
+    write_atomically(out / "run.json", json.dumps(run, indent=2))
+
+
+@app.command(epilog="Example: adatom simulate si111_7x7 --n 64 --out si.zarr")
+def simulate(
+    recipe: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe that ships.")],
+    n: Annotated[int, typer.Option("--n", min=2, help="Number of images.")],
+    out: Annotated[Path, typer.Option("--out", help="Store to make, a folder ending in .zarr by custom.")],
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate images with known atoms, as a training or test set."""
+    from adatom.models.recipe import load_recipe
+    from adatom.models.simulated_set import write_simulated_set
+
+    with _progress("simulating", n) as advance:
+        n_atoms = write_simulated_set(
+            load_recipe(recipe), out, n=n, seed=seed, on_image=lambda done: advance(done, "")
+        )
+    if as_json:
+        _print_json({"store": str(out), "n_images": n, "n_atoms": n_atoms, "seed": seed})
+    else:
+        print(f"{out}: {n} images with {n_atoms} known atoms (seed {seed})")
+
+
+@app.command(epilog="Example: adatom train si111_7x7 --out my-model")
+def train(
+    recipe: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe that ships.")],
+    out: Out,
+    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's number of steps.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's seed.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model on simulated images: model file, loss curve, and samples of what it was shown."""
+    from adatom.models.recipe import load_recipe
+    from adatom.models.training_run import change_training, train_model
+
+    chosen = change_training(load_recipe(recipe), steps=steps, seed=seed)
+    with _progress(f"training {chosen.name}", chosen.training.steps) as advance:
+
+        def show(record: dict[str, Any]) -> None:
+            advance(record["step"], f"loss {record['loss']:.3f}")
+            if "val_loss" in record and not as_json:
+                print(_progress_line(record), flush=True)
+
+        model = train_model(chosen, out, resume=resume, device=device, on_record=show)
+    _draw_training(out, model)
+    _write_run(out, {"recipe": chosen.name, "seed": chosen.training.seed, "figures": model.figures_})
+    if as_json:
+        _print_json({"model": str(out / "model.safetensors"), "figures": model.figures_})
+    else:
+        print(f"{out}/model.safetensors: F1 {model.figures_['val_f1']:.3f} on validation images; see loss.png, samples.png")
+
+
+def _progress_line(record: dict[str, Any]) -> str:
+    return (
+        f"  step {record['step']:5d}  loss {record['loss']:.3f}  validation loss {record['val_loss']:.3f}  "
+        f"IoU {record['val_iou']:.3f}  atoms F1 {record['val_f1']:.3f}  ({record['seconds']:.0f} s)"
+    )
+
+
+def _draw_training(out: Path, model: Any) -> None:
+    from adatom.data.atomic_file import write_atomically
+    from adatom.report import draw_loss, draw_samples, figure_png
+
+    images, labels = model.training_samples(6)
+    write_atomically(out / "loss.png", figure_png(draw_loss(model.history_)))
+    write_atomically(out / "samples.png", figure_png(draw_samples(images, labels, model.classes_)))
+
+
+@app.command(epilog="Example: adatom evaluate si111_7x7 si.zarr")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Model file, or the name of one that ships.")],
+    store: Annotated[Path, typer.Argument(help="Images with known atoms, as `adatom simulate` makes them.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a model against known atoms."""
+    from adatom.data.training_set import open_training_set
+    from adatom.models import load
+    from adatom.models.evaluation import evaluate_model
+
+    data = open_training_set(store)
+    with _progress("evaluating", data.sizes["sample"]) as advance:
+        figures = evaluate_model(load(model), data, on_image=lambda done: advance(done, ""))
+    if as_json:
+        _print_json(figures)
+        return
+    for name, value in figures.items():
+        print(f"  {name:24s} {value if isinstance(value, int) else f'{value:.4f}'}")
+
+
+@app.command(epilog="Example: adatom models")
+def models(as_json: Json = False, debug: Debug = False) -> None:
+    """List the models that ship, with the figures they reached."""
+    from adatom.models.catalogue import read_header, shipped_models
+
+    rows = []
+    for name, path in shipped_models().items():
+        header = read_header(path)
+        rows.append(
+            {
+                "name": name,
+                "description": header["description"],
+                "classes": header["classes"],
+                "figures": header["figures"],
+                "megabytes": round(path.stat().st_size / 1e6, 2),
+                "licence": header["licence"],
+            }
+        )
+    if as_json:
+        _print_json({"models": rows})
+        return
+    for row in rows:
+        figures = row["figures"]
+        print(f"{row['name']} ({row['megabytes']} MB, {row['licence']}): {row['description']}")
+        print(
+            f"  classes {', '.join(row['classes'])}; on simulated validation images F1 {figures['val_f1']:.3f}, "
+            f"IoU {figures['val_iou']:.3f}"
+        )
+
+
+@app.command(epilog="Example: adatom demo --out demo-output")
+def demo(
+    out: Out = Path("demo-output"),
+    steps: Annotated[int, typer.Option(min=1, help="Training steps; 300 take about two minutes on two cores.")] = 300,
+    debug: Debug = False,
+) -> None:
+    """The whole way in a few minutes: simulate, train from scratch, and find the atoms of a real STM image."""
+    import time
+    from importlib import resources
+
+    from adatom.files import read
+    from adatom.finder import search
+    from adatom.models.recipe import load_recipe
+    from adatom.models.training_run import change_training, train_model
+    from adatom.report import write_results
+
+    started = time.monotonic()
+    recipe = change_training(load_recipe("si111_7x7"), steps=steps, seed=None)
+    print("1. Simulate: images of Si(111)-7x7 with known atoms, made on the fly and never shown twice.")
+    print(f"2. Train a U-Net on them from scratch, {steps} steps:", flush=True)
+    with _progress("training", steps) as advance:
+
+        def show(record: dict[str, Any]) -> None:
+            advance(record["step"], f"loss {record['loss']:.3f}")
+            if "val_loss" in record:
+                print(_progress_line(record), flush=True)
+
+        model = train_model(recipe, out / "training", resume=False, device="auto", on_record=show)
+    _draw_training(out / "training", model)
+    print("3. Find the adatoms of a real image, Si(111)-7x7 with defects (STM), which the network has never seen:")
+    with resources.as_file(resources.files("adatom") / "examples" / "image_with_defects.dat") as file:
+        finding = search(read(file), model=out / "training" / "model.safetensors")
+        finding.summary["file"] = file.name
+        write_results(out / file.stem, finding.image, finding.atoms, finding.maps, finding.summary)
+        _tell(file, finding.summary, out / file.stem)
+    _write_run(out, {"seed": recipe.training.seed, "n_atoms": finding.summary["n_atoms"]})
+    print(f"Look at {out / file.stem}/overlay.png, {out}/training/loss.png and {out}/training/samples.png.")
+    print(f"Done in {time.monotonic() - started:.0f} s. Next: adatom find YOUR_FILE --out results")

@@ -1,0 +1,78 @@
+"""Atom tables: plain `pandas.DataFrame`, one row an atom, with a schema that is stated and checked here.
+
+=========== =================================================================================================
+frame       number of the frame, 0 in a still
+x, y        position in the image's unit (``attrs["units"]``: ``nm`` or ``px``); x along columns, y along rows
+            downwards; the centre of the first pixel is (0, 0)
+x_std,      standard deviation of the position in the same unit; NaN where it could not be estimated
+y_std
+species     name of the class
+probability between 0 and 1: how sure the method is that this atom, of this species, is here
+flux        height of the fitted peak times its area, in the image's value unit times pixels; NaN if not fitted
+=========== =================================================================================================
+
+``attrs``: ``units``, ``image_shape`` (rows, columns), ``pixel_size`` ((y, x) [nm], or None), ``history``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from adatom.errors import ShapeError
+
+ATOM_COLUMNS = ("frame", "x", "y", "x_std", "y_std", "species", "probability", "flux")
+
+
+def make_atoms(
+    columns: Mapping[str, Any],
+    *,
+    units: str,
+    image_shape: tuple[int, int],
+    pixel_size: tuple[float, float] | None,
+    history: Iterable[str] = (),
+) -> pd.DataFrame:
+    """Make an atom table; columns that are missing become NaN (`frame`: 0, `probability`: NaN)."""
+    n_atoms = len(columns["x"])
+    table = pd.DataFrame(
+        {
+            "frame": np.asarray(columns.get("frame", np.zeros(n_atoms)), dtype=np.int64),
+            **{name: np.asarray(columns.get(name, np.full(n_atoms, np.nan)), float) for name in ATOM_COLUMNS[1:5]},
+            "species": pd.Series(list(columns.get("species", [""] * n_atoms)), dtype="object"),
+            **{name: np.asarray(columns.get(name, np.full(n_atoms, np.nan)), float) for name in ATOM_COLUMNS[6:]},
+        }
+    )
+    table.attrs = {
+        "units": units,
+        "image_shape": tuple(int(n) for n in image_shape),
+        "pixel_size": None if pixel_size is None else tuple(float(s) for s in pixel_size),
+        "history": list(history),
+    }
+    return table
+
+
+def check_atoms(atoms: pd.DataFrame) -> pd.DataFrame:
+    """Return `atoms` unchanged if it has every column of the schema.
+
+    Raises
+    ------
+    ShapeError : if a column or an attribute is missing.
+    """
+    missing = [name for name in ATOM_COLUMNS if name not in atoms.columns]
+    if missing:
+        raise ShapeError(f"atoms: expected the columns {', '.join(ATOM_COLUMNS)}, got none called {missing[0]}.")
+    if "units" not in atoms.attrs:
+        raise ShapeError("atoms: expected attrs['units'] to be 'nm' or 'px', got none.")
+    return atoms
+
+
+def spacing(atoms: pd.DataFrame) -> float:
+    """Median distance of an atom to its nearest neighbour, in the table's unit; NaN with fewer than two atoms."""
+    distances = []
+    for _, frame in atoms.groupby("frame"):
+        if len(frame) > 1:
+            positions = frame[["x", "y"]].to_numpy()
+            distances.append(cKDTree(positions).query(positions, k=2)[0][:, 1])
+    return float(np.median(np.concatenate(distances))) if distances else float("nan")

@@ -1,0 +1,240 @@
+"""TIFF: single images and stacks, with the calibrations that microscope programs write.
+
+In order of trust: the private tags of DigitalMicrograph (also written by HyperSpy), OME-XML, and ImageJ, which names a
+unit in the description and gives pixels per unit as resolution. Resolution per inch or centimetre, without more, is
+meant for a printer and is not a calibration.
+"""
+
+import logging
+import re
+import xml.etree.ElementTree as ElementTree
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adatom.data import length_in_nm
+from adatom.errors import FileFormatError, UnitError
+from adatom.files.channel import UNNAMED, Channel
+from adatom.files.luminance import LUMINANCE_STEP, luminance
+
+# deflate makes at most 1032 bytes out of one
+_MAX_EXPANSION = 1100
+# what is both larger than this [bytes] and compressed a hundredfold holds no micrograph
+_MAX_EMPTY_BYTES = 2**28
+
+_DESCRIPTIVE_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer")
+_DIGITAL_MICROGRAPH = ((65010, 65004), (65009, 65003))  # scale and unit of y, of x
+_FIRST_PRIVATE_TAG = 65000
+_MAX_TEXT = 10_000
+_WHITE_IS_ZERO = 0
+_PRINTING = ("inch", "inches", "cm")
+_PIXELS = ("pixel", "pixels")
+# compressions that tifffile leaves to a package of its own, and that Pillow decodes: LZW, JPEG
+_BY_PILLOW = (5, 6, 7)
+
+
+def sniff(head: bytes, path: Path) -> bool:
+    """Whether the file begins with the magic number of TIFF or BigTIFF, in either byte order."""
+    return head.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"))
+
+
+def read_channels(path: Path) -> list[Channel]:
+    """Describe the images: pages that belong together are the frames of one channel."""
+    with _open(path) as tif:
+        metadata = _metadata(tif)
+        pixel_size, remark = _pixel_size(tif)
+        n_series = len(tif.series)
+        channels = []
+        for number, series in enumerate(tif.series):
+            _check_claims(path, series)
+            name = UNNAMED if n_series == 1 else f"{UNNAMED} {number}"
+            channels.append(_channel(path, number, series, name, pixel_size, metadata, remark))
+    if not channels:
+        raise FileFormatError(f"{path.name}: expected a TIFF with an image, got one without. It may be damaged.")
+    return channels
+
+
+def _open(path: Path) -> Any:
+    import tifffile
+
+    # Damage is told in our error: without a handler Python would print tifffile's remarks to the terminal too.
+    logger = logging.getLogger("tifffile")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    return tifffile.TiffFile(path)
+
+
+def _channel(
+    path: Path,
+    number: int,
+    series: Any,
+    name: str,
+    pixel_size: tuple[float, float] | None,
+    metadata: dict[str, str | float],
+    remark: tuple[str, ...],
+) -> Channel:
+    axes = series.axes
+    n_samples = series.shape[axes.index("S")] if "S" in axes else 1
+    lengths = [length for axis, length in zip(axes, series.shape, strict=True) if axis != "S"]
+    shape = (*((prod(lengths[:-2]),) if len(lengths) > 2 else ()), *lengths[-2:])
+    is_inverted = series.keyframe.photometric == _WHITE_IS_ZERO and series.dtype.kind == "u"
+    history = (
+        *remark,
+        *((LUMINANCE_STEP,) if n_samples >= 3 else ()),
+        *(("inverted the values (white was zero)",) if is_inverted else ()),
+    )
+
+    def load(frame: int | None) -> np.ndarray:
+        with _open(path) as tif:
+            values = _decode(path, tif.series[number], axes, shape, frame)
+        if is_inverted:
+            values = np.iinfo(values.dtype).max - values
+        return values
+
+    return Channel(name, shape, series.dtype, load, "", pixel_size, metadata, history)
+
+
+def _decode(path: Path, series: Any, axes: str, shape: tuple[int, ...], frame: int | None) -> np.ndarray:
+    """Values as (y, x) if `frame` is given or the shape has no frames, else (frame, y, x)."""
+    n_frames = shape[0] if len(shape) == 3 else 1
+    pages = series.pages
+    is_page_a_frame = len(pages) == n_frames and all(page is not None for page in pages)
+    if series.dataoffset is not None and "S" not in axes:
+        # one run of plain numbers: take only what is asked for
+        dtype = series.dtype.newbyteorder(series.parent.byteorder)
+        count = shape[-2] * shape[-1]
+        start = series.dataoffset + (frame or 0) * count * dtype.itemsize
+        wanted = shape if frame is None else shape[-2:]
+        return np.fromfile(path, dtype, count=prod(wanted), offset=start).reshape(wanted)
+    # (where white is zero, Pillow inverts some number types and not others)
+    by_pillow = series.keyframe.compression in _BY_PILLOW and series.keyframe.photometric != _WHITE_IS_ZERO
+    if by_pillow and is_page_a_frame:
+        wanted_pages = [page.index for page in (pages if frame is None else [pages[frame]])]
+        values = _decode_by_pillow(path, wanted_pages, series.dtype)
+        return values.reshape(shape if frame is None else shape[-2:])
+    if frame is not None and is_page_a_frame:
+        page = pages[frame]
+        return _one_sample(page.asarray(), page.keyframe.axes).reshape(shape[-2:])
+    values = _one_sample(series.asarray(), axes).reshape(shape)
+    return values if frame is None else values[frame]
+
+
+def _one_sample(values: np.ndarray, axes: str) -> np.ndarray:
+    if "S" not in axes:
+        return values
+    values = np.moveaxis(values, axes.index("S"), -1)
+    return luminance(values) if values.shape[-1] >= 3 else values[..., 0]
+
+
+def _decode_by_pillow(path: Path, pages: list[int], dtype: np.dtype) -> np.ndarray:
+    from PIL import Image
+
+    frames = []
+    with Image.open(path, formats=("TIFF",)) as picture:
+        for page in pages:
+            picture.seek(page)
+            colours = len(picture.getbands()) >= 3
+            values = np.array(picture.convert("RGB") if colours else picture)
+            frames.append(luminance(values) if colours else values.reshape(*values.shape[:2], -1)[..., 0])
+    stack = np.stack(frames)
+    if stack.dtype.kind != dtype.kind or stack.dtype.itemsize != dtype.itemsize:
+        raise FileFormatError(
+            f"{path.name}: expected {dtype} values that can be decompressed, got {stack.dtype}. "
+            "Save it without compression."
+        )
+    return stack
+
+
+def _check_claims(path: Path, series: Any) -> None:
+    """Compare what the header claims with the size of the file, before anything of that size is allocated.
+
+    Raises
+    ------
+    FileFormatError : if the file is too small for its claims, or they make no sense.
+    """
+    bits = series.keyframe.bitspersample
+    n_samples = series.sizes.get("sample", 1)
+    if series.dtype is None or not isinstance(bits, int) or n_samples > 4:
+        raise FileFormatError(
+            f"{path.name}: expected grey or colour values of one number type, got {n_samples} samples of {bits} bits. "
+            "Save it as a grey TIFF."
+        )
+    n_held = path.stat().st_size
+    n_claimed = prod(series.shape) * series.dtype.itemsize
+    if series.dataoffset is not None:
+        # the byte counts of such a page may be wrong (some programs count bits): only the end of the run matters
+        is_whole = series.dataoffset + n_claimed <= n_held
+    else:
+        is_plain = series.keyframe.compression == 1
+        n_packed = n_claimed * bits // (8 * series.dtype.itemsize)  # a pixel may be one bit
+        is_whole = n_packed <= (n_held if is_plain else _MAX_EXPANSION * n_held)
+        is_empty = not is_plain and n_claimed > max(_MAX_EMPTY_BYTES, 100 * n_held)
+        for page in series.pages if is_whole else ():
+            segments = () if page is None else zip(page.dataoffsets, page.databytecounts, strict=True)
+            is_whole = is_whole and all(start + count <= n_held for start, count in segments)
+        is_whole = is_whole and not is_empty
+    if not is_whole:
+        raise FileFormatError(
+            f"{path.name}: expected {n_claimed} bytes of values as its header says, "
+            f"got a file of {n_held} bytes that cannot hold them. It is truncated or damaged: copy it again."
+        )
+
+
+def _pixel_size(tif: Any) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """(y, x) size of a pixel [nm] or None, and a remark for the history where a calibration is not a length."""
+    tags = tif.pages[0].tags
+    claims: list[Any] = [tuple((tags.valueof(scale), tags.valueof(unit)) for scale, unit in _DIGITAL_MICROGRAPH)]
+    if tif.is_ome and tif.ome_metadata:
+        pixels = ElementTree.fromstring(tif.ome_metadata).find(".//{*}Pixels")
+        of = {} if pixels is None else pixels.attrib
+        claims.append(tuple((of.get(f"PhysicalSize{axis}"), of.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "YX"))
+    imagej = tif.imagej_metadata or {}
+    if "unit" in imagej:
+        y, x = (_inverse(tags.valueof(name)) for name in ("YResolution", "XResolution"))
+        claims.append(((y, imagej.get("yunit", imagej["unit"])), (x, imagej["unit"])))
+    for y, x in claims:
+        # a file that states one side of its pixels means squares
+        y_size = _length(*(x if y[0] is None else y))
+        x_size = _length(*(y if x[0] is None else x))
+        if y_size is not None and x_size is not None:
+            return (y_size, x_size), ()
+    strange = {str(unit)[:40] for _, (value, unit) in claims if value and unit and unit not in _PIXELS}
+    remark = (f"left the axes in pixels (calibrated in {', '.join(sorted(strange))})",) if strange else ()
+    return None, remark
+
+
+def _inverse(resolution: Any) -> float | None:
+    numerator, denominator = resolution or (0, 0)
+    return denominator / numerator if numerator and denominator else None
+
+
+def _length(value: Any, unit: Any) -> float | None:
+    """Length [nm], or None where value or unit make none.
+
+    ImageJ turns a resolution per inch or centimetre into a calibration in these units when it opens a file: they
+    come from a printer and not from a microscope. ``A`` would be ampere elsewhere, but is ångström on an axis.
+    """
+    # letters only: pint would calculate whatever arithmetic stands in the unit
+    name = str(unit or "").replace("\\u00B5", "µ").strip("\x00 ")
+    if not re.fullmatch(r"[A-Za-zµμÅÅ]{1,20}", name) or name in (*_PRINTING, *_PIXELS):
+        return None
+    try:
+        length = length_in_nm(float(value), "angstrom" if name in ("A", "Å") else name)
+    except (TypeError, ValueError, UnitError):
+        return None
+    return length if 0 < length < np.inf else None
+
+
+def _metadata(tif: Any) -> dict[str, str | float]:
+    found: dict[str, Any] = {}
+    for tag in tif.pages[0].tags:
+        if tag.name in _DESCRIPTIVE_TAGS or tag.code >= _FIRST_PRIVATE_TAG:
+            found.setdefault(str(tag.name), tag.value)
+    found.update(tif.imagej_metadata or {})
+    return {
+        str(key): value[:_MAX_TEXT] if isinstance(value, str) else float(value)
+        for key, value in found.items()
+        if isinstance(value, (str, int, float))
+    }

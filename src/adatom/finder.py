@@ -1,0 +1,429 @@
+"""The main job, as one page: an image in, atoms out.
+
+read -> prepare -> predict -> locate -> refine -> lattice. The module is called `finder` because `adatom.find` is the
+verb itself: a module of that name would take its place on import.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from adatom.analyse import Lattice, find_lattice
+from adatom.data import check_image, make_atoms, pixel_size_nm, spacing
+from adatom.errors import ArgumentError, ShapeError
+from adatom.locate import Peaks, find_blobs, refine_positions
+from adatom.locate.peaks import suppress_close
+from adatom.models.catalogue import load, model_path, shipped_models
+from adatom.prepare import image_periods, level_lines, level_plane, positions_back, resample
+
+if TYPE_CHECKING:
+    from adatom.models.segmenter import Segmenter
+
+Array = NDArray[np.float64]
+Method = Literal["network", "classical"]
+
+# Below this, a model that was chosen for an image does not explain it well; above, it may be trusted.
+LEAST_SUPPORT = 0.5
+# A stated pixel size that differs more than this from what the lattice demands is contradicted.
+PIXEL_SIZE_TOLERANCE = 0.04
+
+
+@dataclass
+class Finding:
+    """What was found in an image, and how.
+
+    Attributes
+    ----------
+    image : what was searched.
+    atoms : the atom table, see `adatom.data.atoms`.
+    maps : probability maps of the (first) frame, or None for the classical method.
+    summary : the content of ``summary.json``.
+    """
+
+    image: xr.DataArray
+    atoms: pd.DataFrame
+    maps: xr.DataArray | None
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def find(
+    image: xr.DataArray,
+    *,
+    model: "Segmenter | str | Path | None" = None,
+    method: Method = "network",
+    spacing_nm: float | None = None,
+    min_probability: float = 0.5,
+    refine: bool = True,
+    lattice_constant_nm: float | None = None,
+) -> pd.DataFrame:
+    """Find the atoms of an image.
+
+    Parameters
+    ----------
+    image : (y, x) or (frame, y, x).
+    model : a model, its file, or the name of one that ships; by default the one of these that fits the image best.
+    method : ``network``, or ``classical`` for blobs by the Laplacian of a Gaussian.
+    spacing_nm : typical distance of nearest neighbours [nm], where the image's own estimate is not to be trusted.
+    min_probability : less probable atoms are left out.
+    refine : fit each atom in the measured image; without it positions are those of the maps, and have no error bars.
+    lattice_constant_nm : known edge of the cell [nm]; gives the pixel size that the lattice demands.
+
+    Returns
+    -------
+    One row an atom, see `adatom.data.atoms`; ``attrs["summary"]`` holds what else is known of them.
+
+    Raises
+    ------
+    ShapeError, UnitError, ArgumentError : on bad input, saying what is wrong.
+    """
+    finding = search(
+        image,
+        model=model,
+        method=method,
+        spacing_nm=spacing_nm,
+        min_probability=min_probability,
+        refine=refine,
+        lattice_constant_nm=lattice_constant_nm,
+    )
+    finding.atoms.attrs["summary"] = finding.summary
+    return finding.atoms
+
+
+def search(
+    image: xr.DataArray,
+    *,
+    model: "Segmenter | str | Path | None" = None,
+    method: Method = "network",
+    spacing_nm: float | None = None,
+    min_probability: float = 0.5,
+    refine: bool = True,
+    lattice_constant_nm: float | None = None,
+) -> Finding:
+    """As `find`, with the maps and the summary beside the atoms."""
+    started = time.monotonic()
+    image = check_image(image)
+    if image.dims not in (("y", "x"), ("frame", "y", "x")):
+        raise ShapeError(f"image: expected (y, x) or (frame, y, x), got {image.dims}. Choose a channel or a frame.")
+    if method not in ("network", "classical"):
+        raise ArgumentError(f"method: expected network or classical, got {method!r}.")
+    if not 0 <= min_probability <= 1:
+        raise ArgumentError(f"min_probability: expected a number from 0 to 1, got {min_probability}.")
+    for name, value in (("spacing_nm", spacing_nm), ("lattice_constant_nm", lattice_constant_nm)):
+        if value is not None and not (np.isfinite(value) and value > 0):
+            raise ArgumentError(f"{name}: expected a positive length in nm, got {value}.")
+
+    still = image if image.ndim == 2 else image.isel(frame=0)
+    square = _Square.of(still)
+    warnings: list[str] = []
+    spacing_px = None
+    if spacing_nm is not None:
+        if square.pixel_nm is None:
+            raise ArgumentError("spacing: expected an image with a pixel size. Give --pixel-size NM too.")
+        spacing_px = spacing_nm / square.pixel_nm
+    eyes: _Network | _Classical
+    if _is_blank(square.values):
+        eyes, maps = _Classical(spacing_px or 10.0), None
+        warnings.append("The image is constant or empty: there is nothing to find.")
+    elif method == "classical":
+        eyes, maps = _Classical(spacing_px or _classical_spacing(square.values, warnings)), None
+    else:
+        eyes = _choose(still, model, spacing_px, square, warnings)
+        maps = eyes.model.predict(still, factor=eyes.factor_of(square))
+
+    frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
+    tables = []
+    for number, frame in enumerate(frames):
+        look = square if number == 0 else _Square.of(frame)
+        tables.append(_locate(look, eyes, number, min_probability, refine))
+    columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+    first = columns["frame"] == 0
+    lattice = _lattice(columns["x"][first], columns["y"][first], columns["species"][first])
+    known_edge = lattice_constant_nm or eyes.lattice_constant_nm
+    lattice_facts = _judge_lattice(lattice, known_edge, square, lattice_constant_nm is not None, warnings)
+    if square.pixel_nm is None:
+        warnings.insert(0, "The file states no pixel size: positions are in pixels. Give --pixel-size NM for nm.")
+    atoms = make_atoms(
+        _in_image_units(columns, still, square),
+        units="px" if square.pixel_nm is None else "nm",
+        image_shape=(still.sizes["y"], still.sizes["x"]),
+        pixel_size=pixel_size_nm(still),
+        history=[*image.attrs.get("history", []), f"atoms found by {eyes.name}"],
+    )
+    distance_px = _spacing_px(columns)
+    return Finding(
+        image=image,
+        atoms=atoms,
+        maps=maps,
+        summary={
+            "n_atoms": len(atoms),
+            "species": {str(name): int(n) for name, n in atoms["species"].value_counts().items()},
+            "spacing_nm": _rounded(distance_px * square.pixel_nm) if square.pixel_nm else None,
+            "spacing_px": _rounded(distance_px),
+            "units": atoms.attrs["units"],
+            "pixel_size": _one_or_two(atoms.attrs["pixel_size"]),
+            "model": eyes.name,
+            "model_sha256": eyes.sha256,
+            "support": _rounded(eyes.support),
+            "working_factor": _rounded(eyes.factor),
+            "warnings": warnings,
+            "seconds": round(time.monotonic() - started, 3),
+            "lattice": lattice_facts,
+        },
+    )
+
+
+# -------------------------------------------------------------------------------------------------- the image
+
+
+@dataclass(frozen=True)
+class _Square:
+    """A frame with square pixels, levelled; `factor` says how many of them a pixel of the frame is, along (y, x)."""
+
+    values: Array
+    factor: tuple[float, float]
+    pixel_nm: float | None
+
+    @classmethod
+    def of(cls, frame: xr.DataArray) -> "_Square":
+        size = pixel_size_nm(frame)
+        values = np.asarray(frame.to_numpy(), dtype=float)
+        values = level_lines(level_plane(np.where(np.isfinite(values), values, np.nan)))
+        if size is None or abs(size[0] / size[1] - 1) < 0.01:
+            return cls(values, (1.0, 1.0), None if size is None else float(np.sqrt(size[0] * size[1])))
+        pixel = min(size)
+        values, factor = resample(values, (size[0] / pixel, size[1] / pixel))
+        return cls(values, factor, pixel)
+
+
+def _is_blank(values: Array) -> bool:
+    known = values[np.isfinite(values)]
+    return known.size == 0 or bool(np.ptp(known) <= 1e-12 * np.abs(known).max())
+
+
+# -------------------------------------------------------------------------------------------------- two ways to see
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A model at a scale: `factor` working pixels a square pixel."""
+
+    model: "Segmenter"
+    factor: float
+    name: str
+    sha256: str | None
+    support: float
+
+    @property
+    def lattice_constant_nm(self) -> float | None:
+        recipe = self.model.recipe_
+        return recipe.material.lattice_constant_nm if recipe and self.model.scale_["calibrated"] else None
+
+    @property
+    def spacing_px(self) -> float:
+        return float(self.model.scale_["spacing_px"]) / self.factor
+
+    def factor_of(self, square: _Square) -> tuple[float, float]:
+        return square.factor[0] * self.factor, square.factor[1] * self.factor
+
+    def see(self, values: Array, min_probability: float) -> tuple[Peaks, list[str]]:
+        peaks, factor = self.model.peaks(values, (self.factor, self.factor), min_probability=min_probability)
+        x, y = positions_back(peaks.x, factor[1]), positions_back(peaks.y, factor[0])
+        return Peaks(x, y, peaks.species, peaks.probability), self.model.classes_
+
+
+@dataclass(frozen=True)
+class _Classical:
+    """Blobs of one size."""
+
+    spacing_px: float
+    name: str = "classical (Laplacian of a Gaussian)"
+    sha256: None = None
+    support: float = float("nan")
+    factor: float = 1.0
+    lattice_constant_nm: None = None
+
+    def see(self, values: Array, min_probability: float) -> tuple[Peaks, list[str]]:
+        del min_probability  # this method has no probabilities, only ranks
+        return find_blobs(values, spacing_px=self.spacing_px), ["atom"]
+
+
+def _classical_spacing(values: Array, warnings: list[str]) -> float:
+    periods = image_periods(values)
+    if periods:
+        return float(periods[0][0] * 2 / np.sqrt(3) if len(periods) else periods[0][0])
+    warnings.append("The image shows no period: an atomic spacing of 10 px was assumed. Give --spacing NM.")
+    return 10.0
+
+
+def _choose(
+    still: xr.DataArray,
+    model: "Segmenter | str | Path | None",
+    spacing_px: float | None,
+    square: _Square,
+    warnings: list[str],
+) -> _Network:
+    """The model and the scale that explain the image best."""
+    candidates: list[tuple[Segmenter, str, str | None]] = []
+    if model is None:
+        candidates = [(load(path), name, _sha256(path)) for name, path in shipped_models().items()]
+    elif isinstance(model, (str, Path)):
+        path = model_path(model)
+        candidates = [(load(path), str(model), _sha256(path))]
+    else:
+        candidates = [(model, "model", None)]
+    seen: list[_Network] = []
+    for candidate, name, sha256 in candidates:
+        if spacing_px is not None:
+            factors = [candidate.scale_["spacing_px"] / spacing_px]
+        else:
+            factors = [f[1] / square.factor[1] for f in candidate.working_factors(still)]
+        for factor in _different(factors):
+            support = candidate.support(square.values, (factor, factor))
+            seen.append(_Network(candidate, factor, name, sha256, support))
+    best = max(seen, key=lambda eyes: eyes.support)
+    if spacing_px is None:
+        best = _follow_lattice(best, square)
+    if best.support < LEAST_SUPPORT:
+        warnings.append(
+            f"The model {best.name} explains this image poorly (support {best.support:.2f} of 1): "
+            "do not trust these atoms without looking at the overlay."
+        )
+    return best
+
+
+def _different(factors: list[float]) -> list[float]:
+    kept: list[float] = []
+    for factor in factors:
+        if all(abs(factor / other - 1) > 0.03 for other in kept):
+            kept.append(factor)
+    return kept
+
+
+def _follow_lattice(eyes: _Network, square: _Square) -> _Network:
+    """Once more at the scale that the found lattice demands, if that is another one and supports more."""
+    recipe = eyes.model.recipe_
+    if recipe is None:
+        return eyes
+    peaks, _ = eyes.see(square.values, 0.5)
+    lattice = _lattice(peaks.x, peaks.y, peaks.species)
+    if lattice is None or not lattice.is_hexagonal:
+        return eyes
+    edge_px = recipe.material.lattice_constant_nm / recipe.microscope.pixel_size_nm
+    factor = edge_px / lattice.edge
+    if not 0.03 < abs(factor / eyes.factor - 1) < 0.5:
+        return eyes
+    support = eyes.model.support(square.values, (factor, factor))
+    return _Network(eyes.model, factor, eyes.name, eyes.sha256, support) if support >= eyes.support else eyes
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# -------------------------------------------------------------------------------------------------- atoms
+
+
+def _locate(
+    square: _Square, eyes: _Network | _Classical, frame: int, min_probability: float, refine: bool
+) -> dict[str, Array]:
+    """Columns of a frame's atoms, positions in square pixels."""
+    values = square.values
+    if _is_blank(values):
+        peaks, names = Peaks(*(np.zeros(0),) * 2, np.zeros(0, dtype=np.int64), np.zeros(0)), ["atom"]
+    else:
+        peaks, names = eyes.see(values, min_probability)
+    x, y = peaks.x, peaks.y
+    error = np.full(len(x), np.nan)
+    x_std, y_std, flux = error, error, error
+    if refine and len(x):
+        fitted = refine_positions(values, x, y, spacing_px=eyes.spacing_px)
+        x, y, x_std, y_std, flux = fitted.x, fitted.y, fitted.x_std, fitted.y_std, fitted.flux
+    rows, columns = values.shape
+    inside = (x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5)
+    row, column = np.clip(np.round(y), 0, rows - 1).astype(int), np.clip(np.round(x), 0, columns - 1).astype(int)
+    inside &= np.isfinite(values[row, column])
+    apart = np.zeros(len(x), dtype=bool)
+    apart[suppress_close(np.column_stack([x, y]), peaks.probability, 0.5 * eyes.spacing_px)] = True
+    kept = inside & apart
+    return {
+        "frame": np.full(int(kept.sum()), frame),
+        "x": x[kept],
+        "y": y[kept],
+        "x_std": x_std[kept],
+        "y_std": y_std[kept],
+        "species": np.array(names, dtype=object)[peaks.species[kept]],
+        "probability": peaks.probability[kept],
+        "flux": flux[kept],
+    }
+
+
+def _in_image_units(columns: dict[str, Array], still: xr.DataArray, square: _Square) -> dict[str, Array]:
+    """Positions from square pixels to the image's own unit; the centre of its first pixel is (0, 0)."""
+    size = pixel_size_nm(still) or (1.0, 1.0)
+    result = dict(columns)
+    for axis, name in enumerate(("y", "x")):
+        result[name] = positions_back(columns[name], square.factor[axis]) * size[axis]
+        result[f"{name}_std"] = columns[f"{name}_std"] / square.factor[axis] * size[axis]
+    return result
+
+
+def _spacing_px(columns: dict[str, Array]) -> float:
+    table = make_atoms(columns, units="px", image_shape=(1, 1), pixel_size=None)
+    return spacing(table)
+
+
+# -------------------------------------------------------------------------------------------------- the lattice
+
+
+def _lattice(x: Array, y: Array, species: NDArray[Any]) -> Lattice | None:
+    """Lattice of the atoms of the most frequent species."""
+    if not len(x):
+        return None
+    names, counts = np.unique(species.astype(str), return_counts=True)
+    chosen = species.astype(str) == names[counts.argmax()]
+    return find_lattice(np.column_stack([x[chosen], y[chosen]]))
+
+
+def _judge_lattice(
+    lattice: Lattice | None, known_edge_nm: float | None, square: _Square, stated: bool, warnings: list[str]
+) -> dict[str, Any] | None:
+    """The lattice as the summary has it; warns where it contradicts the stated pixel size."""
+    if lattice is None:
+        if stated:
+            warnings.append("The atoms show no lattice: the lattice constant was not used.")
+        return None
+    demanded = known_edge_nm / lattice.edge if known_edge_nm else None
+    if demanded and square.pixel_nm and abs(square.pixel_nm / demanded - 1) > PIXEL_SIZE_TOLERANCE:
+        warnings.append(
+            f"The stated pixel size is {square.pixel_nm:.5g} nm, but a lattice constant of {known_edge_nm:g} nm demands "
+            f"{demanded:.5g} nm: the pixel size is off by {100 * (square.pixel_nm / demanded - 1):+.0f} %."
+        )
+    a, b = lattice.lengths
+    return {
+        "a_px": _rounded(a),
+        "b_px": _rounded(b),
+        "angle_deg": _rounded(lattice.angle_deg),
+        "stretch": _rounded(lattice.stretch),
+        "edge_px": _rounded(lattice.edge),
+        "coincidence": _rounded(lattice.coincidence),
+        "pixel_size": _rounded(demanded) if demanded else None,
+    }
+
+
+def _one_or_two(size: tuple[float, float] | None) -> float | list[float] | None:
+    if size is None:
+        return None
+    return float(f"{size[1]:.8g}") if abs(size[0] / size[1] - 1) < 1e-3 else [float(f"{s:.8g}") for s in size]
+
+
+def _rounded(value: float | None) -> float | None:
+    """Six figures, and None for NaN, as JSON has none."""
+    return None if value is None or not np.isfinite(value) else float(f"{value:.6g}")

@@ -1,0 +1,25 @@
+"""Estimators: what a user holds in the hand. ``fit``, ``predict``, ``save``, and ``adatom.load``."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# Loaded when first asked for: listing the models that ship, or reading a recipe, needs no torch.
+_MEMBERS = {
+    "Recipe": "adatom.models.recipe",
+    "Segmenter": "adatom.models.segmenter",
+    "load": "adatom.models.catalogue",
+    "load_recipe": "adatom.models.recipe",
+    "shipped_models": "adatom.models.catalogue",
+}
+__all__ = ["Recipe", "Segmenter", "load", "load_recipe", "shipped_models"]
+
+if TYPE_CHECKING:
+    from adatom.models.catalogue import load, shipped_models
+    from adatom.models.recipe import Recipe, load_recipe
+    from adatom.models.segmenter import Segmenter
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MEMBERS:
+        raise AttributeError(f"module 'adatom.models' has no attribute {name!r}")
+    return getattr(import_module(_MEMBERS[name]), name)

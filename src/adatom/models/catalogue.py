@@ -1,0 +1,82 @@
+"""The models that ship, and loading of these and any others."""
+
+import json
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adatom.errors import MissingFileError, ModelFileError
+
+if TYPE_CHECKING:
+    from adatom.models.segmenter import Segmenter
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+FORMAT_VERSION = 1
+_LARGEST_HEADER = 16 * 2**20
+
+
+def shipped_models() -> dict[str, Path]:
+    """Names and files of the models that ship."""
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
+
+
+def model_path(source: str | Path) -> Path:
+    """File of a model: a path, or the name of one that ships."""
+    path = Path(source)
+    if path.is_file():
+        return path
+    shipped = shipped_models()
+    if str(source) in shipped:
+        return shipped[str(source)]
+    raise MissingFileError(f"model: expected a file or one of {', '.join(shipped)}, got {source}.")
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """What a model file says about itself; reads no weights and needs no torch.
+
+    Raises
+    ------
+    ModelFileError : if the file is not an Adatom model, is damaged, or newer than this Adatom.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            if not 2 <= length <= _LARGEST_HEADER:
+                raise ModelFileError(f"model: expected a safetensors file, got {path.name}, which is not one.")
+            tensors = json.loads(file.read(length))
+            size = file.seek(0, 2)
+        facts = tensors.get("__metadata__", {}).get("adatom")
+        if facts is None:
+            raise ModelFileError(f"model: {path.name} is a safetensors file, but Adatom did not write it.")
+        header: dict[str, Any] = json.loads(facts)
+        end = max((tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"), default=0)
+        version = header["format_version"]
+    except ModelFileError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"model: {path.name} is damaged ({type(error).__name__}: {error}).") from error
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"model: {path.name} has format {version}, this Adatom reads up to {FORMAT_VERSION}. Update Adatom."
+        )
+    if size != 8 + length + end:
+        raise ModelFileError(f"model: {path.name} is damaged: expected {8 + length + end} bytes, got {size}.")
+    return header
+
+
+def load(source: str | Path) -> "Segmenter":
+    """Load a model from its file, or by the name of one that ships.
+
+    Raises
+    ------
+    MissingFileError : if it is not there.
+    ModelFileError : if it is not a model of ours, is damaged, or was written by a newer Adatom.
+    """
+    from adatom.models.segmenter import Segmenter
+
+    path = model_path(source)
+    header = read_header(path)
+    if header.get("kind") != "Segmenter":
+        raise ModelFileError(f"model: {path.name} holds a {header.get('kind')!r}, which this Adatom does not know.")
+    return Segmenter._from_file(path, header)

@@ -1,0 +1,63 @@
+"""A model against images with known atoms."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from adatom.errors import ArgumentError
+from adatom.locate import match_positions
+from adatom.models.segmenter import MATCH_SHARE, Segmenter
+
+
+def evaluate_model(
+    model: Segmenter, data: xr.Dataset, *, on_image: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """Figures of `model` on a stored set at its working scale, atoms at the border included.
+
+    Returns
+    -------
+    ``n_images``, ``n_known``, ``n_found``; ``precision``, ``recall``, ``f1`` of positions, a find within 0.35 typical
+    spacings of a known atom being right; ``position_rms_px`` of the right ones, without refinement; ``class_accuracy``
+    among them; ``iou_<class>`` for each class.
+    """
+    if list(data.attrs["classes"]) != model.classes_:
+        raise ArgumentError(f"store: expected the classes {model.classes_}, got {list(data.attrs['classes'])}.")
+    tolerance = MATCH_SHARE * model.scale_["spacing_px"]
+    owner = data["atom_sample"].to_numpy()
+    positions = np.column_stack([data["atom_x"].to_numpy(), data["atom_y"].to_numpy()])
+    species = data["atom_species"].to_numpy()
+    n_classes = len(model.classes_) + 1
+    counts = np.zeros((n_classes, n_classes))
+    n_found = n_matched = n_right = 0
+    squares = 0.0
+    for index in range(data.sizes["sample"]):
+        image = data["image"][index].to_numpy().astype(float)
+        maps, peaks = model.maps_and_peaks(image)
+        label = data["label"][index].to_numpy().astype(int)
+        counts += np.bincount(label.ravel() * n_classes + maps.argmax(0).ravel(), minlength=n_classes**2).reshape(
+            n_classes, n_classes
+        )
+        mine = owner == index
+        match = match_positions(np.column_stack([peaks.x, peaks.y]), positions[mine], tolerance=tolerance)
+        n_found += match.n_found
+        n_matched += len(match.found)
+        n_right += int((peaks.species[match.found] == species[mine][match.known]).sum())
+        squares += float((match.distance**2).sum())
+        if on_image is not None:
+            on_image(index + 1)
+    hits = counts.diagonal()
+    iou = hits / np.maximum(counts.sum(0) + counts.sum(1) - hits, 1)
+    n_known = len(positions)
+    return {
+        "n_images": int(data.sizes["sample"]),
+        "n_known": n_known,
+        "n_found": n_found,
+        "precision": n_matched / max(1, n_found),
+        "recall": n_matched / max(1, n_known),
+        "f1": 2 * n_matched / max(1, n_found + n_known),
+        "position_rms_px": float(np.sqrt(squares / max(1, n_matched))),
+        "class_accuracy": n_right / max(1, n_matched),
+        **{f"iou_{name}": float(value) for name, value in zip(["background", *model.classes_], iou, strict=True)},
+    }

@@ -1,0 +1,413 @@
+"""The segmenter: for each pixel, the probability that an atom of each species is there."""
+
+import inspect
+import json
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from adatom import __version__
+from adatom.data import check_image, pixel_size_nm, spacing
+from adatom.data.atomic_file import write_atomically
+from adatom.data.atoms import make_atoms
+from adatom.data.training_set import check_training_set, open_training_set
+from adatom.errors import AdatomError, ArgumentError, ModelFileError, ShapeError
+from adatom.locate import Peaks, find_peaks, match_positions
+from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, stack
+from adatom.models.catalogue import FORMAT_VERSION
+from adatom.models.recipe import Recipe, parse_recipe
+from adatom.models.support import support
+from adatom.nets import build_net
+from adatom.prepare import image_periods, level_lines, level_plane, normalise, pad_to_multiple, resample
+from adatom.train import Record, TrainingSettings, train
+
+Array = NDArray[np.float64]
+Factor = tuple[float, float]
+
+# A found atom counts as right within this share of the typical spacing.
+MATCH_SHARE = 0.35
+# Images this many times larger than the file are never made, whatever scale was asked for.
+_LARGEST_WORKING_SIDE = 16384
+
+
+class Segmenter:
+    """Semantic segmentation of atoms by a U-Net, trained on images with known atoms.
+
+    Parameters
+    ----------
+    classes : names of the species; by default those of the data.
+    net : name of an architecture in `adatom.nets`.
+    width, depth : of the network; by default the recipe's, else 16 and 3.
+    training : settings of the training, as `TrainingSettings` or a dictionary; by default the recipe's.
+    random_state : seed of the weights and of the data; by default the recipe's.
+    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+
+    Attributes
+    ----------
+    classes_ : names of the species.
+    net_ : the network.
+    scale_ : the working scale: ``pixel_size_nm``, ``spacing_px`` (typical distance of nearest neighbours),
+        ``period_px`` (what `image_periods` measures on the training images), ``label_radius_px``, ``calibrated``
+        (whether nm mean something: False for a lattice of no certain size).
+    history_ : records of the training.
+    figures_ : figures reached on the validation images.
+    recipe_ : the recipe, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: list[str] | None = None,
+        net: str = "unet",
+        width: int | None = None,
+        depth: int | None = None,
+        training: TrainingSettings | dict[str, Any] | None = None,
+        random_state: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.classes = classes
+        self.net = net
+        self.width = width
+        self.depth = depth
+        self.training = training
+        self.random_state = random_state
+        self.device = device
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor arguments by name, as scikit-learn has it."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set constructor arguments by name; unknown names are errors."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ArgumentError(f"Segmenter: expected one of {', '.join(known)}, got {name!r}.")
+            setattr(self, name, value)
+        return self
+
+    # ---------------------------------------------------------------- learning
+
+    def fit(
+        self,
+        data: Recipe | xr.Dataset | str | Path,
+        *,
+        checkpoint: Path | None = None,
+        resume: bool = False,
+        on_record: Callable[[Record], None] | None = None,
+    ) -> Self:
+        """Train from scratch.
+
+        Parameters
+        ----------
+        data : a recipe (images are made on the fly), a training set, or the path of a stored one.
+        checkpoint : file that holds the state of the training; written at each validation.
+        resume : go on from `checkpoint` if it is there.
+        on_record : called after each step with its record, see `adatom.train.train`.
+        """
+        recipe = data if isinstance(data, Recipe) else None
+        settings = self._settings(recipe)
+        dataset = None
+        if recipe is None:
+            dataset = check_training_set(data) if isinstance(data, xr.Dataset) else open_training_set(str(data))
+        self.recipe_ = recipe
+        self.classes_ = self._class_names(recipe, dataset)
+        width = self.width or (recipe.network.width if recipe else 16)
+        depth = self.depth or (recipe.network.depth if recipe else 3)
+        architecture = recipe.network.architecture if recipe else self.net
+        self.architecture_ = {
+            "name": architecture,
+            "arguments": {"classes": len(self.classes_) + 1, "width": width, "depth": depth},
+        }
+        self.seed_ = settings.seed
+        with torch.random.fork_rng(devices=[]):  # weights from our seed; the user's generator stays where it is
+            torch.manual_seed(settings.seed)
+            self.net_ = build_net(architecture, **self.architecture_["arguments"])
+
+        self.scale_ = {}  # measured on the validation images, which need it for their own preparation
+        self.preprocessing_ = {"background_px": 14.0, "clip": 5.0}
+        source: SimulatedSamples | StoredSamples
+        if recipe is not None:
+            source = SimulatedSamples(
+                recipe, batch_size=settings.batch_size, seed=settings.seed, prepare=self._prepare_working
+            )
+            pixel_size, radius = recipe.microscope.pixel_size_nm, recipe.labels.radius_nm
+            radius_px = radius / pixel_size
+        else:
+            assert dataset is not None
+            source = StoredSamples(
+                dataset,
+                batch_size=settings.batch_size,
+                seed=settings.seed,
+                prepare=self._prepare_working,
+                multiple=self._multiple,
+                n_validation=settings.validation_images,
+            )
+            pixel_size, radius_px = dataset.attrs["pixel_size_nm"], float(dataset.attrs["label_radius_px"])
+        self.source_ = source
+        validation = source.validation(settings.validation_images)
+        self.scale_ = {
+            "pixel_size_nm": None if pixel_size is None else float(pixel_size),
+            "spacing_px": _typical_spacing(validation),
+            "period_px": _typical_period(validation),
+            "label_radius_px": radius_px,
+            "calibrated": recipe is None or recipe.microscope.scale_from == "calibration",
+        }
+        batches = [stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
+        self.history_ = train(
+            self.net_,
+            source.batch,
+            batches,
+            settings,
+            device=self._torch_device(),
+            score=lambda net: self._score(net, validation),
+            checkpoint=checkpoint,
+            resume=resume,
+            on_record=on_record,
+        )
+        judged = [record for record in self.history_ if "val_loss" in record]
+        best = min(judged, key=lambda record: record["val_loss"])
+        self.figures_ = {name: best[name] for name in ("step", "val_loss", "val_iou", "val_f1", "val_position_rms_px")}
+        self.figures_["training_seconds"] = round(self.history_[-1]["seconds"], 1)
+        return self
+
+    def _settings(self, recipe: Recipe | None) -> TrainingSettings:
+        settings = self.training if self.training is not None else (recipe.training if recipe else TrainingSettings())
+        if isinstance(settings, dict):
+            settings = TrainingSettings.model_validate(settings)
+        if self.random_state is not None:
+            settings = settings.model_copy(update={"seed": int(self.random_state)})
+        return settings
+
+    def _class_names(self, recipe: Recipe | None, dataset: xr.Dataset | None) -> list[str]:
+        known = list(recipe.material.classes) if recipe else list(dataset.attrs["classes"]) if dataset is not None else []
+        if self.classes is None:
+            return known
+        if len(self.classes) != len(known) or len(set(self.classes)) != len(self.classes):
+            raise ArgumentError(f"classes: expected {len(known)} different names, got {self.classes}.")
+        return list(self.classes)
+
+    def _score(self, net: nn.Module, validation: list[Sample]) -> dict[str, float]:
+        """Atom-level figures of `net`: F1, species included, and the distance of the matched atoms."""
+        tolerance = MATCH_SHARE * self.scale_["spacing_px"]
+        hits, n_found, n_known, squares = 0, 0, 0, 0.0
+        for sample in validation:
+            peaks = self._peaks(self._maps(net, sample.image))
+            match = match_positions(np.column_stack([peaks.x, peaks.y]), sample.positions, tolerance=tolerance)
+            hits += int((peaks.species[match.found] == sample.species[match.known]).sum())
+            n_found, n_known = n_found + match.n_found, n_known + match.n_known
+            squares += float((match.distance**2).sum())
+        return {
+            "val_f1": 2 * hits / max(1, n_found + n_known),
+            "val_position_rms_px": float(np.sqrt(squares / max(1, hits))),
+        }
+
+    # ---------------------------------------------------------------- predicting
+
+    def predict(self, image: xr.DataArray, *, factor: Factor | None = None) -> xr.DataArray:
+        """Probability maps of an image.
+
+        Parameters
+        ----------
+        image : (y, x) or (frame, y, x).
+        factor : pixels of the working scale a pixel of the image, along (y, x); by default `working_factors` says.
+
+        Returns
+        -------
+        (class, y, x), or (frame, class, y, x), at the working scale, with the background as the first class. The
+        coordinates are in the image's unit, so a position in the maps is a position in the image.
+        """
+        image = check_image(image)
+        if image.ndim == 3 and image.dims[0] == "frame":
+            factor = factor or self.working_factors(image.isel(frame=0))[0]
+            frames = [self.predict(image.isel(frame=k), factor=factor) for k in range(image.sizes["frame"])]
+            return xr.concat(frames, dim="frame").assign_coords(frame=image["frame"])
+        if image.ndim != 2:
+            raise ShapeError(f"image: expected (y, x) or (frame, y, x), got {image.dims}.")
+        factor = factor or self.working_factors(image)[0]
+        prepared, true_factor = self._prepare(image.to_numpy(), factor)
+        maps = self._maps(self.net_, prepared)
+        coords: dict[str, Any] = {"class": ["background", *self.classes_]}
+        for axis, dim in enumerate(("y", "x")):
+            original = image.coords[dim]
+            step = _step(original)
+            positions = (np.arange(maps.shape[1 + axis]) + 0.5) / true_factor[axis] - 0.5
+            coords[dim] = (dim, float(original[0]) + positions * step, {"units": original.attrs["units"]})
+        step_note = f"segmented at {true_factor[0]:.4g} x {true_factor[1]:.4g} working pixels a pixel"
+        return xr.DataArray(
+            maps.astype(np.float32),
+            dims=("class", "y", "x"),
+            coords=coords,
+            name="probability",
+            attrs={
+                "signal": "probability",
+                "units": "",
+                "source": image.attrs.get("source", {}),
+                "metadata": {},
+                "history": [*image.attrs.get("history", []), step_note],
+                "factor": true_factor,
+            },
+        )
+
+    def working_factors(self, image: xr.DataArray) -> list[Factor]:
+        """Scales at which this model could look at `image`, the likeliest first; at least one.
+
+        The calibration comes first, where the image and the model have one. Then the scales at which one of the image's
+        own periods becomes the period of the training images. An image that shows no period is taken as it is.
+        """
+        size = pixel_size_nm(image)
+        aspect = 1.0 if size is None else size[0] / size[1]
+        factors: list[Factor] = []
+        if size is not None and self.scale_["calibrated"]:
+            pixel = self.scale_["pixel_size_nm"]
+            factors.append((size[0] / pixel, size[1] / pixel))
+        values = np.asarray(image.to_numpy(), dtype=float)
+        values = values if abs(aspect - 1) < 0.01 else resample(values, (aspect, 1.0))[0]
+        for period, _ in image_periods(values):
+            factor = self.scale_["period_px"] / period
+            factors.append((factor * aspect, factor))
+        if not factors:
+            factors.append((aspect, 1.0))
+        longest = max(image.shape[-2:])
+        return [f for f in factors if max(f) * longest <= _LARGEST_WORKING_SIDE] or [(aspect, 1.0)]
+
+    def support(self, values: Array, factor: Factor) -> float:
+        """How well this model knows what it sees in `values` (y, x) at a scale: 0 (nothing) to 1."""
+        prepared, _ = self._prepare(values, factor)
+        return support(self._maps(self.net_, prepared))
+
+    def maps_and_peaks(self, values: Array) -> tuple[Array, Peaks]:
+        """Probabilities (class, y, x) and atoms of `values` (y, x) that are at the working scale already."""
+        maps = self._maps(self.net_, self._prepare_working(values))
+        return maps, self._peaks(maps)
+
+    def training_samples(self, n: int) -> tuple[Array, NDArray[np.uint8]]:
+        """The first `n` images (n, y, x) that the training showed the network, normalised, and their class maps."""
+        batch = self.source_.batch(1)
+        return batch[0][:n, 0].double().numpy(), batch[1][:n].numpy().astype(np.uint8)
+
+    def peaks(self, values: Array, factor: Factor, *, min_probability: float = 0.5) -> tuple[Peaks, Factor]:
+        """Atoms of `values` (y, x) in working pixels, and the factor that whole working pixels allowed."""
+        prepared, true_factor = self._prepare(values, factor)
+        return self._peaks(self._maps(self.net_, prepared), min_probability), true_factor
+
+    def _prepare(self, values: Array, factor: Factor) -> tuple[Array, Factor]:
+        """Level, bring to the working scale, normalise."""
+        values = np.asarray(values, dtype=float)
+        values = level_lines(level_plane(np.where(np.isfinite(values), values, np.nan)))
+        working, true_factor = resample(values, factor)
+        return normalise(working, **self.preprocessing_), true_factor
+
+    def _prepare_working(self, values: Array) -> Array:
+        return self._prepare(values, (1.0, 1.0))[0]
+
+    @property
+    def _multiple(self) -> int:
+        return int(2 ** self.architecture_["arguments"]["depth"])
+
+    @torch.no_grad()
+    def _maps(self, net: nn.Module, prepared: Array) -> Array:
+        """Probabilities (class, y, x) of a prepared image (y, x)."""
+        rows, columns = prepared.shape
+        padded = pad_to_multiple(prepared.astype(np.float32)[None, None], self._multiple)
+        device = next(net.parameters()).device
+        images = torch.from_numpy(padded).to(device).contiguous(memory_format=torch.channels_last)
+        net.eval()
+        probability: Array = net(images).softmax(dim=1)[0, :, :rows, :columns].double().cpu().numpy()
+        return probability
+
+    def _peaks(self, maps: Array, min_probability: float = 0.5) -> Peaks:
+        return find_peaks(
+            maps,
+            radius_px=self.scale_["label_radius_px"],
+            min_distance_px=0.5 * self.scale_["spacing_px"],
+            min_probability=min_probability,
+        )
+
+    def _torch_device(self) -> torch.device:
+        if self.device != "auto":
+            return torch.device(self.device)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    # ---------------------------------------------------------------- keeping
+
+    def header(self) -> dict[str, Any]:
+        """What the model file says about the model, JSON-serialisable."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "kind": "Segmenter",
+            "name": self.recipe_.name if self.recipe_ else "segmenter",
+            "description": self.recipe_.description if self.recipe_ else "",
+            "architecture": self.architecture_,
+            "classes": self.classes_,
+            "scale": self.scale_,
+            "preprocessing": self.preprocessing_,
+            "recipe": self.recipe_.to_yaml() if self.recipe_ else None,
+            "seed": self.seed_,
+            "figures": self.figures_,
+            "versions": {"adatom": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "licence": "MIT",
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one safetensors file, its header included; nothing is pickled."""
+        if not hasattr(self, "net_"):
+            raise ArgumentError("save: expected a fitted model, got one that is not. Call fit first.")
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.net_.state_dict().items()}
+        write_atomically(Path(path), save(tensors, metadata={"adatom": json.dumps(self.header(), sort_keys=True)}))
+
+    @classmethod
+    def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
+        try:
+            arguments = header["architecture"]["arguments"]
+            model = cls(classes=list(header["classes"]), width=arguments["width"], depth=arguments["depth"])
+            model.architecture_ = header["architecture"]
+            model.classes_ = [str(name) for name in header["classes"]]
+            model.scale_, model.preprocessing_ = header["scale"], header["preprocessing"]
+            model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []
+            model.recipe_ = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
+            if arguments["width"] > 256 or arguments["depth"] > 8 or len(model.classes_) > 255:
+                raise ModelFileError(f"model: {path.name} describes a network too large to be one of ours.")
+            model.net_ = build_net(header["architecture"]["name"], **arguments)
+            model.net_.load_state_dict(load_file(path))
+            model.net_.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        except ModelFileError:
+            raise
+        except (AdatomError, SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"model: {path.name} is damaged ({type(error).__name__}: {error}).") from error
+        if not all(torch.isfinite(value).all() for value in model.net_.state_dict().values() if value.is_floating_point()):
+            raise ModelFileError(f"model: {path.name} is damaged: some of its weights are not numbers.")
+        return model
+
+
+def _step(coordinate: xr.DataArray) -> float:
+    return float(coordinate[-1] - coordinate[0]) / (len(coordinate) - 1) if len(coordinate) > 1 else 1.0
+
+
+def _typical_spacing(samples: list[Sample]) -> float:
+    """Median distance of nearest neighbours over the known atoms [px]."""
+    frame = np.concatenate([np.full(len(s.positions), k) for k, s in enumerate(samples)])
+    positions = np.concatenate([s.positions for s in samples])
+    size = samples[0].image.shape
+    atoms = make_atoms(
+        {"frame": frame, "x": positions[:, 0], "y": positions[:, 1]}, units="px", image_shape=size, pixel_size=None
+    )
+    distance = spacing(atoms)
+    if not np.isfinite(distance):
+        raise ArgumentError("data: expected images with at least two known atoms, got none.")
+    return distance
+
+
+def _typical_period(samples: list[Sample]) -> float:
+    """Median of the strongest period that the training images show [px]."""
+    periods = [found[0][0] for found in (image_periods(sample.image) for sample in samples) if found]
+    return float(np.median(periods)) if periods else _typical_spacing(samples)

@@ -1,0 +1,18 @@
+"""Image to image: levelling, normalising, resampling, padding, and the scale of an image that does not say its own."""
+
+from adatom.prepare.level import has_line_offsets, level_lines, level_plane
+from adatom.prepare.normalise import normalise
+from adatom.prepare.pad import pad_to_multiple
+from adatom.prepare.period import image_periods
+from adatom.prepare.resample import positions_back, resample
+
+__all__ = [
+    "has_line_offsets",
+    "image_periods",
+    "level_lines",
+    "level_plane",
+    "normalise",
+    "pad_to_multiple",
+    "positions_back",
+    "resample",
+]

@@ -1,0 +1,94 @@
+"""Levelling: take the sample's tilt and the offsets between scan lines out of an image, without being fooled by steps.
+
+Both work on differences between neighbouring pixels and take medians, so that a step edge or an island, which touches
+few of those differences, does not bend the result the way a least-squares plane is bent.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adatom.errors import ShapeError
+
+Array = NDArray[np.float64]
+
+
+def level_plane(values: Array) -> Array:
+    """Subtract the tilt of the terraces.
+
+    Parameters
+    ----------
+    values : (y, x) heights or intensities; NaN where nothing was measured.
+
+    Returns
+    -------
+    (y, x) with zero median. A step keeps its height: the slope is the median of the differences between neighbours,
+    not a least-squares fit.
+    """
+    values = _check(values)
+    slope_y, slope_x = (_median(np.diff(values, axis=axis)) for axis in (0, 1))
+    rows, columns = values.shape
+    levelled = values - slope_y * np.arange(rows)[:, None] - slope_x * np.arange(columns)[None, :]
+    return levelled - _median(levelled)
+
+
+def level_lines(values: Array) -> Array:
+    """Subtract the offset of each scan line, where lines are offset at all.
+
+    The offset between two lines is the median of the differences of their pixels. Lattice rows parallel to the scan
+    also move that median, smoothly; only when the offsets are rough (their change from line to line is larger than
+    their noise and than their smooth part) are they taken for the instrument's, and subtracted.
+
+    Parameters
+    ----------
+    values : (y, x), best levelled by `level_plane` before.
+
+    Returns
+    -------
+    (y, x) with zero median; equal to the input but for a constant when the lines fit together already.
+    """
+    values = _check(values)
+    if has_line_offsets(values):
+        values = values - _line_offsets(values)[:, None]
+    return values - _median(values)
+
+
+def has_line_offsets(values: Array) -> bool:
+    """Whether scan lines are shifted against each other by more than noise and the lattice explain."""
+    values = _check(values)
+    rows, columns = values.shape
+    if rows < 8 or columns < 8:
+        return False
+    jumps = np.diff(_line_offsets(values))  # (y - 1,)
+    # White offsets leave alternating jumps; a lattice or a hill leaves jumps that change slowly from line to line.
+    rough = 1.4826 * np.median(np.abs(np.diff(jumps))) / np.sqrt(6)
+    # What pixel noise alone would do to a median over one line, from differences that the offsets do not enter.
+    along = np.diff(values, n=2, axis=1)
+    noise = 1.4826 * _median(np.abs(along)) / np.sqrt(6)
+    expected = 1.2533 * noise / np.sqrt(columns)
+    # The size of things in the image, again from differences along the lines only.
+    size = 1.4826 * _median(np.abs(values - _row_medians(values)[:, None]))
+    return bool(rough > 4 * expected and rough > 0.05 * size)
+
+
+def _line_offsets(values: Array) -> Array:
+    """Offset of each line (y,) with zero median: cumulated medians of the differences to the line above."""
+    jumps = np.array([_median(difference) for difference in np.diff(values, axis=0)])
+    offsets = np.concatenate([[0.0], np.cumsum(jumps)])
+    return offsets - np.median(offsets)
+
+
+def _row_medians(values: Array) -> Array:
+    return np.array([_median(row) for row in values])
+
+
+def _median(values: Array) -> float:
+    """Median of what is finite; 0 where nothing is."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else 0.0
+
+
+def _check(values: Array) -> Array:
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 2 or values.size == 0:
+        raise ShapeError(f"values: expected a (y, x) array, got shape {values.shape}.")
+    return values

@@ -1,0 +1,45 @@
+"""Normalising: bring any image to the same local mean and the same contrast, whatever a few pixels do."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from adatom.errors import ShapeError
+
+Array = NDArray[np.float64]
+
+
+def normalise(values: Array, *, background_px: float, clip: float = 5.0) -> Array:
+    """Subtract the local background and divide by the image's own robust contrast.
+
+    Parameters
+    ----------
+    values : (y, x), any unit; NaN where nothing was measured.
+    background_px : standard deviation of the Gaussian that defines "local" [px]; about two atomic spacings.
+    clip : values beyond this many standard deviations are cut, so that a hot pixel or an island is just "bright".
+
+    Returns
+    -------
+    (y, x): median 0, standard deviation about 1 (1.4826 x median absolute deviation); 0 where `values` are NaN, and
+    everywhere if the image is constant.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 2 or values.size == 0:
+        raise ShapeError(f"values: expected a (y, x) array, got shape {values.shape}.")
+    known = np.isfinite(values)
+    if not known.any():
+        return np.zeros_like(values)
+    # An outlier must not dig a hole into its neighbourhood's background: tame it first, on the scale of the image.
+    centre = np.median(values[known])
+    spread = 1.4826 * np.median(np.abs(values[known] - centre))
+    limit = 20 * spread if spread > 0 else np.inf
+    tamed = np.clip(np.where(known, values - centre, 0.0), -limit, limit)
+    weight = ndimage.gaussian_filter(known.astype(float), background_px, mode="reflect", truncate=3)
+    local = ndimage.gaussian_filter(tamed, background_px, mode="reflect", truncate=3) / np.maximum(weight, 1e-6)
+    flat = np.where(known, tamed - local, 0.0)
+    flat -= np.median(flat[known])
+    contrast = 1.4826 * np.median(np.abs(flat[known]))
+    # Rounding of a constant image with a huge offset is not contrast.
+    if contrast <= 1e-9 * max(abs(centre), float(np.max(np.abs(tamed))), np.finfo(float).tiny):
+        return np.zeros_like(values)
+    return np.where(known, np.clip(flat / contrast, -clip, clip), 0.0)

@@ -1,0 +1,52 @@
+"""The files that a search leaves behind, each written whole or not at all."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from adatom.data.atomic_file import write_atomically
+
+
+def result_folders(files: Sequence[Path], out: Path) -> list[Path]:
+    """``out/<stem>`` for each file; files of the same stem get their suffix, then a number, as well."""
+    taken: set[str] = set()
+    folders = []
+    for file in files:
+        names = [file.stem, file.name.replace(".", "_"), *(f"{file.stem}_{k}" for k in range(2, len(files) + 2))]
+        name = next(n for n in names if n not in taken)
+        taken.add(name)
+        folders.append(out / name)
+    return folders
+
+
+def write_results(
+    folder: Path, image: xr.DataArray, atoms: pd.DataFrame, maps: xr.DataArray | None, summary: Mapping[str, Any]
+) -> None:
+    """Write ``atoms.csv``, ``atoms.parquet``, ``overlay.png``, ``report.html`` and, last, ``summary.json``."""
+    from adatom.report.canvas import figure_png
+    from adatom.report.maps import draw_maps
+    from adatom.report.overlay import draw_overlay
+    from adatom.report.page import render_report
+
+    still = image if image.ndim == 2 else image.isel(frame=0)
+    first = atoms[atoms["frame"] == 0]
+    first.attrs = atoms.attrs
+    overlay = draw_overlay(still, first)
+    title = str(summary.get("file", "atoms"))
+    figures: dict[str, Any] = {"The image and the atoms found in it": overlay}
+    if maps is not None:
+        shown = still.interp(y=maps["y"], x=maps["x"], method="nearest", kwargs={"fill_value": "extrapolate"})
+        figures["What the network says: probability of each species"] = draw_maps(shown, maps.isel({"class": slice(1, None)}))
+    page = render_report(summary, atoms, figures, title=title)
+    parquet = io.BytesIO()
+    atoms.to_parquet(parquet)
+    write_atomically(folder / "atoms.csv", atoms.to_csv(index=False))
+    write_atomically(folder / "atoms.parquet", parquet.getvalue())
+    write_atomically(folder / "overlay.png", figure_png(overlay))
+    write_atomically(folder / "report.html", page)
+    write_atomically(folder / "summary.json", json.dumps(dict(summary), indent=2, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,59 @@
+"""The generator: a recipe and a seed in, images with known atoms out.
+
+Image number i of a seed is always the same image, whatever was drawn before it: a training that resumes at step 1000
+sees what it would have seen.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adatom.simulate.microscope import expose
+from adatom.simulate.recipe import ImageRecipe
+from adatom.simulate.render import render_labels
+from adatom.simulate.specimen import draw_specimen
+
+
+@dataclass(frozen=True)
+class SimulatedImage:
+    """An image and its truth.
+
+    Attributes
+    ----------
+    image : (y, x) in units of an atom's height, NaN where not measured.
+    label : (y, x) class map: 0 background, 1 + species on an atom.
+    x, y : (n,) positions of the atoms inside the image [px].
+    species : (n,) numbers from 0.
+    scale : factor on all lengths that this image got.
+    """
+
+    image: NDArray[np.float32]
+    label: NDArray[np.uint8]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    species: NDArray[np.int64]
+    scale: float
+
+
+def simulate_image(recipe: ImageRecipe, *, seed: int, index: int) -> SimulatedImage:
+    """Image number `index` of the stream that `recipe` and `seed` define."""
+    rng = np.random.default_rng([seed, index])
+    size = recipe.microscope.image_size
+    specimen = draw_specimen(recipe, rng)
+    image, measured = expose(specimen, recipe, rng)
+    bottom, right = int(measured[:, 0].sum()), int(measured[0, :].sum())
+    # An atom belongs to an image if its centre lies on a measured pixel.
+    specimen.keep(
+        (specimen.x >= -0.5) & (specimen.x < right - 0.5) & (specimen.y >= -0.5) & (specimen.y < bottom - 0.5)
+    )
+    radius = recipe.labels.radius_nm * specimen.px_per_nm
+    label = render_labels(specimen.x, specimen.y, specimen.species, radius, size)
+    return SimulatedImage(
+        image=np.where(measured, image, np.nan).astype(np.float32),
+        label=np.where(measured, label, 0).astype(np.uint8),
+        x=specimen.x,
+        y=specimen.y,
+        species=specimen.species,
+        scale=specimen.px_per_nm * recipe.microscope.pixel_size_nm,
+    )

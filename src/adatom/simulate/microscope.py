@@ -1,0 +1,145 @@
+"""From a specimen to a measured image: probe, islands, steps, background, noise and the errors of scanning."""
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from adatom.simulate.recipe import Defects, ImageRecipe, Microscope
+from adatom.simulate.render import render_atoms
+from adatom.simulate.specimen import Specimen
+
+Array = NDArray[np.float64]
+
+
+def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> tuple[Array, Array]:
+    """Take the image of a specimen.
+
+    Atoms that an island, a clump or a step hides are taken out of `specimen`.
+
+    Returns
+    -------
+    (y, x) image in units of an atom's height, and (y, x) bool: what was measured (False on an unmeasured border).
+    """
+    microscope, defects, size = recipe.microscope, recipe.defects, recipe.microscope.image_size
+    px_per_nm = specimen.px_per_nm
+    hidden = np.zeros((size, size))  # 0 crystal, 1 hidden
+    relief = np.zeros((size, size))
+    for draw in (_draw_islands, _draw_adsorbates):
+        covered, height = draw(defects, size, px_per_nm, rng)
+        hidden = np.maximum(hidden, covered)
+        relief += height
+    if rng.random() < defects.step_probability:
+        covered, height = _draw_step(defects, size, px_per_nm, rng)
+        hidden = np.maximum(hidden, covered)
+        relief += height
+    at_atom = hidden[np.clip(np.round(specimen.y), 0, size - 1).astype(int), np.clip(np.round(specimen.x), 0, size - 1).astype(int)]
+    specimen.keep(at_atom < 0.5)
+
+    row_shift = rng.uniform(*microscope.row_shift_nm) * px_per_nm * rng.standard_normal(size)
+    image = render_atoms(specimen, size, _draw_probe(microscope, px_per_nm, rng), row_shift)
+    counts = microscope.counts_per_peak
+    if counts is not None:
+        dose = _log_uniform(counts, rng)
+        base = relief - min(relief.min(), 0.0) + 0.2
+        image = rng.poisson(dose * (image + base)) / dose - base
+    image += relief + _draw_background(microscope, size, px_per_nm, rng)
+    image += _draw_noise(microscope, size, rng) + _draw_line_errors(microscope, size, rng)
+    measured = np.ones((size, size), dtype=bool)
+    if rng.random() < microscope.border_probability:
+        bottom, right = rng.integers(int(microscope.border_px[0]), int(microscope.border_px[1]) + 1, 2)
+        measured[size - bottom :, :] = False
+        measured[:, size - right :] = False
+    return image, measured
+
+
+def _log_uniform(bounds: tuple[float, float], rng: Generator) -> float:
+    low = max(bounds[0], 1e-6)
+    return float(np.exp(rng.uniform(np.log(low), np.log(max(bounds[1], low)))))
+
+
+def random_field(size: int, correlation: float, rng: Generator) -> Array:
+    """Smooth random field (y, x) with mean 0, standard deviation 1 and a correlation length [px]."""
+    # Coarse noise, enlarged: a wide Gaussian on the full grid would cost far more.
+    coarsening = max(1, int(correlation / 2))
+    coarse = rng.standard_normal((size // coarsening + 4,) * 2)
+    coarse = ndimage.gaussian_filter(coarse, correlation / coarsening, mode="wrap")
+    if coarsening > 1:
+        coarse = ndimage.zoom(coarse, coarsening, order=1)
+    field = coarse[:size, :size]
+    return (field - field.mean()) / max(field.std(), 1e-12)
+
+
+def _draw_probe(microscope: Microscope, px_per_nm: float, rng: Generator) -> Array:
+    """Inverse covariance (2, 2) of an atom's image [px^-2]."""
+    width = rng.uniform(*microscope.peak_width_nm) * px_per_nm
+    ratio, angle = rng.uniform(*microscope.ellipticity), rng.uniform(0, np.pi)
+    axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return axes.T @ np.diag([1 / (width**2 * ratio), ratio / width**2]) @ axes
+
+
+def _draw_islands(defects: Defects, size: int, px_per_nm: float, rng: Generator) -> tuple[Array, Array]:
+    share = rng.uniform(*defects.island)
+    if share <= 0:
+        return np.zeros((size, size)), np.zeros((size, size))
+    correlation = rng.uniform(*defects.island_size_nm) * px_per_nm
+    outline = random_field(size, correlation, rng)
+    edge = rng.uniform(0.05, 0.4)  # blurred by the tip as islands are higher than atoms
+    covered = 1 / (1 + np.exp(-np.clip((outline - np.quantile(outline, 1 - share)) / edge * 4, -30, 30)))
+    bumps = random_field(size, max(1.0, rng.uniform(0.15, 0.6) * px_per_nm), rng)
+    height = rng.uniform(*defects.island_height) + rng.uniform(*defects.island_roughness) * bumps
+    # covered > 0.15 is no longer clean crystal
+    return np.clip(covered / 0.3, 0, 1), covered * height
+
+
+def _draw_adsorbates(defects: Defects, size: int, px_per_nm: float, rng: Generator) -> tuple[Array, Array]:
+    covered, relief = np.zeros((size, size)), np.zeros((size, size))
+    rows, columns = np.mgrid[:size, :size]
+    area = (size / px_per_nm) ** 2
+    for _ in range(rng.poisson(rng.uniform(*defects.adsorbate) * area / 100)):
+        centre = rng.uniform(0, size, 2)
+        radius = rng.uniform(*defects.adsorbate_radius_nm) * px_per_nm
+        clump = np.exp(-0.5 * ((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / radius**2)
+        relief += rng.uniform(*defects.adsorbate_height) * clump
+        covered = np.maximum(covered, clump)
+    return covered, relief
+
+
+def _draw_step(defects: Defects, size: int, px_per_nm: float, rng: Generator) -> tuple[Array, Array]:
+    """A wavy step edge: the terrace rises by the step height, and no atom is resolved along the edge."""
+    rows, columns = np.mgrid[:size, :size]
+    angle = rng.uniform(0, 2 * np.pi)
+    wave = rng.uniform(0, 0.08) * size * random_field(size, size / 5, rng)
+    start = rng.uniform(-0.3, 0.3) * size
+    distance = (columns - size / 2) * np.cos(angle) + (rows - size / 2) * np.sin(angle) - start + wave
+    width = rng.uniform(0.15, 0.5) * px_per_nm
+    rise = 1 / (1 + np.exp(-np.clip(distance / width, -30, 30)))
+    return np.exp(-0.5 * (distance / (2.0 * width)) ** 2), rng.uniform(*defects.step_height) * rise
+
+
+def _draw_background(microscope: Microscope, size: int, px_per_nm: float, rng: Generator) -> Array:
+    ramp = np.linspace(-0.5, 0.5, size)
+    tilt = rng.uniform(*microscope.tilt)
+    angle = rng.uniform(0, 2 * np.pi)
+    plane = tilt * (np.cos(angle) * ramp[None, :] + np.sin(angle) * ramp[:, None])
+    smooth = random_field(size, rng.uniform(*microscope.background_size_nm) * px_per_nm, rng)
+    return plane + rng.uniform(*microscope.background) * smooth
+
+
+def _draw_noise(microscope: Microscope, size: int, rng: Generator) -> Array:
+    noise = rng.standard_normal((size, size))
+    correlation = rng.uniform(*microscope.noise_correlation_px)
+    if correlation > 0.3:
+        noise = ndimage.gaussian_filter(noise, correlation)
+        noise /= noise.std()
+    return _log_uniform(microscope.noise, rng) * noise
+
+
+def _draw_line_errors(microscope: Microscope, size: int, rng: Generator) -> Array:
+    errors = np.zeros((size, size))
+    if rng.random() < microscope.row_offset_probability:
+        errors += rng.uniform(*microscope.row_offset) * rng.standard_normal(size)[:, None]
+    for _ in range(rng.poisson(rng.uniform(*microscope.streaks) * size / 100)):
+        row, start = rng.integers(size), rng.integers(size)
+        errors[row, start : start + rng.integers(2, max(3, size // 3))] += rng.normal(0, 1.5)
+    return errors

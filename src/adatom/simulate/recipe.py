@@ -1,0 +1,133 @@
+"""What a simulated image may look like: every range stands in a recipe, nowhere else.
+
+A recipe is one YAML file read by these models; unknown keys are errors. A range ``[low, high]`` is drawn from evenly,
+once an image, unless its description says otherwise. Heights are in units of the atoms' own height (corrugation 1).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"a range is [low, high], got {list(bounds)}")
+    return bounds
+
+
+def _positive(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] <= 0:
+        raise ValueError(f"expected a range above 0, got {list(bounds)}")
+    return bounds
+
+
+def _share(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] < 0 or bounds[1] > 1:
+        raise ValueError(f"expected shares between 0 and 1, got {list(bounds)}")
+    return bounds
+
+
+def _not_negative(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] < 0:
+        raise ValueError(f"expected a range from 0 up, got {list(bounds)}")
+    return bounds
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+PositiveRange = Annotated[Range, AfterValidator(_positive)]
+NonNegativeRange = Annotated[Range, AfterValidator(_not_negative)]
+Share = Annotated[Range, AfterValidator(_share)]
+
+
+class StrictModel(BaseModel):
+    """A part of a recipe: unknown keys are errors, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class HexagonalTwoAtoms(StrictModel):
+    """Honeycomb with two kinds of atoms, A and B, one on each sublattice."""
+
+    kind: Literal["hexagonal_two_atoms"]
+    lattice_constant_nm: float = Field(gt=0, description="edge of the cell; the bond is 1 / sqrt(3) of it")
+    classes: tuple[str, str] = ("A", "B")
+    height_b: PositiveRange = Field(description="height of B where A has 1")
+    height_spread: NonNegativeRange = Field(description="relative standard deviation of single heights")
+    displacement_nm: NonNegativeRange = Field(description="standard deviation of single atoms from their sites")
+
+
+class Si111(StrictModel):
+    """The adatoms of Si(111)-7x7, twelve a cell (DAS model, Takayanagi et al. 1985, 10.1116/1.573160)."""
+
+    kind: Literal["si111_7x7"]
+    lattice_constant_nm: float = Field(gt=0, description="edge of the 7x7 cell")
+    classes: tuple[str] = ("adatom",)
+    height_corner: PositiveRange = Field(description="height of corner adatoms where centre adatoms have 1")
+    height_faulted: PositiveRange = Field(description="height of the faulted half where the other has 1")
+    height_spread: NonNegativeRange = Field(description="relative standard deviation of single heights")
+    displacement_nm: NonNegativeRange = Field(description="standard deviation of single atoms from their sites")
+
+
+Material = Annotated[HexagonalTwoAtoms | Si111, Field(discriminator="kind")]
+
+
+class Defects(StrictModel):
+    """What is wrong with the crystal. Shares are of all sites."""
+
+    vacancy: Share = Field(description="share of missing atoms")
+    vacancy_cluster: NonNegativeRange = Field(description="number of groups of missing atoms in 100 nm^2")
+    vacancy_cluster_radius_nm: PositiveRange
+    substitution: Share = Field(description="share of sites that hold the other species, or an odd height if only one")
+    substitution_height: PositiveRange = Field(description="factor on the height where there is only one species")
+    island: Share = Field(description="share of the image under islands and contamination, where no atom is resolved")
+    island_size_nm: PositiveRange = Field(description="correlation length of their outline")
+    island_height: PositiveRange
+    island_roughness: NonNegativeRange = Field(description="standard deviation of their bumps")
+    adsorbate: NonNegativeRange = Field(description="number of bright clumps in 100 nm^2, covering what is below")
+    adsorbate_height: PositiveRange
+    adsorbate_radius_nm: PositiveRange
+    step_probability: float = Field(ge=0, le=1, description="share of the images with a step edge")
+    step_height: PositiveRange
+
+
+class Microscope(StrictModel):
+    """How the specimen is imaged."""
+
+    pixel_size_nm: float = Field(gt=0, description="the working scale of a model trained on this recipe")
+    scale_from: Literal["calibration", "spacing"] = Field(
+        default="calibration", description="what brings an image to that scale: `spacing` where nm are only nominal"
+    )
+    image_size: int = Field(ge=32, le=1024, description="pixels a side")
+    scale: PositiveRange = Field(description="factor on all lengths: wrong calibration and wrong estimates")
+    rotation_deg: Range
+    strain: Range = Field(description="relative stretch along each axis, drift included")
+    shear: Range
+    peak_width_nm: PositiveRange = Field(description="standard deviation of an atom's image")
+    ellipticity: PositiveRange = Field(description="ratio of the widths along two perpendicular directions")
+    noise: NonNegativeRange = Field(description="standard deviation of white noise; even in the logarithm")
+    noise_correlation_px: NonNegativeRange
+    counts_per_peak: PositiveRange | None = Field(description="dose for Poisson noise, even in the logarithm; or null")
+    row_offset: NonNegativeRange = Field(description="standard deviation of the lines' offsets")
+    row_offset_probability: float = Field(ge=0, le=1)
+    row_shift_nm: NonNegativeRange = Field(description="standard deviation of the lines' sideways jitter")
+    streaks: NonNegativeRange = Field(description="number of streaks along the scan in 100 lines")
+    tilt: NonNegativeRange = Field(description="rise over the image")
+    background: NonNegativeRange = Field(description="standard deviation of a smooth background")
+    background_size_nm: PositiveRange
+    border_probability: float = Field(ge=0, le=1, description="share of the images with an unmeasured border")
+    border_px: NonNegativeRange = Field(description="width of that border on each of the lower and right sides")
+
+
+class Labels(StrictModel):
+    """How known atoms become the class map that a network learns."""
+
+    radius_nm: float = Field(gt=0, description="radius of the disc of each atom, well below half the bond")
+
+
+class ImageRecipe(StrictModel):
+    """Everything that the generator of images needs."""
+
+    material: Material
+    defects: Defects
+    microscope: Microscope
+    labels: Labels

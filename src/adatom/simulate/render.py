@@ -1,0 +1,52 @@
+"""Atoms to pixels: their image as a sum of Gaussians, and the class map of discs that a network learns."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adatom.simulate.specimen import Specimen
+
+Array = NDArray[np.float64]
+
+
+def render_atoms(specimen: Specimen, size: int, precision: Array, row_shift: Array) -> Array:
+    """Sum of the atoms' Gaussian images.
+
+    Parameters
+    ----------
+    size : pixels a side.
+    precision : (2, 2) inverse covariance of an atom's image (x, y) [px^-2].
+    row_shift : (y,) sideways shift of each scan line [px].
+
+    Returns
+    -------
+    (y, x); an atom of height 1 has a peak of 1.
+    """
+    covariance = np.linalg.inv(precision)
+    half = int(np.ceil(3.5 * np.sqrt(np.max(np.linalg.eigvalsh(covariance))) + np.abs(row_shift).max()))
+    offsets = np.arange(-half, half + 1)
+    row0, column0 = np.round(specimen.y).astype(int), np.round(specimen.x).astype(int)
+    rows = row0[:, None, None] + offsets[None, :, None]  # (n, patch, 1)
+    columns = column0[:, None, None] + offsets[None, None, :]  # (n, 1, patch)
+    dy = rows - specimen.y[:, None, None]
+    dx = columns - specimen.x[:, None, None] - row_shift[np.clip(rows, 0, size - 1)]
+    exponent = precision[0, 0] * dx**2 + 2 * precision[0, 1] * dx * dy + precision[1, 1] * dy**2  # (n, patch, patch)
+    values = specimen.height[:, None, None] * np.exp(-0.5 * exponent)
+    inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
+    flat = (rows * size + columns)[inside]
+    return np.bincount(flat, weights=values[inside], minlength=size * size).reshape(size, size)
+
+
+def render_labels(x: Array, y: Array, species: NDArray[np.int64], radius: float, size: int) -> NDArray[np.uint8]:
+    """Class map (y, x): 0 background, 1 + species within `radius` [px] of an atom; the nearest atom wins."""
+    half = int(np.ceil(radius))
+    offsets = np.arange(-half, half + 1)
+    rows = np.round(y).astype(int)[:, None, None] + offsets[None, :, None]
+    columns = np.round(x).astype(int)[:, None, None] + offsets[None, None, :]
+    distance = (rows - y[:, None, None]) ** 2 + (columns - x[:, None, None]) ** 2
+    inside = (distance <= radius**2) & (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
+    flat, distance = (rows * size + columns)[inside], distance[inside]
+    classes = np.broadcast_to(species[:, None, None] + 1, inside.shape)[inside]
+    far_first = np.argsort(-distance, kind="stable")
+    label = np.zeros(size * size, dtype=np.uint8)
+    label[flat[far_first]] = classes[far_first]
+    return label.reshape(size, size)

@@ -1,0 +1,47 @@
+"""Losses of segmentation. Each takes logits (n, classes, y, x) and a class map (n, y, x), and returns one number."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Mean cross-entropy a pixel."""
+    return functional.cross_entropy(logits, label)
+
+
+def dice(logits: Tensor, label: Tensor) -> Tensor:
+    """One minus the soft Dice overlap, averaged over all classes but the background.
+
+    Source: Milletari, Navab & Ahmadi, 3DV 2016, 10.1109/3DV.2016.79. Rare classes count as much as frequent ones.
+    """
+    probability = logits.softmax(dim=1)[:, 1:]
+    truth = functional.one_hot(label, logits.shape[1]).movedim(-1, 1)[:, 1:].to(probability.dtype)
+    overlap = (probability * truth).sum(dim=(0, 2, 3))
+    total = probability.square().sum(dim=(0, 2, 3)) + truth.sum(dim=(0, 2, 3))
+    return 1 - ((2 * overlap + 1) / (total + 1)).mean()
+
+
+def focal(logits: Tensor, label: Tensor, gamma: float = 2.0) -> Tensor:
+    """Cross-entropy that counts a pixel less the surer it is: factor ``(1 - p)**gamma``.
+
+    Source: Lin, Goyal, Girshick, He & Dollar, ICCV 2017, 10.1109/ICCV.2017.324.
+    """
+    log_probability = logits.log_softmax(dim=1).gather(1, label[:, None])[:, 0]
+    return -((1 - log_probability.exp()) ** gamma * log_probability).mean()
+
+
+LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "dice": dice, "focal": focal}
+
+
+def weighted_loss(weights: Mapping[str, float]) -> Loss:
+    """The sum of the named losses, each times its weight."""
+
+    def loss(logits: Tensor, label: Tensor) -> Tensor:
+        return torch.stack([weight * LOSSES[name](logits, label) for name, weight in weights.items()]).sum()
+
+    return loss
