@@ -6,7 +6,7 @@ verb itself: a module of that name would take its place on import.
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,7 @@ from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, find_blobs, refine_positions
 from adatom.locate.peaks import suppress_close
 from adatom.models.catalogue import load, model_path, shipped_models
-from adatom.prepare import image_periods, level_lines, level_plane, positions_back, resample
+from adatom.prepare import image_periods, level_lines, level_plane, positions_back, resample, subtract_background
 
 if TYPE_CHECKING:
     from adatom.models.segmenter import Segmenter
@@ -288,9 +288,9 @@ def _choose(
         for factor in _different(factors):
             support = candidate.support(square.values, (factor, factor))
             seen.append(_Network(candidate, factor, name, sha256, support))
-    best = max(seen, key=lambda eyes: eyes.support)
-    if spacing_px is None:
-        best = _follow_lattice(best, square)
+    most = max(eyes.support for eyes in seen)
+    likely = [eyes for eyes in seen if eyes.support >= 0.6 * most]
+    best = max((_against_lattice(eyes, square, spacing_px is None) for eyes in likely), key=lambda eyes: eyes.support)
     if best.support < LEAST_SUPPORT:
         warnings.append(
             f"The model {best.name} explains this image poorly (support {best.support:.2f} of 1): "
@@ -307,21 +307,30 @@ def _different(factors: list[float]) -> list[float]:
     return kept
 
 
-def _follow_lattice(eyes: _Network, square: _Square) -> _Network:
-    """Once more at the scale that the found lattice demands, if that is another one and supports more."""
+def _against_lattice(eyes: _Network, square: _Square, free_scale: bool) -> _Network:
+    """A model and scale judged once more by the lattice of the atoms that it finds.
+
+    A model knows how many neighbour distances its cell measures. If the found lattice has another ratio, the model
+    looks at another material, or at the wrong scale, and its support counts half. If the ratio is right, the known
+    cell says which scale is; that one is taken if it supports at least as much.
+    """
     recipe = eyes.model.recipe_
     if recipe is None:
         return eyes
     peaks, _ = eyes.see(square.values, 0.5)
     lattice = _lattice(peaks.x, peaks.y, peaks.species)
-    if lattice is None or not lattice.is_hexagonal:
+    if lattice is None or lattice.coincidence < 0.6:
         return eyes
-    edge_px = recipe.material.lattice_constant_nm / recipe.microscope.pixel_size_nm
-    factor = edge_px / lattice.edge
-    if not 0.03 < abs(factor / eyes.factor - 1) < 0.5:
+    edge = recipe.material.lattice_constant_nm / recipe.microscope.pixel_size_nm  # working px
+    found_spacing = _spacing_px({"x": peaks.x, "y": peaks.y})
+    ratio = (lattice.edge / found_spacing) / (edge / eyes.model.scale_["spacing_px"])
+    if not 0.75 < ratio < 1.33:
+        return replace(eyes, support=0.5 * eyes.support)
+    factor = edge / lattice.edge
+    if not free_scale or not 0.03 < abs(factor / eyes.factor - 1) < 0.5:
         return eyes
     support = eyes.model.support(square.values, (factor, factor))
-    return _Network(eyes.model, factor, eyes.name, eyes.sha256, support) if support >= eyes.support else eyes
+    return replace(eyes, factor=factor, support=support) if support >= eyes.support else eyes
 
 
 def _sha256(path: Path) -> str:
@@ -344,7 +353,8 @@ def _locate(
     error = np.full(len(x), np.nan)
     x_std, y_std, flux = error, error, error
     if refine and len(x):
-        fitted = refine_positions(values, x, y, spacing_px=eyes.spacing_px)
+        flat = subtract_background(values, sigma_px=eyes.spacing_px)
+        fitted = refine_positions(flat, x, y, spacing_px=eyes.spacing_px)
         x, y, x_std, y_std, flux = fitted.x, fitted.y, fitted.x_std, fitted.y_std, fitted.flux
     rows, columns = values.shape
     inside = (x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5)

@@ -10,6 +10,9 @@ from scipy.spatial import cKDTree
 Array = NDArray[np.float64]
 
 
+_MOST_ATOMS = 1000
+
+
 @dataclass(frozen=True)
 class Lattice:
     """A cell of the lattice.
@@ -64,7 +67,7 @@ def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:
 
     Parameters
     ----------
-    positions : (n, 2) x and y in any unit, of atoms of one species.
+    positions : (n, 2) x and y in any unit, of atoms of one species; of more than a thousand the central ones are used.
     least : with fewer atoms there is no answer.
 
     Returns
@@ -81,6 +84,9 @@ def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:
     positions = np.asarray(positions, dtype=float).reshape(-1, 2)
     if len(positions) < least:
         return None
+    # A thousand neighbouring atoms tell the lattice; a million would only take longer.
+    central = np.hypot(*(positions - np.median(positions, axis=0)).T)
+    positions = positions[np.argsort(central, kind="stable")[:_MOST_ATOMS]]
     tree = cKDTree(positions)
     neighbour = float(np.median(tree.query(positions, k=2)[0][:, 1]))
     if not neighbour > 0:

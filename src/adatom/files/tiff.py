@@ -6,7 +6,9 @@ meant for a printer and is not a calibration.
 """
 
 import logging
+import os
 import re
+import struct
 import xml.etree.ElementTree as ElementTree
 from math import prod
 from pathlib import Path
@@ -42,6 +44,7 @@ def sniff(head: bytes, path: Path) -> bool:
 
 def read_channels(path: Path) -> list[Channel]:
     """Describe the images: pages that belong together are the frames of one channel."""
+    _check_chain(path)
     with _open(path) as tif:
         metadata = _metadata(tif)
         pixel_size, remark = _pixel_size(tif)
@@ -145,6 +148,37 @@ def _decode_by_pillow(path: Path, pages: list[int], dtype: np.dtype) -> np.ndarr
             "Save it without compression."
         )
     return stack
+
+
+def _check_chain(path: Path) -> None:
+    """Follow the pages from one to the next: tifffile would follow a chain that bites its tail for ever.
+
+    Raises
+    ------
+    FileFormatError : if a page comes twice.
+    """
+    with open(path, "rb") as file:
+        head = file.read(16)
+        order = "<" if head.startswith(b"II") else ">"
+        is_big = head[2:4] in (b"+\x00", b"\x00+")
+        # in each page: the number of tags, the tags, the place of the next page
+        count_form, tag_bytes, place_form = (f"{order}Q", 20, f"{order}Q") if is_big else (f"{order}H", 12, f"{order}I")
+        count_bytes, place_bytes = struct.calcsize(count_form), struct.calcsize(place_form)
+        (place,) = struct.unpack_from(place_form, head, 8 if is_big else 4)
+        seen: set[int] = set()
+        while place:
+            if place in seen:
+                raise FileFormatError(
+                    f"{path.name}: expected a TIFF with an end, got pages that go round in a circle. It is damaged."
+                )
+            seen.add(place)
+            file.seek(place)
+            count = file.read(count_bytes)
+            if len(count) < count_bytes:
+                break  # truncated: what is missing shows later
+            file.seek(struct.unpack(count_form, count)[0] * tag_bytes, os.SEEK_CUR)
+            following = file.read(place_bytes)
+            place = struct.unpack(place_form, following)[0] if len(following) == place_bytes else 0
 
 
 def _check_claims(path: Path, series: Any) -> None:

@@ -9,9 +9,9 @@ from adatom.errors import ShapeError
 
 Array = NDArray[np.float64]
 
-_ROUNDS = 4  # of fitting all atoms with their neighbours subtracted
+_ROUNDS = 6  # of fitting all atoms with their neighbours subtracted
 _ITERATIONS = 10  # of Levenberg-Marquardt in each round
-_RADIUS = 0.6  # of the fitted patch, in spacings
+_RADIUS = 0.5  # of the fitted patch, in spacings
 _HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND = range(5)
 
 
@@ -40,9 +40,9 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
 
     Parameters
     ----------
-    values : (y, x) image, levelled; NaN where nothing was measured.
+    values : (y, x) image, its slow background subtracted; NaN where nothing was measured.
     x, y : (n,) start positions [px].
-    spacing_px : typical distance of neighbours [px]; 0.6 of it is the radius of the fitted patch.
+    spacing_px : typical distance of neighbours [px]; half of it is the radius of the fitted patch.
 
     Returns
     -------

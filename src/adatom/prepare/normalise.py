@@ -29,17 +29,28 @@ def normalise(values: Array, *, background_px: float, clip: float = 5.0) -> Arra
     known = np.isfinite(values)
     if not known.any():
         return np.zeros_like(values)
-    # An outlier must not dig a hole into its neighbourhood's background: tame it first, on the scale of the image.
+    flat = subtract_background(values, sigma_px=background_px)
+    flat -= np.median(flat[known])
+    contrast = 1.4826 * np.median(np.abs(flat[known]))
+    # Rounding of a constant image with a huge offset is not contrast.
+    if contrast <= 1e-9 * max(float(np.max(np.abs(values[known]))), np.finfo(float).tiny):
+        return np.zeros_like(values)
+    return np.where(known, np.clip(flat / contrast, -clip, clip), 0.0)
+
+
+def subtract_background(values: Array, *, sigma_px: float) -> Array:
+    """Subtract the local mean, a Gaussian of `sigma_px`; NaN stays NaN and takes no part.
+
+    An outlier does not dig a hole into its neighbourhood: values beyond 20 robust standard deviations of the image are
+    cut to that before the mean is taken, and in the result.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return values.copy()
     centre = np.median(values[known])
     spread = 1.4826 * np.median(np.abs(values[known] - centre))
     limit = 20 * spread if spread > 0 else np.inf
     tamed = np.clip(np.where(known, values - centre, 0.0), -limit, limit)
-    weight = ndimage.gaussian_filter(known.astype(float), background_px, mode="reflect", truncate=3)
-    local = ndimage.gaussian_filter(tamed, background_px, mode="reflect", truncate=3) / np.maximum(weight, 1e-6)
-    flat = np.where(known, tamed - local, 0.0)
-    flat -= np.median(flat[known])
-    contrast = 1.4826 * np.median(np.abs(flat[known]))
-    # Rounding of a constant image with a huge offset is not contrast.
-    if contrast <= 1e-9 * max(abs(centre), float(np.max(np.abs(tamed))), np.finfo(float).tiny):
-        return np.zeros_like(values)
-    return np.where(known, np.clip(flat / contrast, -clip, clip), 0.0)
+    weight = ndimage.gaussian_filter(known.astype(float), sigma_px, mode="reflect", truncate=3)
+    local = ndimage.gaussian_filter(tamed, sigma_px, mode="reflect", truncate=3) / np.maximum(weight, 1e-6)
+    return np.where(known, tamed - local, np.nan)
