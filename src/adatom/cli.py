@@ -88,7 +88,11 @@ def _progress(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
         disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task(what, total=total, note="")
-        yield lambda done, note="": bar.update(task, completed=done, note=note)
+
+        def advance(done: int, note: str) -> None:
+            bar.update(task, completed=done, note=note)
+
+        yield advance
 
 
 @app.callback(invoke_without_command=True)
@@ -123,7 +127,9 @@ def info(file: Annotated[Path, typer.Argument()], as_json: Json = False, debug: 
 def find(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
     out: Out,
-    model: Annotated[str | None, typer.Option(help="Name of a model that ships, or a file; by default the best.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Name of a model that ships, or a file; by default the best.")
+    ] = None,
     channel: Channel = None,
     frame: Frame = None,
     pixel_size: PixelSize = None,
@@ -191,7 +197,9 @@ def _tell(file: Path, summary: dict[str, Any], folder: Path) -> None:
     print(f"{file.name}: {summary['n_atoms']} atoms ({species}) {apart}, by {summary['model']}, {summary['seconds']} s")
     if summary["lattice"]:
         cell = summary["lattice"]
-        print(f"  lattice  {cell['a_px']} x {cell['b_px']} px at {cell['angle_deg']} deg, regular edge {cell['edge_px']} px")
+        print(
+            f"  lattice  {cell['a_px']} x {cell['b_px']} px at {cell['angle_deg']} deg, regular edge {cell['edge_px']} px"
+        )
     for warning in summary["warnings"]:
         print(f"  warning  {warning}")
     print(f"  written  {folder}/overlay.png, report.html, atoms.csv, atoms.parquet, summary.json")
@@ -235,9 +243,7 @@ def simulate(
     from adatom.models.simulated_set import write_simulated_set
 
     with _progress("simulating", n) as advance:
-        n_atoms = write_simulated_set(
-            load_recipe(recipe), out, n=n, seed=seed, on_image=lambda done: advance(done, "")
-        )
+        n_atoms = write_simulated_set(load_recipe(recipe), out, n=n, seed=seed, on_image=lambda done: advance(done, ""))
     if as_json:
         _print_json({"store": str(out), "n_images": n, "n_atoms": n_atoms, "seed": seed})
     else:
@@ -273,7 +279,9 @@ def train(
     if as_json:
         _print_json({"model": str(out / "model.safetensors"), "figures": model.figures_})
     else:
-        print(f"{out}/model.safetensors: F1 {model.figures_['val_f1']:.3f} on validation images; see loss.png, samples.png")
+        print(
+            f"{out}/model.safetensors: F1 {model.figures_['val_f1']:.3f} on validation images; see loss.png, samples.png"
+        )
 
 
 def _progress_line(record: dict[str, Any]) -> str:

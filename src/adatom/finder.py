@@ -353,8 +353,10 @@ def _locate(
     error = np.full(len(x), np.nan)
     x_std, y_std, flux = error, error, error
     if refine and len(x):
-        flat = subtract_background(values, sigma_px=eyes.spacing_px)
-        fitted = refine_positions(flat, x, y, spacing_px=eyes.spacing_px)
+        apart_px = _spacing_px({"x": x, "y": y}) if len(x) >= 20 else eyes.spacing_px
+        apart_px = float(np.clip(apart_px, 0.7 * eyes.spacing_px, 1.5 * eyes.spacing_px))
+        flat = subtract_background(values, sigma_px=apart_px)
+        fitted = refine_positions(flat, x, y, spacing_px=apart_px)
         x, y, x_std, y_std, flux = fitted.x, fitted.y, fitted.x_std, fitted.y_std, fitted.flux
     rows, columns = values.shape
     inside = (x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5)
@@ -412,9 +414,10 @@ def _judge_lattice(
         return None
     demanded = known_edge_nm / lattice.edge if known_edge_nm else None
     if demanded and square.pixel_nm and abs(square.pixel_nm / demanded - 1) > PIXEL_SIZE_TOLERANCE:
+        percent = 100 * (square.pixel_nm / demanded - 1)
         warnings.append(
-            f"The stated pixel size is {square.pixel_nm:.5g} nm, but a lattice constant of {known_edge_nm:g} nm demands "
-            f"{demanded:.5g} nm: the pixel size is off by {100 * (square.pixel_nm / demanded - 1):+.0f} %."
+            f"The stated pixel size is {square.pixel_nm:.5g} nm, but a lattice constant of {known_edge_nm:g} nm "
+            f"demands {demanded:.5g} nm: the pixel size is off by {percent:+.0f} %."
         )
     a, b = lattice.lengths
     return {

@@ -113,7 +113,9 @@ def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:
     best = max(share for _, share, _ in scored)
     if best < 0.4:
         return None
-    good = sorted(((length, share, vector) for length, share, vector in scored if share >= 0.85 * best), key=lambda s: s[0])
+    good = sorted(
+        ((length, share, vector) for length, share, vector in scored if share >= 0.85 * best), key=lambda s: s[0]
+    )
     first = good[0][2]
     for length, _, vector in good[1:]:
         sine = abs(first[0] * vector[1] - first[1] * vector[0]) / (np.linalg.norm(first) * length)

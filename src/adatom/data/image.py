@@ -1,8 +1,8 @@
 """Images, movies and spectrum images: plain `xarray.DataArray` with a schema that is stated and checked here.
 
-Dimensions come from ``frame, y, x, energy, bias, time``. Every axis has a coordinate whose ``attrs["units"]`` is a unit
-(``nm``, ``eV``, ``V``, ``s``) or ``"px"`` where the file does not say. x runs along columns, y along rows downwards, and
-the centre of the first pixel is (0, 0). The image's own attributes:
+Dimensions come from ``frame, y, x, energy, bias, time``. Every axis has a coordinate whose ``attrs["units"]`` is a
+unit (``nm``, ``eV``, ``V``, ``s``) or ``"px"`` where the file does not say. x runs along columns, y along rows
+downwards, and the centre of the first pixel is (0, 0). The image's own attributes:
 
 ======== ==========================================================================================
 signal   what was measured, e.g. ``"Z"`` or ``"HAADF"`` (``""`` if unknown)

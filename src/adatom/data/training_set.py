@@ -8,7 +8,8 @@ atom_x, atom_y (atom) its position [px]
 atom_species   (atom) its species, from 0
 ============== =======================================================================================
 
-``attrs``: ``classes`` (names of the species), ``pixel_size_nm``, ``label_radius_px``, ``recipe`` (YAML, or ""), ``seed``.
+``attrs``: ``classes`` (names of the species), ``pixel_size_nm``, ``label_radius_px``, ``recipe`` (YAML, or ""),
+``seed``.
 """
 
 import shutil
@@ -33,8 +34,8 @@ def check_training_set(data: xr.Dataset) -> xr.Dataset:
     ------
     ShapeError : if a variable or an attribute is missing or has the wrong dimensions.
     """
-    wanted = {"image": ("sample", "y", "x"), "label": ("sample", "y", "x")}
-    wanted |= {name: ("atom",) for name in ("atom_sample", "atom_x", "atom_y", "atom_species")}
+    wanted: dict[str, tuple[str, ...]] = dict.fromkeys(("image", "label"), ("sample", "y", "x"))
+    wanted |= dict.fromkeys(("atom_sample", "atom_x", "atom_y", "atom_species"), ("atom",))
     for name, dims in wanted.items():
         if name not in data or data[name].dims != dims:
             raise ShapeError(f"training set: expected {name} with dimensions {dims}, got {list(data.data_vars)}.")

@@ -32,9 +32,7 @@ class Peaks:
     probability: Array
 
 
-def find_peaks(
-    maps: Array, *, radius_px: float, min_distance_px: float, min_probability: float = 0.5
-) -> Peaks:
+def find_peaks(maps: Array, *, radius_px: float, min_distance_px: float, min_probability: float = 0.5) -> Peaks:
     """Find atoms in the maps of a segmentation whose classes are discs around atoms.
 
     Parameters

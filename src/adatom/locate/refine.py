@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 _ROUNDS = 6  # of fitting all atoms with their neighbours subtracted
 _ITERATIONS = 10  # of Levenberg-Marquardt in each round
-_RADIUS = 0.5  # of the fitted patch, in spacings
+_RADIUS = 0.6  # of the fitted patch, in spacings
 _HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND = range(5)
 
 
@@ -42,7 +42,7 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     ----------
     values : (y, x) image, its slow background subtracted; NaN where nothing was measured.
     x, y : (n,) start positions [px].
-    spacing_px : typical distance of neighbours [px]; half of it is the radius of the fitted patch.
+    spacing_px : typical distance of neighbours [px]; 0.6 of it is the radius of the fitted patch.
 
     Returns
     -------
@@ -76,8 +76,9 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     inside_columns = (columns >= 0) & (columns < values.shape[1])
     rows_safe, columns_safe = np.clip(rows, 0, values.shape[0] - 1), np.clip(columns, 0, values.shape[1] - 1)
     index = (rows_safe[:, :, None], columns_safe[:, None, :])  # (n, patch, patch)
-    grid_y = np.broadcast_to(rows[:, :, None], (n_atoms, len(offsets), len(offsets))).reshape(n_atoms, -1)
-    grid_x = np.broadcast_to(columns[:, None, :], (n_atoms, len(offsets), len(offsets))).reshape(n_atoms, -1)
+    patch = (n_atoms, len(offsets), len(offsets))
+    grid_y = np.broadcast_to(rows[:, :, None], patch).reshape(n_atoms, -1).astype(float)
+    grid_x = np.broadcast_to(columns[:, None, :], patch).reshape(n_atoms, -1).astype(float)
     weight = (inside_rows[:, :, None] & inside_columns[:, None, :] & known[index]).reshape(n_atoms, -1).astype(float)
     near = (grid_x - start[:, :1]) ** 2 + (grid_y - start[:, 1:]) ** 2
     weight *= near <= max(_RADIUS * spacing_px, 1.5) ** 2
@@ -113,7 +114,6 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     return Refined(position[:, 0], position[:, 1], std[:, 0], std[:, 1], flux, converged)
 
 
-
 def _gaussian(parameters: Array, grid_x: Array, grid_y: Array) -> Array:
     """Peaks without background on their patches (n, pixels), cut at 3.5 widths."""
     inverse = np.exp(-2 * parameters[:, [_LOG_WIDTH]])
@@ -129,10 +129,11 @@ def _render_peaks(parameters: Array, shape: tuple[int, ...], spacing_px: float) 
     columns = np.round(parameters[:, _X]).astype(int)[:, None, None] + offsets[None, None, :]
     rows, columns = np.broadcast_arrays(rows, columns)
     flat_rows, flat_columns = rows.reshape(len(rows), -1), columns.reshape(len(rows), -1)
-    values = _gaussian(parameters, flat_columns, flat_rows)
+    values = _gaussian(parameters, flat_columns.astype(float), flat_rows.astype(float))
     inside = (flat_rows >= 0) & (flat_rows < shape[0]) & (flat_columns >= 0) & (flat_columns < shape[1])
     flat = (flat_rows * shape[1] + flat_columns)[inside]
-    return np.bincount(flat, weights=values[inside], minlength=shape[0] * shape[1]).reshape(shape)
+    total = np.bincount(flat, weights=values[inside], minlength=shape[0] * shape[1]).astype(float)
+    return total.reshape(shape)
 
 
 def _fit(

@@ -84,7 +84,9 @@ class Segmenter:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments by name, as scikit-learn has it."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"}
+        return {
+            name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"
+        }
 
     def set_params(self, **params: Any) -> Self:
         """Set constructor arguments by name; unknown names are errors."""
@@ -124,7 +126,7 @@ class Segmenter:
         width = self.width or (recipe.network.width if recipe else 16)
         depth = self.depth or (recipe.network.depth if recipe else 3)
         architecture = recipe.network.architecture if recipe else self.net
-        self.architecture_ = {
+        self.architecture_: dict[str, Any] = {
             "name": architecture,
             "arguments": {"classes": len(self.classes_) + 1, "width": width, "depth": depth},
         }
@@ -134,7 +136,7 @@ class Segmenter:
             self.net_ = build_net(architecture, **self.architecture_["arguments"])
 
         self.scale_ = {}  # measured on the validation images, which need it for their own preparation
-        self.preprocessing_ = {"background_px": 14.0, "clip": 5.0}
+        self.preprocessing_ = {"background_px": 20.0, "clip": 5.0}
         source: SimulatedSamples | StoredSamples
         if recipe is not None:
             source = SimulatedSamples(
@@ -189,7 +191,9 @@ class Segmenter:
         return settings
 
     def _class_names(self, recipe: Recipe | None, dataset: xr.Dataset | None) -> list[str]:
-        known = list(recipe.material.classes) if recipe else list(dataset.attrs["classes"]) if dataset is not None else []
+        known = (
+            list(recipe.material.classes) if recipe else list(dataset.attrs["classes"]) if dataset is not None else []
+        )
         if self.classes is None:
             return known
         if len(self.classes) != len(known) or len(set(self.classes)) != len(self.classes):
@@ -384,7 +388,9 @@ class Segmenter:
             raise
         except (AdatomError, SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"model: {path.name} is damaged ({type(error).__name__}: {error}).") from error
-        if not all(torch.isfinite(value).all() for value in model.net_.state_dict().values() if value.is_floating_point()):
+        if not all(
+            torch.isfinite(value).all() for value in model.net_.state_dict().values() if value.is_floating_point()
+        ):
             raise ModelFileError(f"model: {path.name} is damaged: some of its weights are not numbers.")
         return model
 

@@ -41,7 +41,9 @@ def write_results(
     figures: dict[str, Any] = {"The image and the atoms found in it": overlay}
     if maps is not None:
         shown = still.interp(y=maps["y"], x=maps["x"], method="nearest", kwargs={"fill_value": "extrapolate"})
-        figures["What the network says: probability of each species"] = draw_maps(shown, maps.isel({"class": slice(1, None)}))
+        figures["What the network says: probability of each species"] = draw_maps(
+            shown, maps.isel({"class": slice(1, None)})
+        )
     page = render_report(summary, atoms, figures, title=title)
     parquet = io.BytesIO()
     atoms.to_parquet(parquet)

@@ -33,7 +33,9 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> tuple[Arr
         covered, height = _draw_step(defects, size, px_per_nm, rng)
         hidden = np.maximum(hidden, covered)
         relief += height
-    at_atom = hidden[np.clip(np.round(specimen.y), 0, size - 1).astype(int), np.clip(np.round(specimen.x), 0, size - 1).astype(int)]
+    at_atom = hidden[
+        np.clip(np.round(specimen.y), 0, size - 1).astype(int), np.clip(np.round(specimen.x), 0, size - 1).astype(int)
+    ]
     specimen.keep(at_atom < 0.5)
 
     row_shift = rng.uniform(*microscope.row_shift_nm) * px_per_nm * rng.standard_normal(size)

@@ -33,7 +33,8 @@ def render_atoms(specimen: Specimen, size: int, precision: Array, row_shift: Arr
     values = specimen.height[:, None, None] * np.exp(-0.5 * exponent)
     inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
     flat = (rows * size + columns)[inside]
-    return np.bincount(flat, weights=values[inside], minlength=size * size).reshape(size, size)
+    image = np.bincount(flat, weights=values[inside], minlength=size * size).astype(float)
+    return image.reshape(size, size)
 
 
 def render_labels(x: Array, y: Array, species: NDArray[np.int64], radius: float, size: int) -> NDArray[np.uint8]:

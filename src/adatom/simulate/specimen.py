@@ -39,7 +39,8 @@ class Specimen:
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the atoms where `mask` is False."""
-        self.x, self.y, self.species, self.height = (a[mask] for a in (self.x, self.y, self.species, self.height))
+        self.x, self.y, self.height = self.x[mask], self.y[mask], self.height[mask]
+        self.species = self.species[mask]
 
 
 def draw_specimen(recipe: ImageRecipe, rng: Generator) -> Specimen:
@@ -80,7 +81,9 @@ def _cell_fits(vectors: Array, length: float) -> bool:
     return bool(np.abs(vectors).sum(axis=0).max() / 2 <= length)
 
 
-def _substitute(specimen: Specimen, species: NDArray[np.int64], height: Array, recipe: ImageRecipe, rng: Generator) -> None:
+def _substitute(
+    specimen: Specimen, species: NDArray[np.int64], height: Array, recipe: ImageRecipe, rng: Generator
+) -> None:
     """Put the other species on some sites, or an odd height where there is only one."""
     chosen = rng.random(len(specimen.x)) < rng.uniform(*recipe.defects.substitution)
     factor = rng.uniform(*recipe.defects.substitution_height, size=len(specimen.x))

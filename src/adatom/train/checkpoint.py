@@ -37,5 +37,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             facts: dict[str, Any] = json.loads(metadata["facts"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise TrainingError(f"checkpoint: {path.name} cannot be read ({error}). Start again without --resume.") from error
+        raise TrainingError(
+            f"checkpoint: {path.name} cannot be read ({error}). Start again without --resume."
+        ) from error
     return tensors, facts

@@ -59,7 +59,7 @@ def train(
     ------
     TrainingError : if the loss is not finite, or the checkpoint belongs to other settings.
     """
-    net.to(device, memory_format=torch.channels_last)
+    net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss_of = weighted_loss(settings.loss)
     optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
     average = WeightAverage(
@@ -90,7 +90,9 @@ def train(
             average.update(net, step)
             record: Record = {"step": step, "loss": float(loss.detach())}
             if not math.isfinite(record["loss"]):
-                raise TrainingError(f"loss: expected a finite number, got {record['loss']} at step {step}. Lower the learning rate.")
+                raise TrainingError(
+                    f"loss: expected a finite number, got {record['loss']} at step {step}. Lower the learning rate."
+                )
             if step % settings.validate_every == 0 or step == settings.steps:
                 judged = _averaged_net(net, average, batches, device)
                 record |= evaluate(judged, validation, loss_of, device)
@@ -166,7 +168,9 @@ def _keep(
     records: list[Record],
     settings: TrainingSettings,
 ) -> None:
-    tensors = {f"{part}/{name}": value for part, state in _parts(net, average, best).items() for name, value in state.items()}
+    tensors = {
+        f"{part}/{name}": value for part, state in _parts(net, average, best).items() for name, value in state.items()
+    }
     for (name, _), slots in zip(net.named_parameters(), optimiser.state_dict()["state"].values(), strict=True):
         tensors |= {f"adam/{name}/{slot}": value for slot, value in slots.items()}
     facts = {**progress, "n_averaged": average.n_averaged, "records": records, "settings": settings.model_dump()}
@@ -184,7 +188,9 @@ def _restore(
 ) -> list[Record]:
     tensors, facts = load_checkpoint(path)
     if facts["settings"] != settings.model_dump():
-        raise TrainingError("resume: expected the settings of the run that was stopped, got others. Start in a new folder.")
+        raise TrainingError(
+            "resume: expected the settings of the run that was stopped, got others. Start in a new folder."
+        )
     parts: dict[str, State] = {"net": {}, "average": {}, "best": {}}
     slots: dict[str, dict[str, Tensor]] = {}
     for key, value in tensors.items():
@@ -199,9 +205,9 @@ def _restore(
         for state, stored in ((average.state, parts["average"]), (best, parts["best"])):
             for name, value in state.items():
                 value.copy_(stored[name])
-        state = optimiser.state_dict()
-        state["state"] = {i: slots[name] for i, (name, _) in enumerate(net.named_parameters())}
-        optimiser.load_state_dict(state)
+        moments = optimiser.state_dict()
+        moments["state"] = {i: slots[name] for i, (name, _) in enumerate(net.named_parameters())}
+        optimiser.load_state_dict(moments)
     except (KeyError, RuntimeError) as error:
         raise TrainingError("resume: the checkpoint belongs to another network. Start in a new folder.") from error
     average.n_averaged = facts["n_averaged"]
