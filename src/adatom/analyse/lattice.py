@@ -21,7 +21,7 @@ class Lattice:
     ----------
     vectors : (2, 2) one vector a row, (x, y), in the unit of the positions, the longer one last, at 90 degrees or less:
         the two shortest of the lattice; of a hexagonal lattice the shortest and the longest of its three equivalent
-        directions, so that their ratio is how much the image is stretched.
+        directions.
     coincidence : share of the atoms that find an atom one lattice vector away.
     """
 
@@ -58,8 +58,13 @@ class Lattice:
 
     @property
     def stretch(self) -> float:
-        """The longer edge over the shorter one: 1 for an undistorted hexagonal or square lattice."""
-        return float(self.lengths[1] / self.lengths[0])
+        """Largest over smallest stretch that make this cell of the regular one, hexagonal or square; 1 if undistorted.
+
+        Along whichever direction an image is stretched, this is by how much; the ratio of two edges would be less.
+        """
+        regular = np.array([[1.0, 0.0], [0.5, np.sqrt(3) / 2]]) if self.is_hexagonal else np.eye(2)
+        largest, smallest = np.linalg.svd(np.linalg.inv(regular) @ self.vectors, compute_uv=False)
+        return float(largest / smallest)
 
 
 def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:

@@ -1,25 +1,22 @@
-"""TIFF: single images and stacks, with the calibrations that microscope programs write.
+"""TIFF: single images and stacks of pages.
 
-In order of trust: the private tags of DigitalMicrograph (also written by HyperSpy), OME-XML, and ImageJ, which names a
-unit in the description and gives pixels per unit as resolution. Resolution per inch or centimetre, without more, is
-meant for a printer and is not a calibration.
+Pages of one shape are the frames of one channel. Colour becomes luminance; where white is zero the values are inverted,
+so that bright is large. Nothing is allocated on the word of a header alone.
 """
 
 import logging
 import os
-import re
 import struct
-import xml.etree.ElementTree as ElementTree
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from adatom.data import length_in_nm
-from adatom.errors import FileFormatError, UnitError
+from adatom.errors import FileFormatError
 from adatom.files.channel import UNNAMED, Channel
 from adatom.files.luminance import LUMINANCE_STEP, luminance
+from adatom.files.tiff_calibration import pixel_size_and_remark
 
 # deflate makes at most 1032 bytes out of one
 _MAX_EXPANSION = 1100
@@ -27,12 +24,9 @@ _MAX_EXPANSION = 1100
 _MAX_EMPTY_BYTES = 2**28
 
 _DESCRIPTIVE_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer")
-_DIGITAL_MICROGRAPH = ((65010, 65004), (65009, 65003))  # scale and unit of y, of x
 _FIRST_PRIVATE_TAG = 65000
 _MAX_TEXT = 10_000
 _WHITE_IS_ZERO = 0
-_PRINTING = ("inch", "inches", "cm")
-_PIXELS = ("pixel", "pixels")
 # compressions that tifffile leaves to a package of its own, and that Pillow decodes: LZW, JPEG
 _BY_PILLOW = (5, 6, 7)
 
@@ -47,7 +41,7 @@ def read_channels(path: Path) -> list[Channel]:
     _check_chain(path)
     with _open(path) as tif:
         metadata = _metadata(tif)
-        pixel_size, remark = _pixel_size(tif)
+        pixel_size, remark = pixel_size_and_remark(tif)
         n_series = len(tif.series)
         channels = []
         for number, series in enumerate(tif.series):
@@ -214,51 +208,6 @@ def _check_claims(path: Path, series: Any) -> None:
             f"{path.name}: expected {n_claimed} bytes of values as its header says, "
             f"got a file of {n_held} bytes that cannot hold them. It is truncated or damaged: copy it again."
         )
-
-
-def _pixel_size(tif: Any) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
-    """(y, x) size of a pixel [nm] or None, and a remark for the history where a calibration is not a length."""
-    tags = tif.pages[0].tags
-    claims: list[Any] = [tuple((tags.valueof(scale), tags.valueof(unit)) for scale, unit in _DIGITAL_MICROGRAPH)]
-    if tif.is_ome and tif.ome_metadata:
-        pixels = ElementTree.fromstring(tif.ome_metadata).find(".//{*}Pixels")
-        of = {} if pixels is None else pixels.attrib
-        claims.append(tuple((of.get(f"PhysicalSize{axis}"), of.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "YX"))
-    imagej = tif.imagej_metadata or {}
-    if "unit" in imagej:
-        y, x = (_inverse(tags.valueof(name)) for name in ("YResolution", "XResolution"))
-        claims.append(((y, imagej.get("yunit", imagej["unit"])), (x, imagej["unit"])))
-    for y, x in claims:
-        # a file that states one side of its pixels means squares
-        y_size = _length(*(x if y[0] is None else y))
-        x_size = _length(*(y if x[0] is None else x))
-        if y_size is not None and x_size is not None:
-            return (y_size, x_size), ()
-    strange = {str(unit)[:40] for _, (value, unit) in claims if value and unit and unit not in _PIXELS}
-    remark = (f"left the axes in pixels (calibrated in {', '.join(sorted(strange))})",) if strange else ()
-    return None, remark
-
-
-def _inverse(resolution: Any) -> float | None:
-    numerator, denominator = resolution or (0, 0)
-    return denominator / numerator if numerator and denominator else None
-
-
-def _length(value: Any, unit: Any) -> float | None:
-    """Length [nm], or None where value or unit make none.
-
-    ImageJ turns a resolution per inch or centimetre into a calibration in these units when it opens a file: they
-    come from a printer and not from a microscope. ``A`` would be ampere elsewhere, but is ångström on an axis.
-    """
-    # letters only: pint would calculate whatever arithmetic stands in the unit
-    name = str(unit or "").replace("\\u00B5", "µ").strip("\x00 ")
-    if not re.fullmatch(r"[A-Za-zµμÅÅ]{1,20}", name) or name in (*_PRINTING, *_PIXELS):
-        return None
-    try:
-        length = length_in_nm(float(value), "angstrom" if name in ("A", "Å") else name)
-    except (TypeError, ValueError, UnitError):
-        return None
-    return length if 0 < length < np.inf else None
 
 
 def _metadata(tif: Any) -> dict[str, str | float]:

@@ -33,12 +33,13 @@ class Sample:
 class SimulatedSamples:
     """Batches made on the fly; batch number i of a seed is always the same."""
 
-    def __init__(self, recipe: ImageRecipe, *, batch_size: int, seed: int, prepare: Prepare) -> None:
+    def __init__(self, recipe: ImageRecipe, *, batch_size: int, seed: int, prepare: Prepare, multiple: int) -> None:
         self.recipe, self.batch_size, self.seed, self.prepare = recipe, batch_size, seed, prepare
+        self.multiple = multiple
 
     def batch(self, step: int) -> Batch:
         first = (step - 1) * self.batch_size
-        return stack([self._sample(first + k) for k in range(self.batch_size)])
+        return stack([self._sample(first + k) for k in range(self.batch_size)], self.multiple)
 
     def validation(self, n: int) -> list[Sample]:
         return [self._sample(VALIDATION_START + k) for k in range(n)]
@@ -91,7 +92,7 @@ class StoredSamples:
         return self._prepared[index]
 
 
-def stack(samples: list[Sample], multiple: int = 1) -> Batch:
+def stack(samples: list[Sample], multiple: int) -> Batch:
     """Samples of one size to a batch, padded to a multiple."""
     images = pad_to_multiple(np.stack([sample.image for sample in samples]).astype(np.float32)[:, None], multiple)
     label = pad_to_multiple(np.stack([sample.label for sample in samples]).astype(np.float32), multiple)

@@ -51,17 +51,18 @@ def read_header(path: Path) -> dict[str, Any]:
             raise ModelFileError(f"model: {path.name} is a safetensors file, but Adatom did not write it.")
         header: dict[str, Any] = json.loads(facts)
         end = max((tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"), default=0)
+        expected_size = 8 + length + end
         version = header["format_version"]
     except ModelFileError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ModelFileError(f"model: {path.name} is damaged ({type(error).__name__}: {error}).") from error
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise ModelFileError(
             f"model: {path.name} has format {version}, this Adatom reads up to {FORMAT_VERSION}. Update Adatom."
         )
-    if size != 8 + length + end:
-        raise ModelFileError(f"model: {path.name} is damaged: expected {8 + length + end} bytes, got {size}.")
+    if size != expected_size:
+        raise ModelFileError(f"model: {path.name} is damaged: expected {expected_size} bytes, got {size}.")
     return header
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from adatom.data.training_set import check_training_set
 from adatom.errors import ArgumentError
 from adatom.locate import match_positions
 from adatom.models.segmenter import MATCH_SHARE, Segmenter
@@ -22,6 +23,7 @@ def evaluate_model(
     spacings of a known atom being right; ``position_rms_px`` of the right ones, without refinement; ``class_accuracy``
     among them; ``iou_<class>`` for each class.
     """
+    data = check_training_set(data)
     if list(data.attrs["classes"]) != model.classes_:
         raise ArgumentError(f"store: expected the classes {model.classes_}, got {list(data.attrs['classes'])}.")
     tolerance = MATCH_SHARE * model.scale_["spacing_px"]

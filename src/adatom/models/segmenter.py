@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -24,7 +25,8 @@ from adatom.errors import AdatomError, ArgumentError, ModelFileError, ShapeError
 from adatom.locate import Peaks, find_peaks, match_positions
 from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, stack
 from adatom.models.catalogue import FORMAT_VERSION
-from adatom.models.recipe import Recipe, parse_recipe
+from adatom.models.header import SegmenterHeader
+from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
 from adatom.models.support import support
 from adatom.nets import build_net
 from adatom.prepare import image_periods, level_lines, level_plane, normalise, pad_to_multiple, resample
@@ -45,7 +47,7 @@ class Segmenter:
     Parameters
     ----------
     classes : names of the species; by default those of the data.
-    net : name of an architecture in `adatom.nets`.
+    net : name of an architecture in `adatom.nets`; by default the recipe's, else ``unet``.
     width, depth : of the network; by default the recipe's, else 16 and 3.
     training : settings of the training, as `TrainingSettings` or a dictionary; by default the recipe's.
     random_state : seed of the weights and of the data; by default the recipe's.
@@ -67,7 +69,7 @@ class Segmenter:
         self,
         *,
         classes: list[str] | None = None,
-        net: str = "unet",
+        net: str | None = None,
         width: int | None = None,
         depth: int | None = None,
         training: TrainingSettings | dict[str, Any] | None = None,
@@ -91,9 +93,10 @@ class Segmenter:
     def set_params(self, **params: Any) -> Self:
         """Set constructor arguments by name; unknown names are errors."""
         known = self.get_params()
+        unknown = [name for name in params if name not in known]
+        if unknown:
+            raise ArgumentError(f"Segmenter: expected one of {', '.join(known)}, got {unknown[0]!r}.")
         for name, value in params.items():
-            if name not in known:
-                raise ArgumentError(f"Segmenter: expected one of {', '.join(known)}, got {name!r}.")
             setattr(self, name, value)
         return self
 
@@ -103,7 +106,7 @@ class Segmenter:
         self,
         data: Recipe | xr.Dataset | str | Path,
         *,
-        checkpoint: Path | None = None,
+        checkpoint: str | Path | None = None,
         resume: bool = False,
         on_record: Callable[[Record], None] | None = None,
     ) -> Self:
@@ -120,19 +123,24 @@ class Segmenter:
         settings = self._settings(recipe)
         dataset = None
         if recipe is None:
-            dataset = check_training_set(data) if isinstance(data, xr.Dataset) else open_training_set(str(data))
+            if not isinstance(data, (xr.Dataset, str, Path)):
+                raise ArgumentError(
+                    f"data: expected a Recipe, a training set or the path of one, got {type(data).__name__}."
+                )
+            dataset = check_training_set(data) if isinstance(data, xr.Dataset) else open_training_set(data)
         self.recipe_ = recipe
         self.classes_ = self._class_names(recipe, dataset)
-        width = self.width or (recipe.network.width if recipe else 16)
-        depth = self.depth or (recipe.network.depth if recipe else 3)
-        architecture = recipe.network.architecture if recipe else self.net
+        network = recipe.network if recipe else NetworkSettings()
+        width = network.width if self.width is None else self.width
+        depth = network.depth if self.depth is None else self.depth
+        architecture = network.architecture if self.net is None else self.net
         self.architecture_: dict[str, Any] = {
             "name": architecture,
             "arguments": {"classes": len(self.classes_) + 1, "width": width, "depth": depth},
         }
         self.seed_ = settings.seed
         with torch.random.fork_rng(devices=[]):  # weights from our seed; the user's generator stays where it is
-            torch.manual_seed(settings.seed)
+            torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed would seed GPUs as well
             self.net_ = build_net(architecture, **self.architecture_["arguments"])
 
         self.scale_ = {}  # measured on the validation images, which need it for their own preparation
@@ -140,7 +148,11 @@ class Segmenter:
         source: SimulatedSamples | StoredSamples
         if recipe is not None:
             source = SimulatedSamples(
-                recipe, batch_size=settings.batch_size, seed=settings.seed, prepare=self._prepare_working
+                recipe,
+                batch_size=settings.batch_size,
+                seed=settings.seed,
+                prepare=self._prepare_working,
+                multiple=self._multiple,
             )
             pixel_size, radius = recipe.microscope.pixel_size_nm, recipe.labels.radius_nm
             radius_px = radius / pixel_size
@@ -162,7 +174,7 @@ class Segmenter:
             "spacing_px": _typical_spacing(validation),
             "period_px": _typical_period(validation),
             "label_radius_px": radius_px,
-            "calibrated": recipe is None or recipe.microscope.scale_from == "calibration",
+            "calibrated": pixel_size is not None and _calibrated(recipe, dataset),
         }
         batches = [stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
         self.history_ = train(
@@ -172,7 +184,7 @@ class Segmenter:
             settings,
             device=self._torch_device(),
             score=lambda net: self._score(net, validation),
-            checkpoint=checkpoint,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
             resume=resume,
             on_record=on_record,
         )
@@ -183,12 +195,14 @@ class Segmenter:
         return self
 
     def _settings(self, recipe: Recipe | None) -> TrainingSettings:
-        settings = self.training if self.training is not None else (recipe.training if recipe else TrainingSettings())
-        if isinstance(settings, dict):
-            settings = TrainingSettings.model_validate(settings)
+        settings = self.training if self.training is not None else (recipe.training if recipe else {})
+        numbers = settings.model_dump() if isinstance(settings, TrainingSettings) else dict(settings)
         if self.random_state is not None:
-            settings = settings.model_copy(update={"seed": int(self.random_state)})
-        return settings
+            numbers["seed"] = self.random_state
+        try:
+            return TrainingSettings.model_validate(numbers)
+        except ValidationError as error:
+            raise ArgumentError(f"training: {first_problem(error)}.") from error
 
     def _class_names(self, recipe: Recipe | None, dataset: xr.Dataset | None) -> list[str]:
         known = (
@@ -230,7 +244,8 @@ class Segmenter:
         (class, y, x), or (frame, class, y, x), at the working scale, with the background as the first class. The
         coordinates are in the image's unit, so a position in the maps is a position in the image.
         """
-        image = check_image(image)
+        self._check_fitted("predict")
+        image = check_image(image).transpose(..., "y", "x")
         if image.ndim == 3 and image.dims[0] == "frame":
             factor = factor or self.working_factors(image.isel(frame=0))[0]
             frames = [self.predict(image.isel(frame=k), factor=factor) for k in range(image.sizes["frame"])]
@@ -268,21 +283,23 @@ class Segmenter:
         The calibration comes first, where the image and the model have one. Then the scales at which one of the image's
         own periods becomes the period of the training images. An image that shows no period is taken as it is.
         """
+        self._check_fitted("working_factors")
+        image = image.transpose(..., "y", "x")
         size = pixel_size_nm(image)
         aspect = 1.0 if size is None else size[0] / size[1]
+        # what makes pixels square: finer rows, or coarser columns where the rows would be too many
+        square = (aspect, 1.0) if aspect * image.sizes["y"] <= _LARGEST_WORKING_SIDE else (1.0, 1 / aspect)
         factors: list[Factor] = []
         if size is not None and self.scale_["calibrated"]:
             pixel = self.scale_["pixel_size_nm"]
             factors.append((size[0] / pixel, size[1] / pixel))
         values = np.asarray(image.to_numpy(), dtype=float)
-        values = values if abs(aspect - 1) < 0.01 else resample(values, (aspect, 1.0))[0]
+        values = values if abs(aspect - 1) < 0.01 else resample(values, square)[0]
         for period, _ in image_periods(values):
             factor = self.scale_["period_px"] / period
-            factors.append((factor * aspect, factor))
-        if not factors:
-            factors.append((aspect, 1.0))
+            factors.append((factor * square[0], factor * square[1]))
         longest = max(image.shape[-2:])
-        return [f for f in factors if max(f) * longest <= _LARGEST_WORKING_SIDE] or [(aspect, 1.0)]
+        return [f for f in factors if max(f) * longest <= _LARGEST_WORKING_SIDE] or [square]
 
     def support(self, values: Array, factor: Factor) -> float:
         """How well this model knows what it sees in `values` (y, x) at a scale: 0 (nothing) to 1."""
@@ -296,6 +313,8 @@ class Segmenter:
 
     def training_samples(self, n: int) -> tuple[Array, NDArray[np.uint8]]:
         """The first `n` images (n, y, x) that the training showed the network, normalised, and their class maps."""
+        if not hasattr(self, "source_"):
+            raise ArgumentError("training_samples: expected a model that was trained here, got one that was not.")
         batch = self.source_.batch(1)
         return batch[0][:n, 0].double().numpy(), batch[1][:n].numpy().astype(np.uint8)
 
@@ -303,6 +322,10 @@ class Segmenter:
         """Atoms of `values` (y, x) in working pixels, and the factor that whole working pixels allowed."""
         prepared, true_factor = self._prepare(values, factor)
         return self._peaks(self._maps(self.net_, prepared), min_probability), true_factor
+
+    def _check_fitted(self, method: str) -> None:
+        if not hasattr(self, "net_"):
+            raise ArgumentError(f"{method}: expected a fitted model, got one that is not. Call fit first.")
 
     def _prepare(self, values: Array, factor: Factor) -> tuple[Array, Factor]:
         """Level, bring to the working scale, normalise."""
@@ -364,35 +387,45 @@ class Segmenter:
 
     def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file, its header included; nothing is pickled."""
-        if not hasattr(self, "net_"):
-            raise ArgumentError("save: expected a fitted model, got one that is not. Call fit first.")
+        self._check_fitted("save")
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.net_.state_dict().items()}
         write_atomically(Path(path), save(tensors, metadata={"adatom": json.dumps(self.header(), sort_keys=True)}))
 
     @classmethod
     def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
         try:
+            SegmenterHeader.model_validate(header)
             arguments = header["architecture"]["arguments"]
             model = cls(classes=list(header["classes"]), width=arguments["width"], depth=arguments["depth"])
-            model.architecture_ = header["architecture"]
-            model.classes_ = [str(name) for name in header["classes"]]
+            model.architecture_, model.classes_ = header["architecture"], header["classes"]
             model.scale_, model.preprocessing_ = header["scale"], header["preprocessing"]
             model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []
             model.recipe_ = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
-            if arguments["width"] > 256 or arguments["depth"] > 8 or len(model.classes_) > 255:
-                raise ModelFileError(f"model: {path.name} describes a network too large to be one of ours.")
-            model.net_ = build_net(header["architecture"]["name"], **arguments)
-            model.net_.load_state_dict(load_file(path))
-            model.net_.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        except ModelFileError:
-            raise
-        except (AdatomError, SafetensorError, OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-            raise ModelFileError(f"model: {path.name} is damaged ({type(error).__name__}: {error}).") from error
+            with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
+                model.net_ = build_net(header["architecture"]["name"], **arguments)
+            model.net_.load_state_dict(load_file(path), assign=True)
+            model.net_.eval().float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        except ValidationError as error:
+            raise ModelFileError(f"model: {path.name} is damaged ({first_problem(error)}).") from error
+        except (AdatomError, SafetensorError, OSError, RuntimeError) as error:
+            raise ModelFileError(f"model: {path.name} is damaged ({_first_line(error)}).") from error
         if not all(
             torch.isfinite(value).all() for value in model.net_.state_dict().values() if value.is_floating_point()
         ):
             raise ModelFileError(f"model: {path.name} is damaged: some of its weights are not numbers.")
         return model
+
+
+def _calibrated(recipe: Recipe | None, dataset: xr.Dataset | None) -> bool:
+    """Whether nm mean something in the training images; a simulated set says so in its recipe."""
+    if recipe is None and dataset is not None and dataset.attrs.get("recipe"):
+        recipe = parse_recipe(dataset.attrs["recipe"], name="the recipe of the training set")
+    return recipe is None or recipe.microscope.scale_from == "calibration"
+
+
+def _first_line(error: Exception) -> str:
+    """What went wrong, without the list of all tensors that torch adds."""
+    return " ".join(str(error).split())[:200].rstrip(".")
 
 
 def _step(coordinate: xr.DataArray) -> float:

@@ -3,6 +3,7 @@
 Contract of a network: float32 (n, 1, y, x) in, with y and x multiples of `multiple`; logits (n, classes, y, x) out.
 """
 
+import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ ARCHITECTURES = {"unet": ("adatom.nets.unet", "UNet")}
 
 
 def build_net(architecture: str, **arguments: Any) -> "nn.Module":
-    """Build a network by name.
+    """Build a network by name, in float32 whatever torch's default is.
 
     Raises
     ------
@@ -24,11 +25,22 @@ def build_net(architecture: str, **arguments: Any) -> "nn.Module":
     """
     if architecture not in ARCHITECTURES:
         raise ArgumentError(f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {architecture!r}.")
+    import torch
+
     module, name = ARCHITECTURES[architecture]
+    make = getattr(import_module(module), name)
+    signature = inspect.signature(make)
     try:
-        net: nn.Module = getattr(import_module(module), name)(**arguments)
+        signature.bind(**arguments)
     except TypeError as error:
-        raise ArgumentError(f"{architecture}: {error}.") from error
+        expected = ", ".join(signature.parameters)
+        raise ArgumentError(f"{architecture}: expected arguments out of {expected}; {error}.") from error
+    users_dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        net: nn.Module = make(**arguments)
+    finally:
+        torch.set_default_dtype(users_dtype)
     return net
 
 

@@ -4,12 +4,16 @@ Both work on differences between pixels and take medians, so that a step edge or
 differences, does not bend the result the way a least-squares plane is bent.
 """
 
+from math import comb
+
 import numpy as np
 from numpy.typing import NDArray
 
 from adatom.errors import ShapeError
 
 Array = NDArray[np.float64]
+
+_ORDER = 8  # of the differences that tell offset lines from a lattice
 
 
 def level_plane(values: Array) -> Array:
@@ -57,18 +61,19 @@ def has_line_offsets(values: Array) -> bool:
     """Whether scan lines are shifted against each other by more than noise and the lattice explain."""
     values = _check(values)
     rows, columns = values.shape
-    if rows < 8 or columns < 8:
+    if rows < 3 * _ORDER or columns < 8:
         return False
-    jumps = np.diff(_line_offsets(values))  # (y - 1,)
-    # White offsets leave alternating jumps; a lattice or a hill leaves jumps that change slowly from line to line.
-    rough = 1.4826 * np.median(np.abs(np.diff(jumps))) / np.sqrt(6)
+    # White offsets are as rough in differences of any order; a hill, or atomic rows along the scan, which repeat
+    # every few lines, all but vanish from differences of a high one.
+    differences = np.diff(_line_offsets(values), n=_ORDER)
+    rough = 1.4826 * np.median(np.abs(differences)) / np.sqrt(comb(2 * _ORDER, _ORDER))
     # What pixel noise alone would do to a median over one line, from differences that the offsets do not enter.
     along = np.diff(values, n=2, axis=1)
     noise = 1.4826 * _median(np.abs(along)) / np.sqrt(6)
     expected = 1.2533 * noise / np.sqrt(columns)
     # The size of things in the image, again from differences along the lines only.
     size = 1.4826 * _median(np.abs(values - _row_medians(values)[:, None]))
-    return bool(rough > 4 * expected and rough > 0.05 * size)
+    return bool(rough > 4 * expected and rough > 0.15 * size)
 
 
 def _line_offsets(values: Array) -> Array:

@@ -32,8 +32,8 @@ def normalise(values: Array, *, background_px: float, clip: float = 5.0) -> Arra
     flat = subtract_background(values, sigma_px=background_px)
     flat -= np.median(flat[known])
     contrast = 1.4826 * np.median(np.abs(flat[known]))
-    # Rounding of a constant image with a huge offset is not contrast.
-    if contrast <= 1e-9 * max(float(np.max(np.abs(values[known]))), np.finfo(float).tiny):
+    # Rounding of a constant image with a huge offset is not contrast; one huge pixel is no offset.
+    if contrast <= 1e-9 * float(np.median(np.abs(values[known]))):
         return np.zeros_like(values)
     return np.where(known, np.clip(flat / contrast, -clip, clip), 0.0)
 

@@ -59,12 +59,13 @@ def image_periods(values: Array, *, n: int = 3, shortest: float = 3.0) -> list[t
     excess = np.zeros(n_rings)
     weighted = np.zeros(n_rings)
     floor = np.zeros(n_rings)
+    limit = np.log(strength.size) + 6  # times the mean: what noise exceeds nowhere in one image in exp(6)
     for r in range(n_rings):
         members = order[bounds[r] : bounds[r + 1]]
         # Small rings hold too few points for a median of their own: look a little around.
         wide = order[bounds[max(0, r - 2)] : bounds[min(n_rings, r + 3)]]
         floor[r] = np.median(strength[wide]) / np.log(2) if wide.size else 0.0  # mean of an exponential
-        above = np.where(strength[members] > 8 * floor[r], strength[members], 0.0)
+        above = np.where(strength[members] > limit * floor[r], strength[members], 0.0)
         excess[r] = above.sum()
         weighted[r] = (above * np.log(frequency[inside][members])).sum()
     if not excess.any():

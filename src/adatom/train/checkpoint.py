@@ -35,8 +35,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             if metadata.get("format") != FORMAT:
                 raise TrainingError(f"checkpoint: expected one of this version of Adatom, got {path.name}.")
             tensors: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            facts: dict[str, Any] = json.loads(metadata["facts"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+            facts: dict[str, Any] = dict(json.loads(metadata["facts"]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"checkpoint: {path.name} cannot be read ({error}). Start again without --resume."
         ) from error

@@ -96,6 +96,11 @@ def train(
             if step % settings.validate_every == 0 or step == settings.steps:
                 judged = _averaged_net(net, average, batches, device)
                 record |= evaluate(judged, validation, loss_of, device)
+                if not math.isfinite(record["val_loss"]):
+                    raise TrainingError(
+                        f"validation loss: expected a finite number, got {record['val_loss']} at step {step}. "
+                        "Lower the learning rate."
+                    )
                 if score is not None:
                     record |= score(judged)
                 if record["val_loss"] < progress["best_loss"]:
@@ -187,7 +192,7 @@ def _restore(
     settings: TrainingSettings,
 ) -> list[Record]:
     tensors, facts = load_checkpoint(path)
-    if facts["settings"] != settings.model_dump():
+    if facts.get("settings") != settings.model_dump():
         raise TrainingError(
             "resume: expected the settings of the run that was stopped, got others. Start in a new folder."
         )
@@ -199,7 +204,7 @@ def _restore(
             parameter, _, slot = name.rpartition("/")
             slots.setdefault(parameter, {})[slot] = value
         else:
-            parts[part][name] = value
+            parts.setdefault(part, {})[name] = value
     try:
         net.load_state_dict(parts["net"])
         for state, stored in ((average.state, parts["average"]), (best, parts["best"])):
@@ -208,11 +213,11 @@ def _restore(
         moments = optimiser.state_dict()
         moments["state"] = {i: slots[name] for i, (name, _) in enumerate(net.named_parameters())}
         optimiser.load_state_dict(moments)
+        average.n_averaged = facts["n_averaged"]
+        progress |= {name: facts[name] for name in progress}
+        records: list[Record] = facts["records"]
     except (KeyError, RuntimeError) as error:
         raise TrainingError("resume: the checkpoint belongs to another network. Start in a new folder.") from error
-    average.n_averaged = facts["n_averaged"]
-    progress |= {name: facts[name] for name in progress}
-    records: list[Record] = facts["records"]
     return records
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: one command each, figures appended to ``results.jsonl`` by the program that measured them."""

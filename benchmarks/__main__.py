@@ -1,0 +1,33 @@
+"""``python -m benchmarks`` lists the benchmarks, ``python -m benchmarks NAME`` runs one."""
+
+import sys
+from importlib import import_module
+
+from benchmarks.record import Recorder, write_results_page
+
+BENCHMARKS = {
+    "si111_real_image": "the real Si(111)-7x7 image: network, classical and plain local maxima against marks by eye",
+    "simulated_images": "the models that ship on simulated images they have not seen",
+    "speed": "simulation, training and finding, in time",
+    "demo": "the time that `adatom demo` takes from scratch",
+}
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments:
+        for name, what in BENCHMARKS.items():
+            print(f"make bench NAME={name:20s} {what}")
+        return 0
+    name = arguments[0]
+    if name not in BENCHMARKS:
+        print(f"benchmarks: expected one of {', '.join(BENCHMARKS)}, got {name}", file=sys.stderr)
+        return 2
+    recorder = Recorder(command=f"make bench NAME={name}")
+    import_module(f"benchmarks.{name}").run(recorder)
+    recorder.save()
+    write_results_page()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

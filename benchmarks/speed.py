@@ -1,0 +1,35 @@
+"""Speed on this machine: images simulated a second, training steps a second, and one real image from file to atoms."""
+
+import time
+from importlib import resources
+
+import adatom as ad
+from adatom.models import load_recipe
+from adatom.simulate import simulate_image
+from adatom.train import TrainingSettings
+from benchmarks.record import Recorder
+
+
+def run(recorder: Recorder) -> None:
+    """Medians of short runs; the first call of each is left out."""
+    for name in ("si111_7x7", "hexagonal_two_atoms"):
+        recipe = load_recipe(name)
+        simulate_image(recipe, seed=0, index=0)
+        started = time.perf_counter()
+        for index in range(1, 101):
+            simulate_image(recipe, seed=0, index=index)
+        recorder.add(f"{name}/simulated_images_128px_a_second", 100 / (time.perf_counter() - started))
+    settings = TrainingSettings(steps=20, validate_every=20, validation_images=2)
+    model = ad.Segmenter(training=settings).fit(load_recipe("si111_7x7"))
+    seconds = sorted(
+        b["seconds"] - a["seconds"] for a, b in zip(model.history_[:-2], model.history_[1:-1], strict=True)
+    )
+    recorder.add("si111_7x7/training_images_128px_a_second", settings.batch_size / seconds[len(seconds) // 2])
+    with resources.as_file(resources.files("adatom") / "examples" / "image_with_defects.dat") as file:
+        ad.find(ad.read(file))
+        times = []
+        for _ in range(5):
+            started = time.perf_counter()
+            ad.find(ad.read(file))
+            times.append(time.perf_counter() - started)
+    recorder.add("si111/real/read_to_atoms_256px_seconds", sorted(times)[2])

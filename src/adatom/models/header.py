@@ -1,0 +1,59 @@
+"""What the header of a model file must hold, checked before any of it is used."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+class _NetworkArguments(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    classes: int = Field(ge=2, le=256)
+    width: int = Field(ge=1, le=256)
+    depth: int = Field(ge=1, le=8)
+
+
+class _Architecture(_Part):
+    name: str
+    arguments: _NetworkArguments
+
+
+class _Scale(_Part):
+    pixel_size_nm: float | None = Field(gt=0)
+    spacing_px: float = Field(gt=0)
+    period_px: float = Field(gt=0)
+    label_radius_px: float = Field(gt=0)
+    calibrated: bool
+
+
+class _Preprocessing(_Part):
+    background_px: float = Field(gt=0)
+    clip: float = Field(gt=0)
+
+
+class SegmenterHeader(_Part):
+    """Header of a `Segmenter`; what it says beyond this is left alone."""
+
+    name: str
+    description: str
+    architecture: _Architecture
+    classes: list[str] = Field(min_length=1)
+    scale: _Scale
+    preprocessing: _Preprocessing
+    recipe: str | None
+    seed: int
+    figures: dict[str, float]
+    versions: dict[str, str]
+    licence: str
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.architecture.arguments.classes != len(self.classes) + 1:
+            raise ValueError("the network has not one class for each name and one for the background")
+        if self.scale.calibrated and self.scale.pixel_size_nm is None:
+            raise ValueError("the scale is calibrated but has no pixel size")
+        return self
