@@ -65,7 +65,7 @@ def write_results_page() -> None:
     lines = [
         "# Results",
         "",
-        "Made by the benchmarks from `results.jsonl`; do not edit. Measured on 2 CPU cores without a GPU, a shared machine:",
+        "Made by the benchmarks from `results.jsonl`; do not edit. Measured on 2 shared CPU cores, no GPU:",
         "times are indicative. The last run of each figure stands here.",
     ]
     for command in dict.fromkeys(record["command"] for record in last.values()):

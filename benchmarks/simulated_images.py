@@ -1,4 +1,4 @@
-"""The models that ship on simulated images that they have not seen: the test images of a recipe, border atoms counted."""
+"""The models that ship on simulated images that they have not seen; border atoms are counted."""
 
 import tempfile
 from pathlib import Path

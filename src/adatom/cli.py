@@ -197,9 +197,8 @@ def _tell(file: Path, summary: dict[str, Any], folder: Path) -> None:
     print(f"{file.name}: {summary['n_atoms']} atoms ({species}) {apart}, by {summary['model']}, {summary['seconds']} s")
     if summary["lattice"]:
         cell = summary["lattice"]
-        print(
-            f"  lattice  {cell['a_px']} x {cell['b_px']} px at {cell['angle_deg']} deg, regular edge {cell['edge_px']} px"
-        )
+        edges = f"{cell['a_px']} x {cell['b_px']} px at {cell['angle_deg']} deg"
+        print(f"  lattice  {edges}, regular edge {cell['edge_px']} px")
     for warning in summary["warnings"]:
         print(f"  warning  {warning}")
     print(f"  written  {folder}/overlay.png, report.html, atoms.csv, atoms.parquet, summary.json")
@@ -279,9 +278,8 @@ def train(
     if as_json:
         _print_json({"model": str(out / "model.safetensors"), "figures": model.figures_})
     else:
-        print(
-            f"{out}/model.safetensors: F1 {model.figures_['val_f1']:.3f} on validation images; see loss.png, samples.png"
-        )
+        f1 = model.figures_["val_f1"]
+        print(f"{out}/model.safetensors: F1 {f1:.3f} on validation images; see loss.png, samples.png")
 
 
 def _progress_line(record: dict[str, Any]) -> str:

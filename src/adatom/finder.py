@@ -4,9 +4,8 @@ read -> prepare -> predict -> locate -> refine -> lattice. The module is called 
 verb itself: a module of that name would take its place on import.
 """
 
-import hashlib
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,12 +14,12 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from adatom.analyse import Lattice, find_lattice
-from adatom.data import check_image, make_atoms, pixel_size_nm, spacing
+from adatom.analyse import Lattice, find_species_lattice
+from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_nm, spacing
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, find_blobs, refine_positions
 from adatom.locate.peaks import suppress_close
-from adatom.models.catalogue import load, model_path, shipped_models
+from adatom.models.choice import ModelAtScale, Sight, choose_model
 from adatom.prepare import image_periods, level_lines, level_plane, positions_back, resample, subtract_background
 
 if TYPE_CHECKING:
@@ -127,25 +126,33 @@ def search(
         if square.pixel_nm is None:
             raise ArgumentError("spacing: expected an image with a pixel size. Give --pixel-size NM too.")
         spacing_px = spacing_nm / square.pixel_nm
-    eyes: _Network | _Classical
+    eyes: ModelAtScale | _Classical
     if _is_blank(square.values):
-        eyes, maps = _Classical(spacing_px or 10.0), None
+        eyes = _Classical(spacing_px or 10.0)
         warnings.append("The image is constant or empty: there is nothing to find.")
     elif method == "classical":
-        eyes, maps = _Classical(spacing_px or _classical_spacing(square.values, warnings)), None
+        eyes = _Classical(spacing_px or _classical_spacing(square.values, warnings))
     else:
-        eyes = _choose(still, model, spacing_px, square, warnings)
-        maps = eyes.model.predict(still, factor=eyes.factor_of(square))
+        eyes = choose_model(still, square.values, square_factor=square.factor[1], model=model, spacing_px=spacing_px)
+        if eyes.support < LEAST_SUPPORT:
+            warnings.append(
+                f"The model {eyes.name} explains this image poorly (support {eyes.support:.2f} of 1): "
+                "do not trust these atoms without looking at the overlay."
+            )
 
     frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
-    tables = []
+    tables, maps = [], None
     for number, frame in enumerate(frames):
-        look = square if number == 0 else _Square.of(frame)
-        tables.append(_locate(look, eyes, number, min_probability, refine))
+        part = square if number == 0 else _Square.of(frame)
+        sight = Sight(_NOTHING, ["atom"]) if _is_blank(part.values) else eyes.see(part.values, min_probability)
+        tables.append(_locate(part.values, eyes, sight, number, refine))
+        if number == 0 and sight.maps is not None and isinstance(eyes, ModelAtScale):
+            factor = (sight.factor[0] * square.factor[0], sight.factor[1] * square.factor[1])
+            maps = eyes.model.maps_as_image(sight.maps, factor, still)
     columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
     first = columns["frame"] == 0
-    lattice = _lattice(columns["x"][first], columns["y"][first], columns["species"][first])
+    lattice = find_species_lattice(columns["x"][first], columns["y"][first], columns["species"][first])
     known_edge = lattice_constant_nm or eyes.lattice_constant_nm
     lattice_facts = _judge_lattice(lattice, known_edge, square, lattice_constant_nm is not None, warnings)
     if square.pixel_nm is None:
@@ -157,7 +164,7 @@ def search(
         pixel_size=pixel_size_nm(still),
         history=[*image.attrs.get("history", []), f"atoms found by {eyes.name}"],
     )
-    distance_px = _spacing_px(columns)
+    distance_px = spacing(make_atoms(columns, units="px", image_shape=square.values.shape, pixel_size=None))
     return Finding(
         image=image,
         atoms=atoms,
@@ -208,35 +215,7 @@ def _is_blank(values: Array) -> bool:
     return known.size == 0 or bool(np.ptp(known) <= 1e-12 * np.abs(known).max())
 
 
-# -------------------------------------------------------------------------------------------------- two ways to see
-
-
-@dataclass(frozen=True)
-class _Network:
-    """A model at a scale: `factor` working pixels a square pixel."""
-
-    model: "Segmenter"
-    factor: float
-    name: str
-    sha256: str | None
-    support: float
-
-    @property
-    def lattice_constant_nm(self) -> float | None:
-        recipe = self.model.recipe_
-        return recipe.material.lattice_constant_nm if recipe and self.model.scale_["calibrated"] else None
-
-    @property
-    def spacing_px(self) -> float:
-        return float(self.model.scale_["spacing_px"]) / self.factor
-
-    def factor_of(self, square: _Square) -> tuple[float, float]:
-        return square.factor[0] * self.factor, square.factor[1] * self.factor
-
-    def see(self, values: Array, min_probability: float) -> tuple[Peaks, list[str]]:
-        peaks, factor = self.model.peaks(values, (self.factor, self.factor), min_probability=min_probability)
-        x, y = positions_back(peaks.x, factor[1]), positions_back(peaks.y, factor[0])
-        return Peaks(x, y, peaks.species, peaks.probability), self.model.classes_
+# -------------------------------------------------------------------------------------------------- without a network
 
 
 @dataclass(frozen=True)
@@ -250,110 +229,33 @@ class _Classical:
     factor: float = 1.0
     lattice_constant_nm: None = None
 
-    def see(self, values: Array, min_probability: float) -> tuple[Peaks, list[str]]:
+    def see(self, values: Array, min_probability: float) -> Sight:
         del min_probability  # this method has no probabilities, only ranks
-        return find_blobs(values, spacing_px=self.spacing_px), ["atom"]
+        return Sight(find_blobs(values, spacing_px=self.spacing_px), ["atom"])
+
+
+_NOTHING = Peaks(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0))
 
 
 def _classical_spacing(values: Array, warnings: list[str]) -> float:
     periods = image_periods(values)
     if periods:
-        return float(periods[0][0] * 2 / np.sqrt(3) if len(periods) else periods[0][0])
+        return float(periods[0][0] * 2 / np.sqrt(3))  # rows of a hexagonal lattice are closer than its atoms
     warnings.append("The image shows no period: an atomic spacing of 10 px was assumed. Give --spacing NM.")
     return 10.0
-
-
-def _choose(
-    still: xr.DataArray,
-    model: "Segmenter | str | Path | None",
-    spacing_px: float | None,
-    square: _Square,
-    warnings: list[str],
-) -> _Network:
-    """The model and the scale that explain the image best."""
-    candidates: list[tuple[Segmenter, str, str | None]] = []
-    if model is None:
-        candidates = [(load(path), name, _sha256(path)) for name, path in shipped_models().items()]
-    elif isinstance(model, (str, Path)):
-        path = model_path(model)
-        candidates = [(load(path), str(model), _sha256(path))]
-    else:
-        candidates = [(model, "model", None)]
-    seen: list[_Network] = []
-    for candidate, name, sha256 in candidates:
-        if spacing_px is not None:
-            factors = [candidate.scale_["spacing_px"] / spacing_px]
-        else:
-            factors = [f[1] / square.factor[1] for f in candidate.working_factors(still)]
-        for factor in _different(factors):
-            support = candidate.support(square.values, (factor, factor))
-            seen.append(_Network(candidate, factor, name, sha256, support))
-    most = max(eyes.support for eyes in seen)
-    likely = [eyes for eyes in seen if eyes.support >= 0.6 * most]
-    best = max((_against_lattice(eyes, square, spacing_px is None) for eyes in likely), key=lambda eyes: eyes.support)
-    if best.support < LEAST_SUPPORT:
-        warnings.append(
-            f"The model {best.name} explains this image poorly (support {best.support:.2f} of 1): "
-            "do not trust these atoms without looking at the overlay."
-        )
-    return best
-
-
-def _different(factors: list[float]) -> list[float]:
-    kept: list[float] = []
-    for factor in factors:
-        if all(abs(factor / other - 1) > 0.03 for other in kept):
-            kept.append(factor)
-    return kept
-
-
-def _against_lattice(eyes: _Network, square: _Square, free_scale: bool) -> _Network:
-    """A model and scale judged once more by the lattice of the atoms that it finds.
-
-    A model knows how many neighbour distances its cell measures. If the found lattice has another ratio, the model
-    looks at another material, or at the wrong scale, and its support counts half. If the ratio is right, the known
-    cell says which scale is; that one is taken if it supports at least as much.
-    """
-    recipe = eyes.model.recipe_
-    if recipe is None:
-        return eyes
-    peaks, _ = eyes.see(square.values, 0.5)
-    lattice = _lattice(peaks.x, peaks.y, peaks.species)
-    if lattice is None or lattice.coincidence < 0.6:
-        return eyes
-    edge = recipe.material.lattice_constant_nm / recipe.microscope.pixel_size_nm  # working px
-    found_spacing = _spacing_px({"x": peaks.x, "y": peaks.y})
-    ratio = (lattice.edge / found_spacing) / (edge / eyes.model.scale_["spacing_px"])
-    if not 0.75 < ratio < 1.33:
-        return replace(eyes, support=0.5 * eyes.support)
-    factor = edge / lattice.edge
-    if not free_scale or not 0.03 < abs(factor / eyes.factor - 1) < 0.5:
-        return eyes
-    support = eyes.model.support(square.values, (factor, factor))
-    return replace(eyes, factor=factor, support=support) if support >= eyes.support else eyes
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 # -------------------------------------------------------------------------------------------------- atoms
 
 
-def _locate(
-    square: _Square, eyes: _Network | _Classical, frame: int, min_probability: float, refine: bool
-) -> dict[str, Array]:
+def _locate(values: Array, eyes: ModelAtScale | _Classical, sight: Sight, frame: int, refine: bool) -> dict[str, Array]:
     """Columns of a frame's atoms, positions in square pixels."""
-    values = square.values
-    if _is_blank(values):
-        peaks, names = Peaks(*(np.zeros(0),) * 2, np.zeros(0, dtype=np.int64), np.zeros(0)), ["atom"]
-    else:
-        peaks, names = eyes.see(values, min_probability)
+    peaks, names = sight.peaks, sight.names
     x, y = peaks.x, peaks.y
     error = np.full(len(x), np.nan)
     x_std, y_std, flux = error, error, error
     if refine and len(x):
-        apart_px = _spacing_px({"x": x, "y": y}) if len(x) >= 20 else eyes.spacing_px
+        apart_px = np.median(nearest_distances(np.column_stack([x, y]))) if len(x) >= 20 else eyes.spacing_px
         apart_px = float(np.clip(apart_px, 0.7 * eyes.spacing_px, 1.5 * eyes.spacing_px))
         flat = subtract_background(values, sigma_px=apart_px)
         fitted = refine_positions(flat, x, y, spacing_px=apart_px)
@@ -387,21 +289,7 @@ def _in_image_units(columns: dict[str, Array], still: xr.DataArray, square: _Squ
     return result
 
 
-def _spacing_px(columns: dict[str, Array]) -> float:
-    table = make_atoms(columns, units="px", image_shape=(1, 1), pixel_size=None)
-    return spacing(table)
-
-
 # -------------------------------------------------------------------------------------------------- the lattice
-
-
-def _lattice(x: Array, y: Array, species: NDArray[Any]) -> Lattice | None:
-    """Lattice of the atoms of the most frequent species."""
-    if not len(x):
-        return None
-    names, counts = np.unique(species.astype(str), return_counts=True)
-    chosen = species.astype(str) == names[counts.argmax()]
-    return find_lattice(np.column_stack([x[chosen], y[chosen]]))
 
 
 def _judge_lattice(

@@ -1,6 +1,7 @@
 """The lattice that found atoms stand on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +128,15 @@ def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:
         if sine > 0.3:
             return Lattice(vectors=_reduce(np.array([first, vector])), coincidence=best)
     return None
+
+
+def find_species_lattice(x: Array, y: Array, species: NDArray[Any]) -> Lattice | None:
+    """`find_lattice` of the most frequent species: on a honeycomb, each sublattice has the lattice of the cell."""
+    names, counts = np.unique(np.asarray(species).astype(str), return_counts=True)
+    if not len(names):
+        return None
+    chosen = np.asarray(species).astype(str) == names[counts.argmax()]
+    return find_lattice(np.column_stack([x[chosen], y[chosen]]))
 
 
 def _patterson_peaks(difference: Array, reach: float, neighbour: float) -> Array:

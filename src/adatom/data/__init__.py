@@ -1,6 +1,6 @@
 """What flows through Adatom: the schema of images, atom tables and training sets, their units and their history."""
 
-from adatom.data.atoms import ATOM_COLUMNS, check_atoms, make_atoms, spacing
+from adatom.data.atoms import ATOM_COLUMNS, check_atoms, make_atoms, nearest_distances, spacing
 from adatom.data.image import add_history, check_image, make_image, pixel_size_nm
 from adatom.data.units import length_in_nm
 
@@ -12,6 +12,7 @@ __all__ = [
     "length_in_nm",
     "make_atoms",
     "make_image",
+    "nearest_distances",
     "pixel_size_nm",
     "spacing",
 ]

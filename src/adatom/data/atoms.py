@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from adatom.errors import ShapeError
+from adatom.errors import ArgumentError, ShapeError
 
 ATOM_COLUMNS = ("frame", "x", "y", "x_std", "y_std", "species", "probability", "flux")
 
@@ -34,7 +35,15 @@ def make_atoms(
     pixel_size: tuple[float, float] | None,
     history: Iterable[str] = (),
 ) -> pd.DataFrame:
-    """Make an atom table; columns that are missing become NaN (`frame`: 0, `probability`: NaN)."""
+    """Make an atom table; columns that are missing become NaN (`frame`: 0, `species`: "").
+
+    Raises
+    ------
+    ArgumentError : if a column is not one of the schema.
+    """
+    unknown = [name for name in columns if name not in ATOM_COLUMNS]
+    if unknown:
+        raise ArgumentError(f"atoms: expected columns out of {', '.join(ATOM_COLUMNS)}, got {unknown[0]}.")
     n_atoms = len(columns["x"])
     table = pd.DataFrame(
         {
@@ -70,9 +79,14 @@ def check_atoms(atoms: pd.DataFrame) -> pd.DataFrame:
 
 def spacing(atoms: pd.DataFrame) -> float:
     """Median distance of an atom to its nearest neighbour, in the table's unit; NaN with fewer than two atoms."""
-    distances = []
-    for _, frame in atoms.groupby("frame"):
-        if len(frame) > 1:
-            positions = frame[["x", "y"]].to_numpy()
-            distances.append(cKDTree(positions).query(positions, k=2)[0][:, 1])
-    return float(np.median(np.concatenate(distances))) if distances else float("nan")
+    distances = [nearest_distances(frame[["x", "y"]].to_numpy()) for _, frame in atoms.groupby("frame")]
+    joined = np.concatenate(distances) if distances else np.zeros(0)
+    return float(np.median(joined)) if joined.size else float("nan")
+
+
+def nearest_distances(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance (n,) of each position (n, 2) to the nearest other one; empty with fewer than two."""
+    if len(positions) < 2:
+        return np.zeros(0)
+    distances: NDArray[np.float64] = cKDTree(positions).query(positions, k=2)[0][:, 1]
+    return distances

@@ -46,7 +46,7 @@ def make_image(
 
     Raises
     ------
-    ShapeError : if `values` has neither two nor three dimensions, or a side of zero.
+    ShapeError : if `values` has neither two nor three dimensions, or a side of zero, or if `dims` are not its axes.
     ArgumentError : if `values` are not real numbers or `pixel_size` is not positive.
     """
     array = np.asarray(values)
@@ -62,19 +62,14 @@ def make_image(
         step = steps.get(dim)
         axis_units = "nm" if step is not None else "px" if dim in "yx" else ""
         coords[dim] = (dim, np.arange(length) * (step if step is not None else 1), {"units": axis_units})
-    return xr.DataArray(
-        array,
-        dims=tuple(dims),
-        coords=coords,
-        name=signal or "image",
-        attrs={
-            "signal": signal,
-            "units": units,
-            "source": dict(source or {}),
-            "metadata": dict(metadata or {}),
-            "history": list(history),
-        },
-    )
+    attrs = {
+        "signal": signal,
+        "units": units,
+        "source": dict(source or {}),
+        "metadata": dict(metadata or {}),
+        "history": list(history),
+    }
+    return check_image(xr.DataArray(array, dims=tuple(dims), coords=coords, name=signal or "image", attrs=attrs))
 
 
 def _both(pixel_size: float | tuple[float, float]) -> tuple[float, float]:
@@ -112,22 +107,23 @@ def pixel_size_nm(image: xr.DataArray) -> tuple[float, float] | None:
     ------
     UnitError : if an axis has no unit, one that is not a length, or uneven steps.
     """
-    sizes = []
+    sizes: list[float | None] = []
     for dim in ("y", "x"):
         coordinate = image.coords.get(dim)
         units = None if coordinate is None else coordinate.attrs.get("units")
         if units is None:
             raise UnitError(f"image: expected units on axis {dim} (nm, or px if unknown), got none.")
-        if units == "px":
-            return None
+        nm_per_unit = None if units == "px" else length_in_nm(1.0, units)
         values = np.asarray(coordinate, dtype=float)
-        if len(values) < 2:
-            return None  # one pixel has no step: its size cannot be told
+        if nm_per_unit is None or len(values) < 2:  # one pixel has no step: its size cannot be told
+            sizes.append(None)
+            continue
         steps = np.diff(values)
         if not np.allclose(steps, steps[0], rtol=1e-3, atol=0) or steps[0] <= 0:
             raise UnitError(f"image: expected even, rising steps on axis {dim}, got {steps.min()} to {steps.max()}.")
-        sizes.append(length_in_nm(float(values[-1] - values[0]) / (len(values) - 1), units))
-    return sizes[0], sizes[1]
+        sizes.append(float(values[-1] - values[0]) / (len(values) - 1) * nm_per_unit)
+    y, x = sizes
+    return None if y is None or x is None else (y, x)
 
 
 def add_history(image: xr.DataArray, step: str) -> xr.DataArray:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from adatom.errors import AdatomError, FileFormatError, MissingFileError, ShapeError
+from adatom.errors import AdatomError, ArgumentError, FileFormatError, MissingFileError, ShapeError
 
 ATTRIBUTES = ("classes", "pixel_size_nm", "label_radius_px")
 _SAMPLES_PER_CHUNK = 16
@@ -57,6 +57,10 @@ def write_training_set(
     store : folder to make, ending in ``.zarr`` by custom; must not exist yet.
     images : (image, label, x, y, species) of each image.
     n, size : number of images and their side [px].
+
+    Raises
+    ------
+    ArgumentError : if `images` are not `n`.
     """
     import zarr
 
@@ -78,7 +82,10 @@ def write_training_set(
         atoms: dict[str, list[Any]] = {"atom_sample": [], "atom_x": [], "atom_y": [], "atom_species": []}
         waiting: list[tuple[Any, Any]] = []
         done = 0
+        index = -1
         for index, (image, label, x, y, species) in enumerate(images):
+            if index == n:
+                raise ArgumentError(f"images: expected {n}, got more.")
             waiting.append((image, label))
             for name, values in zip(atoms, (np.full(len(x), index), x, y, species), strict=True):
                 atoms[name].append(values)
@@ -87,6 +94,8 @@ def write_training_set(
                     arrays[name][done : done + len(waiting)] = np.stack(values)
                 done += len(waiting)
                 waiting = []
+        if index + 1 < n:
+            raise ArgumentError(f"images: expected {n}, got {index + 1}.")
         for name, parts in atoms.items():
             kind = "float64" if name in ("atom_x", "atom_y") else "int64"
             values = np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)

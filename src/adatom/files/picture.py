@@ -8,12 +8,15 @@ import numpy as np
 
 from adatom.errors import FileFormatError
 from adatom.files.channel import UNNAMED, Channel
-from adatom.files.luminance import LUMINANCE_STEP, luminance
+from adatom.files.luminance import LUMINANCE_STEP
 
 # Memory of a laptop; a larger micrograph hardly comes as PNG or JPEG.
 _MAX_PIXELS = 100_000_000
 # deflate makes at most 1032 bytes out of one, and a byte may hold eight pixels
 _MAX_PIXELS_PER_BYTE = 8 * 1032
+# what is both larger than this and packed so well is a decompression bomb: noise alone takes more bytes
+_LARGE_PIXELS = 4096 * 4096
+_MAX_PIXELS_PER_BYTE_IF_LARGE = 200
 
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
 
@@ -30,7 +33,8 @@ def read_channels(path: Path) -> list[Channel]:
         mode = picture.mode
         metadata = {str(k): v if isinstance(v, str) else float(v) for k, v in picture.info.items() if _is_plain(v)}
     n_pixels, n_bytes = width * height, path.stat().st_size
-    if n_pixels > min(_MAX_PIXELS, _MAX_PIXELS_PER_BYTE * n_bytes):
+    per_byte = _MAX_PIXELS_PER_BYTE_IF_LARGE if n_pixels > _LARGE_PIXELS else _MAX_PIXELS_PER_BYTE
+    if n_pixels > min(_MAX_PIXELS, per_byte * n_bytes):
         raise FileFormatError(
             f"{path.name}: expected at most {_MAX_PIXELS} pixels and no more than {n_bytes} bytes can hold, "
             f"got a claim of {width} x {height}. If the picture is real, save it as TIFF."
@@ -45,7 +49,7 @@ def read_channels(path: Path) -> list[Channel]:
             if mode in _GREY_MODES:
                 grey = picture.convert("L") if mode in ("1", "LA") else picture
                 return np.array(grey).astype(dtype)
-            return luminance(np.asarray(picture.convert("RGB")))
+            return np.array(picture.convert("RGB").convert("L"))  # the weights of `luminance`, in less memory
 
     history = () if mode in _GREY_MODES else (LUMINANCE_STEP,)
     if not mode.startswith("I") and _is_16_bit_png(path):

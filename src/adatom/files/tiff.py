@@ -133,8 +133,8 @@ def _decode_by_pillow(path: Path, pages: list[int], dtype: np.dtype) -> np.ndarr
         for page in pages:
             picture.seek(page)
             colours = len(picture.getbands()) >= 3
-            values = np.array(picture.convert("RGB") if colours else picture)
-            frames.append(luminance(values) if colours else values.reshape(*values.shape[:2], -1)[..., 0])
+            values = np.array(picture.convert("RGB").convert("L") if colours else picture)
+            frames.append(values.reshape(*values.shape[:2], -1)[..., 0])
     stack = np.stack(frames)
     if stack.dtype.kind != dtype.kind or stack.dtype.itemsize != dtype.itemsize:
         raise FileFormatError(

@@ -60,8 +60,11 @@ def find_peaks(maps: Array, *, radius_px: float, min_distance_px: float, min_pro
     # Atoms at the border are cut: weigh by what part of the disc lies in the image.
     present = ndimage.gaussian_filter(np.ones(maps.shape[1:]), sigma[1:], mode="constant")
     weighted = ndimage.gaussian_filter(maps[1:], sigma, mode="constant") / present / _FULL_DISC  # (species, y, x)
-    anywhere = weighted.sum(axis=0)
-    top = (anywhere == ndimage.maximum_filter(anywhere, size=3, mode="nearest")) & (anywhere >= min_probability)
+    # Beyond the border an atom is as likely as not: nothing then draws the maximum of a cut disc to the border.
+    anywhere = ndimage.gaussian_filter(maps[1:].sum(axis=0), sigma[1:], mode="constant", cval=_FULL_DISC / 2)
+    anywhere /= _FULL_DISC
+    top = anywhere == ndimage.maximum_filter(anywhere, size=3, mode="nearest")
+    top &= weighted.sum(axis=0) >= min_probability
     row, column = np.nonzero(top)
     species = weighted[:, row, column].argmax(axis=0)
     probability = np.minimum(weighted[species, row, column], 1.0)

@@ -10,6 +10,7 @@ from adatom.errors import ShapeError
 Array = NDArray[np.float64]
 
 _ROUNDS = 6  # of fitting all atoms with their neighbours subtracted
+_FREE_WIDTH = 3  # rounds that fit the width: in the first the neighbours are still guesses, which bends it
 _ITERATIONS = 10  # of Levenberg-Marquardt in each round
 _RADIUS = 0.6  # of the fitted patch, in spacings
 _HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND = range(5)
@@ -51,9 +52,9 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
 
     Notes
     -----
-    Least squares, all atoms at once; neighbours are subtracted with their fit of the round before. The first round has
-    a width of its own for each atom, the next ones the median of these: one instrument, one width, and at low dose a
-    free width follows the noise. Residuals are taken as white: correlated noise makes the stated deviations too small.
+    Least squares, all atoms at once; neighbours are subtracted with their fit of the round before. The first rounds
+    have a width of its own for each atom, the next ones the median of these: one instrument, one width, and at low dose
+    a free width follows the noise. Residuals are taken as white: correlated noise makes the stated deviations too small.
     """
     values = np.asarray(values, dtype=float)
     if values.ndim != 2:
@@ -91,13 +92,13 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     )
     covariance = np.full((n_atoms, 5, 5), np.nan)
     for turn in range(_ROUNDS):
-        free = [_HEIGHT, _X, _Y, _BACKGROUND] if turn else [_HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND]
+        free = [_HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND] if turn < _FREE_WIDTH else [_HEIGHT, _X, _Y, _BACKGROUND]
         neighbours = _render_peaks(parameters, data.shape, spacing_px)[index].reshape(n_atoms, -1)
         own = _gaussian(parameters, grid_x, grid_y)
         parameters, covariance = _fit(
             target - neighbours + own, weight, grid_x, grid_y, parameters, start, spacing_px, free
         )
-        if turn == 0:
+        if turn < _FREE_WIDTH:
             parameters[:, _LOG_WIDTH] = np.median(parameters[:, _LOG_WIDTH])
     moved = np.hypot(*(parameters[:, [_X, _Y]] - start).T)
     width = np.exp(parameters[:, _LOG_WIDTH])

@@ -36,7 +36,8 @@ def evaluate_model(
     squares = 0.0
     for index in range(data.sizes["sample"]):
         image = data["image"][index].to_numpy().astype(float)
-        maps, peaks = model.maps_and_peaks(image)
+        maps, _ = model.look(image, (1.0, 1.0))
+        peaks = model.peaks(maps)
         label = data["label"][index].to_numpy().astype(int)
         counts += np.bincount(label.ravel() * n_classes + maps.argmax(0).ravel(), minlength=n_classes**2).reshape(
             n_classes, n_classes

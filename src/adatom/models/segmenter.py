@@ -27,7 +27,6 @@ from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, stack
 from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.header import SegmenterHeader
 from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
-from adatom.models.support import support
 from adatom.nets import build_net
 from adatom.prepare import image_periods, level_lines, level_plane, normalise, pad_to_multiple, resample
 from adatom.train import Record, TrainingSettings, train
@@ -219,7 +218,7 @@ class Segmenter:
         tolerance = MATCH_SHARE * self.scale_["spacing_px"]
         hits, n_found, n_known, squares = 0, 0, 0, 0.0
         for sample in validation:
-            peaks = self._peaks(self._maps(net, sample.image))
+            peaks = self.peaks(self._maps(net, sample.image))
             match = match_positions(np.column_stack([peaks.x, peaks.y]), sample.positions, tolerance=tolerance)
             hits += int((peaks.species[match.found] == sample.species[match.known]).sum())
             n_found, n_known = n_found + match.n_found, n_known + match.n_known
@@ -253,8 +252,15 @@ class Segmenter:
         if image.ndim != 2:
             raise ShapeError(f"image: expected (y, x) or (frame, y, x), got {image.dims}.")
         factor = factor or self.working_factors(image)[0]
-        prepared, true_factor = self._prepare(image.to_numpy(), factor)
-        maps = self._maps(self.net_, prepared)
+        return self.maps_as_image(*self.look(image.to_numpy(), factor), image)
+
+    def look(self, values: Array, factor: Factor) -> tuple[Array, Factor]:
+        """Probabilities (class, y, x) of `values` (y, x) at a scale, and the factor that whole pixels allowed."""
+        prepared, true_factor = self._prepare(values, factor)
+        return self._maps(self.net_, prepared), true_factor
+
+    def maps_as_image(self, maps: Array, true_factor: Factor, image: xr.DataArray) -> xr.DataArray:
+        """What `look` saw in `image`, with coordinates in the image's unit."""
         coords: dict[str, Any] = {"class": ["background", *self.classes_]}
         for axis, dim in enumerate(("y", "x")):
             original = image.coords[dim]
@@ -301,15 +307,14 @@ class Segmenter:
         longest = max(image.shape[-2:])
         return [f for f in factors if max(f) * longest <= _LARGEST_WORKING_SIDE] or [square]
 
-    def support(self, values: Array, factor: Factor) -> float:
-        """How well this model knows what it sees in `values` (y, x) at a scale: 0 (nothing) to 1."""
-        prepared, _ = self._prepare(values, factor)
-        return support(self._maps(self.net_, prepared))
-
-    def maps_and_peaks(self, values: Array) -> tuple[Array, Peaks]:
-        """Probabilities (class, y, x) and atoms of `values` (y, x) that are at the working scale already."""
-        maps = self._maps(self.net_, self._prepare_working(values))
-        return maps, self._peaks(maps)
+    def peaks(self, maps: Array, *, min_probability: float = 0.5) -> Peaks:
+        """Atoms of probability maps (class, y, x), in working pixels."""
+        return find_peaks(
+            maps,
+            radius_px=self.scale_["label_radius_px"],
+            min_distance_px=0.5 * self.scale_["spacing_px"],
+            min_probability=min_probability,
+        )
 
     def training_samples(self, n: int) -> tuple[Array, NDArray[np.uint8]]:
         """The first `n` images (n, y, x) that the training showed the network, normalised, and their class maps."""
@@ -317,11 +322,6 @@ class Segmenter:
             raise ArgumentError("training_samples: expected a model that was trained here, got one that was not.")
         batch = self.source_.batch(1)
         return batch[0][:n, 0].double().numpy(), batch[1][:n].numpy().astype(np.uint8)
-
-    def peaks(self, values: Array, factor: Factor, *, min_probability: float = 0.5) -> tuple[Peaks, Factor]:
-        """Atoms of `values` (y, x) in working pixels, and the factor that whole working pixels allowed."""
-        prepared, true_factor = self._prepare(values, factor)
-        return self._peaks(self._maps(self.net_, prepared), min_probability), true_factor
 
     def _check_fitted(self, method: str) -> None:
         if not hasattr(self, "net_"):
@@ -351,14 +351,6 @@ class Segmenter:
         net.eval()
         probability: Array = net(images).softmax(dim=1)[0, :, :rows, :columns].double().cpu().numpy()
         return probability
-
-    def _peaks(self, maps: Array, min_probability: float = 0.5) -> Peaks:
-        return find_peaks(
-            maps,
-            radius_px=self.scale_["label_radius_px"],
-            min_distance_px=0.5 * self.scale_["spacing_px"],
-            min_probability=min_probability,
-        )
 
     def _torch_device(self) -> torch.device:
         if self.device != "auto":

@@ -20,7 +20,7 @@ class TrainingSettings(BaseModel):
 
     steps: int = Field(default=3000, ge=1, description="optimiser steps at most")
     batch_size: int = Field(default=8, ge=1)
-    learning_rate: float = Field(default=0.003, gt=0, description="of Adam, at its highest")
+    learning_rate: float = Field(default=0.003, gt=0, le=10, description="of Adam, at its highest")
     loss: Annotated[dict[str, float], AfterValidator(_known)] = {"cross_entropy": 1.0, "dice": 0.5}
     average: Literal["none", "ema", "swa"] = Field(default="ema", description="which average of weights is kept")
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
