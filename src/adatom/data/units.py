@@ -29,6 +29,8 @@ def length_in_nm(value: float, unit: str) -> float:
         return float(value)
     registry = _registry()
     try:
-        return float(registry.Quantity(value, unit.replace("Å", "angstrom")).to("nm").magnitude)
+        if unit == "px":  # to pint, 1/96 inch
+            raise ValueError("a pixel is no length")
+        return float(registry.Quantity(value, unit.replace("Angstrom", "angstrom")).to("nm").magnitude)
     except Exception as error:  # pint raises a dozen types, some of them not its own
         raise UnitError(f"unit: expected a length such as nm, Angstrom or m, got {unit!r}.") from error

@@ -74,7 +74,7 @@ def read_channels(path: Path) -> list[Channel]:
             load,
             units=plane.units,
             pixel_size=pixel_size if is_calibrated else None,
-            metadata=metadata,
+            metadata={"direction": "backward" if plane.is_backward else "forward", **metadata},
             history=(*mirrored, *history),
         )
 

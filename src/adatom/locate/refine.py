@@ -13,6 +13,9 @@ _ROUNDS = 6  # of fitting all atoms with their neighbours subtracted
 _FREE_WIDTH = 3  # rounds that fit the width: in the first the neighbours are still guesses, which bends it
 _ITERATIONS = 10  # of Levenberg-Marquardt in each round
 _RADIUS = 0.6  # of the fitted patch, in spacings
+# Widest Gaussian, in spacings. Wider peaks would hardly be resolved from their neighbours, and without the limit the
+# fit of a dense lattice creeps: a wider peak, more of it subtracted next door, a wider peak there.
+_WIDEST = 0.33
 _HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND = range(5)
 
 
@@ -167,7 +170,7 @@ def _fit(
         step[:, _LOG_WIDTH] = np.clip(step[:, _LOG_WIDTH], -0.3, 0.3)
         trial = parameters + step
         trial[:, [_X, _Y]] = np.clip(trial[:, [_X, _Y]], start - spacing_px, start + spacing_px)
-        trial[:, _LOG_WIDTH] = np.clip(trial[:, _LOG_WIDTH], np.log(0.05 * spacing_px), np.log(0.6 * spacing_px))
+        trial[:, _LOG_WIDTH] = np.clip(trial[:, _LOG_WIDTH], np.log(0.05 * spacing_px), np.log(_WIDEST * spacing_px))
         trial_model, trial_jacobian = _model(trial, grid_x, grid_y, free)
         trial_cost = (weight * (target - trial_model) ** 2).sum(axis=1)
         better = trial_cost < cost

@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from adatom.errors import ShapeError
+from adatom.errors import ArgumentError, ShapeError
 from adatom.prepare import pad_to_multiple
 from adatom.simulate import ImageRecipe, simulate_image
 from adatom.train import Batch
@@ -88,7 +88,13 @@ class StoredSamples:
     def _image(self, index: int) -> tuple[Array, NDArray[np.uint8]]:
         if index not in self._prepared:
             image = self.data["image"][index].to_numpy().astype(float)
-            self._prepared[index] = (self.prepare(image), self.data["label"][index].to_numpy())
+            label, n_species = self.data["label"][index].to_numpy(), len(self.data.attrs["classes"])
+            if label.min() < 0 or label.max() > n_species:
+                raise ArgumentError(
+                    f"training set: expected labels from 0 to {n_species}, got {label.min()} to {label.max()} "
+                    f"in image {index}."
+                )
+            self._prepared[index] = (self.prepare(image), label)
         return self._prepared[index]
 
 

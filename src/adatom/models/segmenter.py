@@ -299,7 +299,7 @@ class Segmenter:
         if size is not None and self.scale_["calibrated"]:
             pixel = self.scale_["pixel_size_nm"]
             factors.append((size[0] / pixel, size[1] / pixel))
-        values = np.asarray(image.to_numpy(), dtype=float)
+        values = _finite(image.to_numpy())
         values = values if abs(aspect - 1) < 0.01 else resample(values, square)[0]
         for period, _ in image_periods(values):
             factor = self.scale_["period_px"] / period
@@ -329,8 +329,7 @@ class Segmenter:
 
     def _prepare(self, values: Array, factor: Factor) -> tuple[Array, Factor]:
         """Level, bring to the working scale, normalise."""
-        values = np.asarray(values, dtype=float)
-        values = level_lines(level_plane(np.where(np.isfinite(values), values, np.nan)))
+        values = level_lines(level_plane(_finite(values)))
         working, true_factor = resample(values, factor)
         return normalise(working, **self.preprocessing_), true_factor
 
@@ -406,6 +405,12 @@ class Segmenter:
         ):
             raise ModelFileError(f"model: {path.name} is damaged: some of its weights are not numbers.")
         return model
+
+
+def _finite(values: Array) -> Array:
+    """Numbers, and NaN where there is none."""
+    values = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _calibrated(recipe: Recipe | None, dataset: xr.Dataset | None) -> bool:

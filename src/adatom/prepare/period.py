@@ -26,7 +26,8 @@ def image_periods(values: Array, *, n: int = 3, shortest: float = 3.0) -> list[t
 
     Returns
     -------
-    (period [px], share of the power that stands out), at most `n`; empty if nothing does (noise, constant).
+    (period [px], share of the power that stands out), at most `n`; empty if nothing does (a constant; nearly always
+    noise).
 
     Notes
     -----
@@ -59,7 +60,7 @@ def image_periods(values: Array, *, n: int = 3, shortest: float = 3.0) -> list[t
     excess = np.zeros(n_rings)
     weighted = np.zeros(n_rings)
     floor = np.zeros(n_rings)
-    limit = np.log(strength.size) + 6  # times the mean: what noise exceeds nowhere in one image in exp(6)
+    limit = np.log(strength.size) + 4  # means of the noise: were these exact, it would pass in one image of exp(4)
     for r in range(n_rings):
         members = order[bounds[r] : bounds[r + 1]]
         # Small rings hold too few points for a median of their own: look a little around.

@@ -4,9 +4,9 @@ A recipe is one YAML file read by these models; unknown keys are errors. A range
 once an image, unless its description says otherwise. Heights are in units of the atoms' own height (corrugation 1).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -116,6 +116,12 @@ class Microscope(StrictModel):
     background_size_nm: PositiveRange
     border_probability: float = Field(ge=0, le=1, description="share of the images with an unmeasured border")
     border_px: NonNegativeRange = Field(description="width of that border on each of the lower and right sides")
+
+    @model_validator(mode="after")
+    def _border_leaves_an_image(self) -> Self:
+        if self.border_px[1] >= self.image_size:
+            raise ValueError(f"border_px is below image_size ({self.image_size}), got {list(self.border_px)}")
+        return self
 
 
 class Labels(StrictModel):

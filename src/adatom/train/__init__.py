@@ -1,6 +1,23 @@
 """How any net learns: the loop, its losses, averages of weights, and checkpoints that survive a crash."""
 
-from adatom.train.loop import Batch, Record, train
-from adatom.train.settings import TrainingSettings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+# Loaded when first asked for: the settings are part of a recipe, and reading a recipe needs no torch.
+_MEMBERS = {
+    "Batch": "adatom.train.loop",
+    "Record": "adatom.train.loop",
+    "TrainingSettings": "adatom.train.settings",
+    "train": "adatom.train.loop",
+}
 __all__ = ["Batch", "Record", "TrainingSettings", "train"]
+
+if TYPE_CHECKING:
+    from adatom.train.loop import Batch, Record, train
+    from adatom.train.settings import TrainingSettings
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MEMBERS:
+        raise AttributeError(f"module 'adatom.train' has no attribute {name!r}")
+    return getattr(import_module(_MEMBERS[name]), name)

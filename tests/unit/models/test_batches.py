@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from adatom.data.training_set import open_training_set
+from adatom.errors import ShapeError
+from adatom.models.batches import SimulatedSamples, StoredSamples
+
+
+def as_it_is(image):
+    return np.nan_to_num(image)
+
+
+def stored(data, **options):
+    return StoredSamples(
+        data, **{"batch_size": 4, "seed": 0, "prepare": as_it_is, "multiple": 8, "n_validation": 3, **options}
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tiny_store) -> xr.Dataset:
+    return open_training_set(tiny_store).load()
+
+
+@pytest.fixture(scope="module")
+def simulated(brief_recipe):
+    return SimulatedSamples(brief_recipe, batch_size=3, seed=0, prepare=as_it_is, multiple=4)
+
+
+def turned_and_mirrored(image: np.ndarray) -> list[bytes]:
+    turned = [np.rot90(image, turns) for turns in range(4)]
+    return [np.ascontiguousarray(a).tobytes() for image in turned for a in (image, image[:, ::-1])]
+
+
+@pytest.mark.parametrize("kind", ["simulated", "stored"])
+def test_a_batch_of_a_number_is_always_the_same_and_of_another_number_another(kind, simulated, data):
+    source = simulated if kind == "simulated" else stored(data)
+    images, label = source.batch(7)
+    source.batch(1)
+    again, label_again = source.batch(7)
+    assert images.dtype == torch.float32 and label.dtype == torch.int64
+    assert torch.equal(images, again) and torch.equal(label, label_again)
+    assert not torch.equal(images, source.batch(8)[0])
+
+
+@pytest.mark.parametrize("kind", ["simulated", "stored"])
+def test_validation_is_the_same_each_time_and_never_augmented(kind, simulated, data):
+    source = simulated if kind == "simulated" else stored(data)
+    first = source.validation(3)
+    source.batch(2)
+    for sample, again in zip(first, source.validation(3), strict=True):
+        assert np.array_equal(sample.image, again.image) and np.array_equal(sample.label, again.label)
+    if kind == "stored":
+        assert np.array_equal(np.stack([sample.image for sample in first]), data["image"][-len(first) :])
+
+
+def test_validation_images_of_a_store_are_never_trained_on(data):
+    source = stored(data)
+    trained = {image[0].numpy().tobytes() for step in range(1, 40) for image in source.batch(step)[0]}
+    kept = [turned_and_mirrored(sample.image.astype(np.float32)) for sample in source.validation(3)]
+    assert not any(view in trained for views in kept for view in views)
+
+
+def test_all_other_images_of_a_store_are_trained_on_in_all_eight_ways(data):
+    source = stored(data)
+    trained = {image[0].numpy().tobytes() for step in range(1, 120) for image in source.batch(step)[0]}
+    n_validation = len(source.validation(3))
+    expected = {view for image in data["image"][:-n_validation].to_numpy() for view in turned_and_mirrored(image)}
+    assert trained == expected
+
+
+def test_the_class_map_turns_with_its_image(data):
+    """Atoms are where the image is bright, so the brightest pixel of a batch's image lies on an atom."""
+    images, label = stored(data).batch(3)
+    for image, its_label in zip(images, label, strict=True):
+        assert its_label.flatten()[image.flatten().argmax()] > 0
+
+
+def test_validation_images_of_a_recipe_are_never_trained_on(simulated):
+    trained = {image.numpy().tobytes() for step in range(1, 8) for image in simulated.batch(step)[0]}
+    assert len(trained) == 21  # and none is shown twice
+    assert not any(sample.image.astype(np.float32)[None].tobytes() in trained for sample in simulated.validation(8))
+
+
+def test_known_atoms_of_a_validation_image_lie_on_its_class_map(data):
+    for sample in stored(data).validation(3):
+        columns, rows = np.round(sample.positions).astype(int).T
+        assert len(rows) > 10
+        assert np.array_equal(sample.label[rows, columns], sample.species + 1)
+
+
+@pytest.mark.parametrize(("n_images", "n_validation", "kept"), [(8, 3, 1), (8, 1, 1), (2, 32, 1)])
+def test_at_most_a_fifth_of_a_small_store_is_kept_for_validation(data, n_images, n_validation, kept):
+    source = stored(data.isel(sample=slice(n_images)), n_validation=n_validation)
+    assert len(source.validation(n_validation)) == kept
+
+
+def test_images_are_padded_to_what_the_network_divides(data):
+    images, label = stored(data, multiple=32).batch(1)
+    assert images.shape == (4, 1, 64, 64) and label.shape == (4, 64, 64)
+    assert not images[..., 48:].any() and not label[..., 48:].any()
+
+
+def test_images_that_cannot_be_turned_are_refused(data):
+    with pytest.raises(ShapeError, match="expected square images, got 40 x 48"):
+        stored(data.isel(y=slice(40)))

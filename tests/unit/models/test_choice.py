@@ -1,0 +1,49 @@
+import hashlib
+
+import pytest
+
+from adatom.data import make_image
+from adatom.models.choice import choose_model
+from adatom.simulate import simulate_image
+
+
+@pytest.fixture(scope="module")
+def crystal(tiny_recipe):
+    """The tiny recipe's crystal on 96 x 96 px of 0.07 nm, where the model's working scale is 0.1 nm."""
+    microscope = tiny_recipe.microscope.model_copy(
+        update={"pixel_size_nm": 0.07, "image_size": 96, "scale": (1.0, 1.0)}
+    )
+    return simulate_image(tiny_recipe.model_copy(update={"microscope": microscope}), seed=0, index=0).image.astype(float)
+
+
+def choose(values, model, *, pixel_size=None, spacing_px=None):
+    image = make_image(values, pixel_size=pixel_size)
+    return choose_model(image, values, square_factor=1.0, model=model, spacing_px=spacing_px)
+
+
+@pytest.mark.parametrize("pixel_size", [None, 0.07])
+def test_the_scale_is_found_with_and_without_a_calibration(crystal, tiny_model, pixel_size):
+    eyes = choose(crystal, tiny_model, pixel_size=pixel_size)
+    assert eyes.factor == pytest.approx(0.7, rel=0.1)
+    assert 0.3 < eyes.support <= 1
+
+
+def test_a_known_spacing_sets_the_scale(crystal, tiny_model):
+    eyes = choose(crystal, tiny_model, spacing_px=10.0)
+    assert eyes.factor == pytest.approx(tiny_model.scale_["spacing_px"] / 10)
+    assert eyes.spacing_px == pytest.approx(10.0)
+
+
+def test_atoms_are_seen_in_pixels_of_the_image(crystal, tiny_model):
+    sight = choose(crystal, tiny_model, pixel_size=0.07).see(crystal)
+    assert sight.names == ["A", "B"]
+    assert sight.peaks.x.max() > 85 and sight.peaks.y.max() > 85
+    assert sight.maps.shape[1:] == tuple(round(96 * factor) for factor in sight.factor)
+
+
+def test_a_model_file_is_known_by_its_hash(crystal, tiny_model, tmp_path):
+    path = tmp_path / "m.safetensors"
+    tiny_model.save(path)
+    eyes = choose(crystal, path, pixel_size=0.07)
+    assert eyes.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() and eyes.name == str(path)
+    assert choose(crystal, tiny_model, pixel_size=0.07).sha256 is None

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from adatom.data.training_set import open_training_set
+from adatom.errors import ArgumentError
+from adatom.models import load_recipe
+from adatom.models.batches import SimulatedSamples
+from adatom.models.recipe import parse_recipe
+from adatom.models.simulated_set import write_simulated_set
+
+
+def test_a_stored_set_holds_the_images_their_truth_and_their_recipe(brief_recipe, tmp_path):
+    told: list[int] = []
+    n_atoms = write_simulated_set(brief_recipe, tmp_path / "s.zarr", n=3, seed=4, on_image=told.append)
+    data = open_training_set(tmp_path / "s.zarr")
+    assert data["image"].shape == data["label"].shape == (3, 32, 32)
+    assert data.sizes["atom"] == n_atoms and told == [1, 2, 3]
+    assert data.attrs["classes"] == ["A", "B"] and data.attrs["seed"] == 4
+    assert data.attrs["pixel_size_nm"] == 0.1 and data.attrs["label_radius_px"] == pytest.approx(2.0)
+    assert parse_recipe(data.attrs["recipe"]) == brief_recipe
+
+
+def test_the_same_seed_gives_the_same_set_and_another_seed_another(brief_recipe, tmp_path):
+    sets = []
+    for name, seed in (("a", 4), ("b", 4), ("c", 5)):
+        write_simulated_set(brief_recipe, tmp_path / name, n=2, seed=seed)
+        sets.append(open_training_set(tmp_path / name).load())
+    assert sets[0].identical(sets[1]) and not sets[0]["image"].equals(sets[2]["image"])
+
+
+def test_a_stored_set_shares_no_image_with_a_training_of_the_same_seed(brief_recipe, tmp_path):
+    write_simulated_set(brief_recipe, tmp_path / "s.zarr", n=4, seed=1)
+    stored = {image.tobytes() for image in open_training_set(tmp_path / "s.zarr")["image"].to_numpy()}
+    source = SimulatedSamples(brief_recipe, batch_size=4, seed=1, prepare=lambda image: image, multiple=1)
+    trained = [image[0].numpy() for step in (1, 2, 3) for image in source.batch(step)[0]]
+    validated = [sample.image.astype(np.float32) for sample in source.validation(8)]
+    assert not any(image.tobytes() in stored for image in trained + validated)
+
+
+def test_a_store_that_is_there_is_left_alone(tmp_path):
+    (tmp_path / "s.zarr").mkdir()
+    with pytest.raises(ArgumentError, match="out: expected a store that is not there yet, got"):
+        write_simulated_set(load_recipe("si111_7x7"), tmp_path / "s.zarr", n=2)
+    assert list((tmp_path / "s.zarr").iterdir()) == []
+
+
+def test_a_simulation_that_is_stopped_leaves_no_half_store(brief_recipe, tmp_path):
+    def stop(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_simulated_set(brief_recipe, tmp_path / "s.zarr", n=3, on_image=stop)
+    assert list(tmp_path.iterdir()) == []

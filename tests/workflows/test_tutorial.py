@@ -1,0 +1,48 @@
+"""The first lesson runs from top to bottom, and the notebook in the repository holds the outputs of such a run."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+LESSON = Path(__file__).parents[2] / "docs" / "tutorials" / "01_first_lesson.ipynb"
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def pictures(notebook: NotebookNode) -> int:
+    return sum("image/png" in output.get("data", {}) for output in outputs(notebook))
+
+
+@pytest.fixture(scope="module")
+def lesson() -> NotebookNode:
+    return nbformat.read(LESSON, as_version=4)
+
+
+def test_the_stored_lesson_shows_the_outputs_of_one_run_without_errors(lesson: NotebookNode) -> None:
+    nbformat.validate(lesson)
+    assert lesson.metadata.kernelspec.name == "python3"
+    counts = [cell.execution_count for cell in code_cells(lesson)]
+    assert counts == list(range(1, len(counts) + 1))
+    assert not [output for output in outputs(lesson) if output.output_type == "error"]
+    assert not [output for output in outputs(lesson) if output.get("name") == "stderr"]
+    assert pictures(lesson) >= 10
+    assert LESSON.stat().st_size < 3e6
+
+
+def test_the_lesson_runs_from_top_to_bottom(
+    lesson: NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADATOM_TUTORIAL_STEPS", "8")  # nothing is learned, but every cell has to cope with that
+    copy = nbformat.from_dict(lesson)
+    NotebookClient(copy, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert pictures(copy) == pictures(lesson)
+    assert {path.name for path in tmp_path.rglob("*.*") if path.is_file()} >= {"atoms.csv", "si111.safetensors"}
