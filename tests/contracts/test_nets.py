@@ -51,7 +51,7 @@ def test_a_wrong_size_says_what_was_expected(name, wrong):
 
 @every_architecture
 def test_an_unknown_argument_says_what_was_expected(name):
-    with pytest.raises(ArgumentError, match="expected arguments out of .*classes.*colour"):
+    with pytest.raises(ArgumentError, match=r"expected arguments out of .*classes.*colour"):
         build_net(name, **TINY, colour="red")
 
 

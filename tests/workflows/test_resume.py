@@ -1,4 +1,4 @@
-"""`adatom train` as a user runs it: killed or interrupted in the middle, it goes on with --resume as if it had not been."""
+"""`adatom train` as a user runs it: killed or interrupted halfway, --resume goes on as if nothing had happened."""
 
 import json
 import os

@@ -85,7 +85,8 @@ def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:
     Differences of positions up to eight nearest-neighbour distances are collected (a Patterson map). Each of its peaks
     is a candidate; its coincidence is the share of atoms that have a partner there, of those whose partner would lie
     among the atoms. A superstructure has many shorter translations that some atoms agree on; the cell is made of the
-    shortest ones that nearly as many (85 %) agree on as on the best one. Vacancies lower all coincidences alike.
+    shortest ones that nearly as many (85 %) agree on as on the best one, fitted to all differences that are multiples
+    of them. Vacancies lower all coincidences alike.
     """
     positions = np.asarray(positions, dtype=float).reshape(-1, 2)
     if len(positions) < least:
@@ -126,7 +127,8 @@ def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:
     for length, _, vector in good[1:]:
         sine = abs(first[0] * vector[1] - first[1] * vector[0]) / (np.linalg.norm(first) * length)
         if sine > 0.3:
-            return Lattice(vectors=_reduce(np.array([first, vector])), coincidence=best)
+            vectors = _fit_vectors(np.array([first, vector]), difference, tolerance)
+            return Lattice(vectors=_reduce(vectors), coincidence=best)
     return None
 
 
@@ -162,6 +164,14 @@ def _coincidence(tree: cKDTree, positions: Array, vector: Array, tolerance: floa
         return None
     distance, _ = tree.query(target[inside], distance_upper_bound=tolerance)
     return float(np.isfinite(distance).mean())
+
+
+def _fit_vectors(vectors: Array, difference: Array, tolerance: float) -> Array:
+    """Least-squares fit of the vectors to all differences that are multiples of them: long ones tell them best."""
+    multiple = np.round(difference @ np.linalg.inv(vectors))
+    close = (np.linalg.norm(difference - multiple @ vectors, axis=1) < tolerance) & multiple.any(axis=1)
+    fitted: Array = np.linalg.lstsq(multiple[close], difference[close], rcond=None)[0]
+    return fitted
 
 
 def _reduce(vectors: Array) -> Array:

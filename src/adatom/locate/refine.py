@@ -56,8 +56,9 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     Notes
     -----
     Least squares, all atoms at once; neighbours are subtracted with their fit of the round before. The first rounds
-    have a width of its own for each atom, the next ones the median of these: one instrument, one width, and at low dose
-    a free width follows the noise. Residuals are taken as white: correlated noise makes the stated deviations too small.
+    have a width of its own for each atom, the next ones the median of these: one instrument, one width, and at low
+    dose a free width follows the noise. Residuals are taken as white: correlated noise makes the stated deviations too
+    small.
     """
     values = np.asarray(values, dtype=float)
     if values.ndim != 2:

@@ -95,8 +95,8 @@ def test_damaged_store_is_told(tmp_path):
 
 def small_set() -> xr.Dataset:
     cube, atoms = np.zeros((2, SIZE, SIZE)), np.zeros(3)
-    variables = {name: (("sample", "y", "x"), cube) for name in ("image", "label")}
-    variables |= {name: (("atom",), atoms) for name in ("atom_sample", "atom_x", "atom_y", "atom_species")}
+    variables = dict.fromkeys(("image", "label"), (("sample", "y", "x"), cube))
+    variables |= dict.fromkeys(("atom_sample", "atom_x", "atom_y", "atom_species"), (("atom",), atoms))
     return xr.Dataset(variables, attrs=ATTRS)
 
 

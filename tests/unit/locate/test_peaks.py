@@ -72,7 +72,7 @@ def test_hard_discs_give_what_their_pixels_tell():
 def test_atoms_whose_discs_touch_are_two(radius, angle_deg):
     half = radius * np.array([np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))])
     for offset in np.random.default_rng(1).uniform(-0.5, 0.5, (10, 2)):
-        known = np.array([[30, 30] + offset - half, [30, 30] + offset + half])
+        known = 30 + offset + np.array([-half, half])
         assert np.abs(errors(find(disc_maps(known, radius=radius), radius), known)).max() < 0.5
 
 
@@ -148,7 +148,8 @@ def test_what_is_no_map_is_told(maps):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"radius": 0}, {"radius": np.nan}, {"min_distance": -1}, {"min_probability": 1.5}, {"min_probability": -1}]
+    "wrong",
+    [{"radius": 0}, {"radius": np.nan}, {"min_distance": -1}, {"min_probability": 1.5}, {"min_probability": -1}],
 )
 def test_numbers_that_make_no_sense_are_told(wrong):
     with pytest.raises(ArgumentError, match="find_peaks: expected"):

@@ -116,7 +116,15 @@ def test_random_bytes_with_a_plausible_length_are_refused(refused, seed):
         with_raw_header(b'{"__metadata__":{"adatom":' + json.dumps("[" * 200_000).encode() + b"}}"),
         with_raw_header(b'{"__metadata__":{"adatom":"{\\"format_version\\": ' + b"9" * 6000 + b'}"}}'),
     ],
-    ids=["length 2^63", "length 2^64", "length beyond the end", "deep list", "deep object", "deep facts", "huge number"],
+    ids=[
+        "length 2^63",
+        "length 2^64",
+        "length beyond the end",
+        "deep list",
+        "deep object",
+        "deep facts",
+        "huge number",
+    ],
 )
 def test_hostile_headers_are_refused(refused, content):
     refused(content)

@@ -13,7 +13,9 @@ def crystal(tiny_recipe):
     microscope = tiny_recipe.microscope.model_copy(
         update={"pixel_size_nm": 0.07, "image_size": 96, "scale": (1.0, 1.0)}
     )
-    return simulate_image(tiny_recipe.model_copy(update={"microscope": microscope}), seed=0, index=0).image.astype(float)
+    return simulate_image(tiny_recipe.model_copy(update={"microscope": microscope}), seed=0, index=0).image.astype(
+        float
+    )
 
 
 def choose(values, model, *, pixel_size=None, spacing_px=None):

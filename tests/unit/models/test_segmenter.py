@@ -169,7 +169,7 @@ def honeycomb(height_nm: float, width_nm: float) -> np.ndarray:
     cells = np.stack(np.meshgrid(*[np.arange(-9.0, 10.0)] * 2), axis=-1).reshape(-1, 1, 2)
     vectors = 1.2 * np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)]])
     turn = np.array([[np.cos(0.35), -np.sin(0.35)], [np.sin(0.35), np.cos(0.35)]])
-    positions = (cells + [[0.0, 0.0], [1 / 3, 1 / 3]]) @ vectors @ turn
+    positions = (cells + np.array([[0.0, 0.0], [1 / 3, 1 / 3]])) @ vectors @ turn
     heights = np.broadcast_to([1.0, 0.5], positions.shape[:2])[..., None]
     atoms = np.concatenate([positions, heights], axis=-1).reshape(-1, 3)
     return atoms[(atoms[:, 0] > 0) & (atoms[:, 0] < height_nm) & (atoms[:, 1] > 0) & (atoms[:, 1] < width_nm)]

@@ -92,6 +92,8 @@ def test_any_size_and_any_gaps_are_resampled(shape, factor, missing, seed):
     resampled, true_factor = resample(image, factor)
     assert min(resampled.shape) >= 1
     assert not np.isinf(resampled).any()
-    first, last = (positions_back(np.array([-0.5, n - 0.5]), f) for n, f in zip(resampled.shape, true_factor, strict=True))
+    first, last = (
+        positions_back(np.array([-0.5, n - 0.5]), f) for n, f in zip(resampled.shape, true_factor, strict=True)
+    )
     assert first == pytest.approx([-0.5, shape[0] - 0.5])
     assert last == pytest.approx([-0.5, shape[1] - 0.5])
