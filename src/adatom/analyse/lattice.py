@@ -59,13 +59,11 @@ class Lattice:
 
     @property
     def stretch(self) -> float:
-        """Largest over smallest stretch that make this cell of the regular one, hexagonal or square; 1 if undistorted.
+        """The longest over the shortest of the lattice directions, three if hexagonal, else two: 1 if undistorted.
 
-        Along whichever direction an image is stretched, this is by how much; the ratio of two edges would be less.
+        An image that is stretched between two of its lattice directions is stretched by somewhat more than this.
         """
-        regular = np.array([[1.0, 0.0], [0.5, np.sqrt(3) / 2]]) if self.is_hexagonal else np.eye(2)
-        largest, smallest = np.linalg.svd(np.linalg.inv(regular) @ self.vectors, compute_uv=False)
-        return float(largest / smallest)
+        return float(self.lengths[1] / self.lengths[0])
 
 
 def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:

@@ -28,7 +28,7 @@ from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.header import SegmenterHeader
 from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
 from adatom.nets import build_net
-from adatom.prepare import image_periods, level_lines, level_plane, normalise, pad_to_multiple, resample
+from adatom.prepare import image_periods, level_lines, level_plane, normalise, pad_to_multiple, resample, tame_outliers
 from adatom.train import Record, TrainingSettings, train
 
 Array = NDArray[np.float64]
@@ -329,7 +329,7 @@ class Segmenter:
 
     def _prepare(self, values: Array, factor: Factor) -> tuple[Array, Factor]:
         """Level, bring to the working scale, normalise."""
-        values = level_lines(level_plane(_finite(values)))
+        values = tame_outliers(level_lines(level_plane(_finite(values))))
         working, true_factor = resample(values, factor)
         return normalise(working, **self.preprocessing_), true_factor
 

@@ -1,7 +1,7 @@
 """Image to image: levelling, normalising, resampling, padding, and the scale of an image that does not say its own."""
 
 from adatom.prepare.level import has_line_offsets, level_lines, level_plane
-from adatom.prepare.normalise import normalise, subtract_background
+from adatom.prepare.normalise import normalise, subtract_background, tame_outliers
 from adatom.prepare.pad import pad_to_multiple
 from adatom.prepare.period import image_periods
 from adatom.prepare.resample import positions_back, resample
@@ -16,4 +16,5 @@ __all__ = [
     "positions_back",
     "resample",
     "subtract_background",
+    "tame_outliers",
 ]

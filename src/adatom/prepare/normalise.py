@@ -41,16 +41,25 @@ def normalise(values: Array, *, background_px: float, clip: float = 5.0) -> Arra
 def subtract_background(values: Array, *, sigma_px: float) -> Array:
     """Subtract the local mean, a Gaussian of `sigma_px`; NaN stays NaN and takes no part.
 
-    An outlier does not dig a hole into its neighbourhood: values beyond 20 robust standard deviations of the image are
-    cut to that before the mean is taken, and in the result.
+    An outlier does not dig a hole into its neighbourhood: it is tamed before the mean is taken, and in the result.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return values.copy()
+    tamed = np.where(known, tame_outliers(values) - np.median(values[known]), 0.0)
+    weight = ndimage.gaussian_filter(known.astype(float), sigma_px, mode="reflect", truncate=3)
+    local = ndimage.gaussian_filter(tamed, sigma_px, mode="reflect", truncate=3) / np.maximum(weight, 1e-6)
+    return np.where(known, tamed - local, np.nan)
+
+
+def tame_outliers(values: Array) -> Array:
+    """Cut what lies beyond 20 robust standard deviations of the image's median to that; NaN stays NaN.
+
+    Before anything that spreads a pixel over others: a hot pixel resampled is a hot spot.
     """
     known = np.isfinite(values)
     if not known.any():
         return values.copy()
     centre = np.median(values[known])
     spread = 1.4826 * np.median(np.abs(values[known] - centre))
-    limit = 20 * spread if spread > 0 else np.inf
-    tamed = np.clip(np.where(known, values - centre, 0.0), -limit, limit)
-    weight = ndimage.gaussian_filter(known.astype(float), sigma_px, mode="reflect", truncate=3)
-    local = ndimage.gaussian_filter(tamed, sigma_px, mode="reflect", truncate=3) / np.maximum(weight, 1e-6)
-    return np.where(known, tamed - local, np.nan)
+    return np.clip(values, centre - 20 * spread, centre + 20 * spread) if spread > 0 else values.copy()

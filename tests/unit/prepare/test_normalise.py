@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from adatom.errors import ShapeError
-from adatom.prepare import normalise, subtract_background
+from adatom.prepare import normalise, subtract_background, tame_outliers
 
 Array = NDArray[np.float64]
 Y, X = np.mgrid[:80, :90].astype(float)
@@ -90,3 +90,9 @@ def test_any_size_and_any_gaps_give_numbers_within_the_clip(shape, missing, seed
     image = rng.normal(size=shape)
     image[rng.random(shape) < missing] = np.nan
     assert np.abs(normalise(image, background_px=20)).max() <= 5
+
+
+def test_tamed_outliers_leave_the_rest_as_it_is():
+    tamed = tame_outliers(with_pixel(1e6))
+    assert tamed.max() < 100
+    assert (tamed != with_pixel(1e6)).sum() == 1
