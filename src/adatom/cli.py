@@ -26,6 +26,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_STOPPED = "stopped. `adatom train ... --resume` goes on with a training that was interrupted."
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results; made if missing.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -42,7 +44,11 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        _fail("stopped. `adatom train ... --resume` goes on with a training that was interrupted.")
+        _fail(_STOPPED)
+    except SystemExit as end:
+        if end.code == 130:  # what typer makes of Ctrl-C
+            _fail(_STOPPED)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -1,7 +1,12 @@
 """What the header of a model file must hold, checked before any of it is used."""
 
-from typing import Self
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
@@ -57,3 +62,18 @@ class SegmenterHeader(_Part):
         if self.scale.calibrated and self.scale.pixel_size_nm is None:
             raise ValueError("the scale is calibrated but has no pixel size")
         return self
+
+
+def sealed(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """The header with a SHA-256 of itself and of the weights."""
+    bare = {key: value for key, value in header.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(bare, sort_keys=True).encode())
+    for name, values in sorted(weights.items()):
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return {**bare, "sha256": digest.hexdigest()}
+
+
+def is_whole(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether header and weights are what was sealed: a damaged file must not pass for a model."""
+    return header.get("sha256") == sealed(header, weights)["sha256"]

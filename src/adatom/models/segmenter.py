@@ -25,7 +25,7 @@ from adatom.errors import AdatomError, ArgumentError, ModelFileError, ShapeError
 from adatom.locate import Peaks, find_peaks, match_positions
 from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, stack
 from adatom.models.catalogue import FORMAT_VERSION
-from adatom.models.header import SegmenterHeader
+from adatom.models.header import SegmenterHeader, is_whole, sealed
 from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
 from adatom.nets import build_net
 from adatom.prepare import image_periods, level_lines, level_plane, normalise, pad_to_multiple, resample, tame_outliers
@@ -380,7 +380,8 @@ class Segmenter:
         """Write the model to one safetensors file, its header included; nothing is pickled."""
         self._check_fitted("save")
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.net_.state_dict().items()}
-        write_atomically(Path(path), save(tensors, metadata={"adatom": json.dumps(self.header(), sort_keys=True)}))
+        header = sealed(self.header(), {name: value.numpy() for name, value in tensors.items()})
+        write_atomically(Path(path), save(tensors, metadata={"adatom": json.dumps(header, sort_keys=True)}))
 
     @classmethod
     def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
@@ -394,8 +395,13 @@ class Segmenter:
             model.recipe_ = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
             with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
                 model.net_ = build_net(header["architecture"]["name"], **arguments)
-            model.net_.load_state_dict(load_file(path), assign=True)
+            tensors = load_file(path)
+            if not is_whole(header, {name: value.numpy() for name, value in tensors.items()}):
+                raise ModelFileError(f"model: {path.name} is damaged: its content is not what was written.")
+            model.net_.load_state_dict(tensors, assign=True)
             model.net_.eval().float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        except ModelFileError:
+            raise
         except ValidationError as error:
             raise ModelFileError(f"model: {path.name} is damaged ({first_problem(error)}).") from error
         except (AdatomError, SafetensorError, OSError, RuntimeError) as error:

@@ -16,6 +16,7 @@ from safetensors.numpy import save as save_tensors
 import adatom
 from adatom.errors import MissingFileError, ModelFileError
 from adatom.models.catalogue import model_path, read_header, shipped_models
+from adatom.models.header import sealed
 
 SOURCE = Path(adatom.__file__).parent
 
@@ -50,6 +51,8 @@ def taken_apart(content: bytes) -> tuple[dict, dict]:
 
 
 def put_together(header: object, tensors: dict) -> bytes:
+    if isinstance(header, dict):
+        header = sealed(header, tensors)
     return save_tensors(tensors, metadata={"adatom": header if isinstance(header, str) else json.dumps(header)})
 
 
@@ -251,6 +254,14 @@ def test_facts_that_are_no_json_are_refused(refused, content):
     _, tensors = taken_apart(content)
     for facts in ("", "{", "[]", "5", "null", "NaN"):
         refused(put_together(facts, tensors))
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.99])
+def test_a_flipped_bit_in_the_weights_is_noticed(refused, content, place):
+    length = struct.unpack("<Q", content[:8])[0]
+    at = 8 + length + int(place * (len(content) - 8 - length))
+    damaged = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    assert "not what was written" in refused(damaged)
 
 
 def test_weights_that_are_not_numbers_are_refused(refused, content):

@@ -324,7 +324,7 @@ def test_the_header_tells_what_the_model_is_and_where_it_comes_from(tiny_model, 
 
     tiny_model.save(tmp_path / "m.safetensors")
     header = read_header(tmp_path / "m.safetensors")
-    assert header == tiny_model.header()
+    assert {key: value for key, value in header.items() if key != "sha256"} == tiny_model.header()
     assert header["name"] == "tiny" and header["kind"] == "Segmenter" and header["classes"] == ["A", "B"]
     assert header["architecture"] == {"name": "unet", "arguments": {"classes": 3, "width": 4, "depth": 2}}
     assert header["scale"]["pixel_size_nm"] == 0.1 and header["preprocessing"]["clip"] > 0
