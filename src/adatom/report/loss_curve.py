@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from adatom.errors import ArgumentError
 from adatom.report.canvas import FONT, INK, make_figure, place_axes, style_chart
@@ -95,6 +95,10 @@ def _draw_losses(axes: Axes, records: Mapping[str, tuple[np.ndarray, np.ndarray]
     log = bool((everything > 0).all())  # a likelihood can be negative
     if log:
         axes.set_yscale("log")
+        # 0.1, 0.2, 0.5, 1: plain numbers, few of them, also where the losses span less than a decade
+        axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.plot(steps, loss, color=TRAINING, linewidth=0.5, alpha=0.45)
     axes.plot(steps, _smooth(loss, log=log), color=TRAINING, linewidth=1.4, label="training")
     if len(val_loss):
