@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from adatom.analyse import Lattice, find_species_lattice
 from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_nm, spacing
 from adatom.errors import ArgumentError, ShapeError
-from adatom.locate import Peaks, find_blobs, refine_positions
+from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
 from adatom.locate.peaks import suppress_close
 from adatom.models.choice import ModelAtScale, Sight, choose_model
 from adatom.prepare import image_periods, level_lines, level_plane, positions_back, resample, subtract_background
@@ -124,7 +124,9 @@ def search(
     spacing_px = None
     if spacing_nm is not None:
         if square.pixel_nm is None:
-            raise ArgumentError("spacing: expected an image with a pixel size. Give --pixel-size NM too.")
+            raise ArgumentError(
+                "spacing: expected an image with a pixel size. Give --pixel-size NM (pixel_size= of adatom.read) too."
+            )
         spacing_px = spacing_nm / square.pixel_nm
     eyes: ModelAtScale | _Classical
     if _is_blank(square.values):
@@ -156,7 +158,10 @@ def search(
     known_edge = lattice_constant_nm or eyes.lattice_constant_nm
     lattice_facts = _judge_lattice(lattice, known_edge, square, lattice_constant_nm is not None, warnings)
     if square.pixel_nm is None:
-        warnings.insert(0, "The file states no pixel size: positions are in pixels. Give --pixel-size NM for nm.")
+        warnings.insert(
+            0,
+            "The file states no pixel size: positions are in px. Give --pixel-size NM (pixel_size= in adatom.read).",
+        )
     atoms = make_atoms(
         _in_image_units(columns, still, square),
         units="px" if square.pixel_nm is None else "nm",
@@ -259,7 +264,13 @@ def _locate(values: Array, eyes: ModelAtScale | _Classical, sight: Sight, frame:
         apart_px = float(np.clip(apart_px, 0.7 * eyes.spacing_px, 1.5 * eyes.spacing_px))
         flat = subtract_background(values, sigma_px=apart_px)
         fitted = refine_positions(flat, x, y, spacing_px=apart_px)
-        x, y, x_std, y_std, flux = fitted.x, fitted.y, fitted.x_std, fitted.y_std, fitted.flux
+        flux = fitted.flux
+        if isinstance(eyes, ModelAtScale):
+            x, y, x_std, y_std = combine_positions(
+                x, y, fitted, network_error_px=eyes.network_error_px, spacing_px=apart_px
+            )
+        else:
+            x, y, x_std, y_std = fitted.x, fitted.y, fitted.x_std, fitted.y_std
     rows, columns = values.shape
     inside = (x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5)
     row, column = np.clip(np.round(y), 0, rows - 1).astype(int), np.clip(np.round(x), 0, columns - 1).astype(int)

@@ -70,6 +70,11 @@ class ModelAtScale:
         """Typical distance of nearest neighbours in the image's pixels."""
         return float(self.model.scale_["spacing_px"]) / self.factor
 
+    @property
+    def network_error_px(self) -> float:
+        """Standard deviation of the network's positions along one axis, in the image's pixels, over its validation."""
+        return float(self.model.figures_["val_position_rms_px"]) / np.sqrt(2) / self.factor
+
     def see(self, values: Array, min_probability: float = 0.5) -> Sight:
         """Atoms and maps of `values` (y, x)."""
         maps, factor = self.model.look(values, (self.factor, self.factor))
@@ -103,7 +108,7 @@ def choose_model(
         path = model_path(model)
         candidates = [(load(path), str(model), _sha256(path))]
     else:
-        candidates = [(model, "model", None)]
+        candidates = [(model, model.recipe_.name if model.recipe_ else "model in memory", None)]
     window = _middle(square)
     seen: list[tuple[ModelAtScale, Peaks]] = []
     for candidate, name, sha256 in candidates:

@@ -25,7 +25,7 @@ def level_plane(values: Array) -> Array:
 
     Returns
     -------
-    (y, x) with zero median. A step keeps its height: the slope is the median of the differences between pixels a tenth
+    (y, x) with zero median. A step keeps its height: the slope is the median of the differences between pixels a fifth
     of the image apart, not a least-squares fit. (Neighbours would not do: atoms that rise steeply and fall gently, as
     a slow feedback draws them, have a median slope of their own.)
     """
@@ -85,7 +85,7 @@ def _line_offsets(values: Array) -> Array:
 
 def _slope(values: Array) -> float:
     """Median slope along the first axis."""
-    lag = max(1, len(values) // 10)
+    lag = max(1, len(values) // 5)
     return _median(values[lag:] - values[:-lag]) / lag
 
 

@@ -99,16 +99,16 @@ class Microscope(StrictModel):
     )
     image_size: int = Field(ge=32, le=1024, description="pixels a side")
     scale: PositiveRange = Field(description="factor on all lengths: wrong calibration and wrong estimates")
-    rotation_deg: Range
+    rotation_deg: Range = Field(description="angle of the lattice's first vector with the scan lines")
     strain: Range = Field(description="relative stretch along each axis, drift included")
-    shear: Range
+    shear: Range = Field(description="shear, drift included")
     peak_width_nm: PositiveRange = Field(description="standard deviation of an atom's image")
     ellipticity: PositiveRange = Field(description="ratio of the widths along two perpendicular directions")
     noise: NonNegativeRange = Field(description="standard deviation of white noise; even in the logarithm")
     noise_correlation_px: NonNegativeRange
     counts_per_peak: PositiveRange | None = Field(description="dose for Poisson noise, even in the logarithm; or null")
     row_offset: NonNegativeRange = Field(description="standard deviation of the lines' offsets")
-    row_offset_probability: float = Field(ge=0, le=1)
+    row_offset_probability: float = Field(ge=0, le=1, description="share of the images with such offsets")
     row_shift_nm: NonNegativeRange = Field(description="standard deviation of the lines' sideways jitter")
     streaks: NonNegativeRange = Field(description="number of streaks along the scan in 100 lines")
     tilt: NonNegativeRange = Field(description="rise over the image")
