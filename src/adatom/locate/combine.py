@@ -8,7 +8,7 @@ from adatom.locate.refine import Refined
 Array = NDArray[np.float64]
 
 # What a round Gaussian on a flat background gets wrong about real probes, jittering lines and the slopes of islands, in
-# spacings. With it, 85 to 96 % of simulated atoms lie within two of the stated deviations (`make bench
+# spacings. With it, 89 to 98 % of simulated atoms lie within two of the stated deviations (`make bench
 # NAME=simulated_images`); from the noise alone it would be half.
 MODEL_ERROR = 0.05
 # A fit further from the network than this many joint deviations has found something else.
