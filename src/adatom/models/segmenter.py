@@ -342,7 +342,9 @@ class Segmenter:
 
     @torch.no_grad()
     def _maps(self, net: nn.Module, prepared: Array) -> Array:
-        """Probabilities (class, y, x) of a prepared image (y, x)."""
+        """Probabilities (class, y, x) of a prepared image (y, x); without any contrast it is all background."""
+        if not prepared.any():
+            return np.stack([np.full(prepared.shape, float(k == 0)) for k in range(len(self.classes_) + 1)])
         rows, columns = prepared.shape
         padded = pad_to_multiple(prepared.astype(np.float32)[None, None], self._multiple)
         device = next(net.parameters()).device

@@ -151,7 +151,12 @@ def test_rotation_turns_the_lattice(clean, angle_deg):
 
 @pytest.mark.parametrize(
     ("changes", "edge", "stretch"),
-    [({"strain": (0.05, 0.05)}, 1.05, 1.0), ({"shear": (0.04, 0.04)}, 1.0, 1.04 / 0.96), ({}, 1.0, 1.0)],
+    [
+        ({"strain": (0.05, 0.05)}, 1.05, 1.0),
+        # of the directions at 0, 60 and 120 degrees, a shear lengthens the second most and shortens the third most
+        ({"shear": (0.04, 0.04)}, 1.0, np.hypot(0.5346, 0.8860) / np.hypot(0.4654, 0.8460)),
+        ({}, 1.0, 1.0),
+    ],
 )
 def test_strain_and_shear_change_the_cell(clean, changes, edge, stretch):
     drawn = simulate_image(changed(clean, image_size=96, **changes), seed=1, index=0)
