@@ -30,6 +30,8 @@ Method = Literal["network", "classical"]
 
 # Below this, a model that was chosen for an image does not explain it well; above, it may be trusted.
 LEAST_SUPPORT = 0.5
+# Nothing smaller shows an atom and what is around it [px].
+_SMALLEST_SIDE = 4
 # A stated pixel size that differs more than this from what the lattice demands is contradicted.
 PIXEL_SIZE_TOLERANCE = 0.04
 
@@ -119,6 +121,10 @@ def search(
             raise ArgumentError(f"{name}: expected a positive length in nm, got {value}.")
 
     still = image if image.ndim == 2 else image.isel(frame=0)
+    if min(still.shape) < _SMALLEST_SIDE:
+        raise ShapeError(f"image: expected at least {_SMALLEST_SIDE} pixels a side, got shape {still.shape}.")
+    if not np.isfinite(image).any():
+        raise ArgumentError("image: expected measured values, got none that is a number. Choose another channel.")
     square = _Square.of(still)
     warnings: list[str] = []
     spacing_px = None
@@ -131,7 +137,7 @@ def search(
     eyes: ModelAtScale | _Classical
     if _is_blank(square.values):
         eyes = _Classical(spacing_px or 10.0)
-        warnings.append("The image is constant or empty: there is nothing to find.")
+        warnings.append("The image is constant: there is nothing to find.")
     elif method == "classical":
         eyes = _Classical(spacing_px or _classical_spacing(square.values, warnings))
     else:

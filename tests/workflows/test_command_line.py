@@ -106,18 +106,34 @@ def test_bad_content_is_one_clear_line(tmp_path: Path, name: str, content: bytes
 @pytest.mark.parametrize(
     "name, values",
     [
-        ("one", np.ones((1, 1))),
-        ("nan", np.full((40, 40), np.nan)),
         ("constant", np.full((40, 40), 1e6)),
+        ("zeros", np.zeros((9, 300), dtype=np.uint8)),
     ],
 )
-def test_images_with_nothing_in_them_give_no_atoms_and_a_warning(tmp_path: Path, name: str, values: np.ndarray) -> None:
+def test_constant_images_give_no_atoms_and_a_warning(tmp_path: Path, name: str, values: np.ndarray) -> None:
     np.save(tmp_path / f"{name}.npy", values)
     done = adatom("find", tmp_path / f"{name}.npy", "--out", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     (result,) = json.loads(done.stdout)["results"]
     assert result["n_atoms"] == 0
     assert any("nothing to find" in sentence for sentence in result["warnings"])
+
+
+@pytest.mark.parametrize(
+    "name, values",
+    [("one", np.ones((1, 1))), ("line", np.arange(300.0)[None]), ("nan", np.full((40, 40), np.nan))],
+)
+def test_images_that_cannot_be_searched_are_refused_in_one_line(tmp_path: Path, name: str, values: np.ndarray) -> None:
+    np.save(tmp_path / f"{name}.npy", values)
+    done = adatom("find", tmp_path / f"{name}.npy", "--out", tmp_path)
+    assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1 and "expected" in done.stderr
+
+
+def test_a_name_that_promises_another_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "scan.png").write_bytes((EXAMPLES / "nanonis.sxm").read_bytes())
+    for verb in (["info"], ["find", "--out", str(tmp_path)]):
+        done = adatom(*verb, tmp_path / "scan.png")
+        assert done.returncode == 1 and "got Nanonis sxm. Let its name end in .sxm" in done.stderr
 
 
 def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:

@@ -53,17 +53,23 @@ def recognise(path: Path) -> Format:
 
     Raises
     ------
-    FileFormatError : if the file is empty, or of no format in `FORMATS`.
+    FileFormatError : if the file is empty, of no format in `FORMATS`, or named like another one of them: then one of
+        name and content is a mistake, and it is not for us to guess which.
     """
     with open(path, "rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:
         raise FileFormatError(f"{path.name}: expected a file with content, got an empty one. Copy it again.")
+    promised = [each.name for each in FORMATS if path.suffix.lower() in each.suffixes]
     for candidate in FORMATS:
         if candidate.load().sniff(head, path):
+            if promised and candidate.name not in promised:
+                raise FileFormatError(
+                    f"{path.name}: expected {promised[0]} as its name says, got {candidate.name}. "
+                    f"Let its name end in {candidate.suffixes[0]}."
+                )
             return candidate
     known = ", ".join(f"{each.name} ({' '.join(each.suffixes)})" for each in FORMATS)
-    promised = [each.name for each in FORMATS if path.suffix.lower() in each.suffixes]
     remedy = (
         f"It is named like a {promised[0]} but does not hold one: it may be damaged, truncated or of another maker."
         if promised

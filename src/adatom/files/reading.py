@@ -28,7 +28,8 @@ def read(
 ) -> xr.DataArray:
     """Read an image or a stack of images.
 
-    The content of the file decides its format, whatever it is called. The file is opened for reading only.
+    The content of the file decides its format; a name that promises another format is an error. The file is opened for
+    reading only.
 
     Parameters
     ----------

@@ -18,9 +18,12 @@ def stack_file(tmp_path: Path) -> Path:
     return tmp_path / "stack.npy"
 
 
-def test_content_and_not_the_suffix_decides(stack_file: Path) -> None:
-    misnamed = stack_file.rename(stack_file.with_name("stack.sxm"))
-    assert info(misnamed)["format"] == "NumPy npy"
+def test_content_decides_unless_the_name_promises_another_format(stack_file: Path) -> None:
+    nameless = stack_file.rename(stack_file.with_name("stack.bin"))
+    assert info(nameless)["format"] == "NumPy npy"
+    misnamed = nameless.rename(nameless.with_name("stack.sxm"))
+    with pytest.raises(FileFormatError, match="expected Nanonis sxm as its name says, got NumPy npy"):
+        read(misnamed)
     misnamed.write_text("nothing of the kind")
     with pytest.raises(FileFormatError, match="named like a Nanonis sxm"):
         read(misnamed)
