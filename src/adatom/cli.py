@@ -142,6 +142,9 @@ def find(
     spacing: Annotated[
         float | None, typer.Option(metavar="NM", help="Distance of neighbouring atoms [nm]; by default estimated.")
     ] = None,
+    min_distance: Annotated[
+        float | None, typer.Option(metavar="NM", help="Of two closer atoms, keep one; by default half their distance.")
+    ] = None,
     min_probability: Annotated[float, typer.Option(min=0, max=1, help="Leave out less probable atoms.")] = 0.5,
     lattice_constant: Annotated[
         float | None, typer.Option(metavar="NM", help="Known cell edge [nm]: gives the pixel size it demands.")
@@ -171,6 +174,7 @@ def find(
                     model=model,
                     method="classical" if method == "classical" else "network",
                     spacing_nm=spacing,
+                    min_distance_nm=min_distance,
                     min_probability=min_probability,
                     refine=refine,
                     lattice_constant_nm=lattice_constant,

@@ -60,6 +60,7 @@ def find(
     model: "Segmenter | str | Path | None" = None,
     method: Method = "network",
     spacing_nm: float | None = None,
+    min_distance_nm: float | None = None,
     min_probability: float = 0.5,
     refine: bool = True,
     lattice_constant_nm: float | None = None,
@@ -72,6 +73,8 @@ def find(
     model : a model, its file, or the name of one that ships; by default the one of these that fits the image best.
     method : ``network``, or ``classical`` for blobs by the Laplacian of a Gaussian.
     spacing_nm : typical distance of nearest neighbours [nm], where the image's own estimate is not to be trusted.
+    min_distance_nm : of two atoms closer than this [nm] the less probable is left out; by default half the typical
+        distance of neighbours.
     min_probability : less probable atoms are left out.
     refine : fit each atom in the measured image; without it positions are those of the maps, and have no error bars.
     lattice_constant_nm : known edge of the cell [nm]; gives the pixel size that the lattice demands.
@@ -89,6 +92,7 @@ def find(
         model=model,
         method=method,
         spacing_nm=spacing_nm,
+        min_distance_nm=min_distance_nm,
         min_probability=min_probability,
         refine=refine,
         lattice_constant_nm=lattice_constant_nm,
@@ -103,6 +107,7 @@ def search(
     model: "Segmenter | str | Path | None" = None,
     method: Method = "network",
     spacing_nm: float | None = None,
+    min_distance_nm: float | None = None,
     min_probability: float = 0.5,
     refine: bool = True,
     lattice_constant_nm: float | None = None,
@@ -116,7 +121,8 @@ def search(
         raise ArgumentError(f"method: expected network or classical, got {method!r}.")
     if not 0 <= min_probability <= 1:
         raise ArgumentError(f"min_probability: expected a number from 0 to 1, got {min_probability}.")
-    for name, value in (("spacing_nm", spacing_nm), ("lattice_constant_nm", lattice_constant_nm)):
+    lengths = {"spacing_nm": spacing_nm, "min_distance_nm": min_distance_nm, "lattice_constant_nm": lattice_constant_nm}
+    for name, value in lengths.items():
         if value is not None and not (np.isfinite(value) and value > 0):
             raise ArgumentError(f"{name}: expected a positive length in nm, got {value}.")
 
@@ -127,13 +133,7 @@ def search(
         raise ArgumentError("image: expected measured values, got none that is a number. Choose another channel.")
     square = _Square.of(still)
     warnings: list[str] = []
-    spacing_px = None
-    if spacing_nm is not None:
-        if square.pixel_nm is None:
-            raise ArgumentError(
-                "spacing: expected an image with a pixel size. Give --pixel-size NM (pixel_size= of adatom.read) too."
-            )
-        spacing_px = spacing_nm / square.pixel_nm
+    spacing_px, min_distance_px = (square.px_of(length) for length in (spacing_nm, min_distance_nm))
     eyes: ModelAtScale | _Classical
     if _is_blank(square.values):
         eyes = _Classical(spacing_px or 10.0)
@@ -152,8 +152,12 @@ def search(
     tables, maps = [], None
     for number, frame in enumerate(frames):
         part = square if number == 0 else _Square.of(frame)
-        sight = Sight(_NOTHING, ["atom"]) if _is_blank(part.values) else eyes.see(part.values, min_probability)
-        tables.append(_locate(part.values, eyes, sight, number, refine))
+        sight = (
+            Sight(_NOTHING, ["atom"])
+            if _is_blank(part.values)
+            else eyes.see(part.values, min_probability, min_distance_px)
+        )
+        tables.append(_locate(part.values, eyes, sight, number, refine, min_distance_px))
         if number == 0 and sight.maps is not None and isinstance(eyes, ModelAtScale):
             factor = (sight.factor[0] * square.factor[0], sight.factor[1] * square.factor[1])
             maps = eyes.model.maps_as_image(sight.maps, factor, still)
@@ -220,6 +224,17 @@ class _Square:
         values, factor = resample(values, (size[0] / pixel, size[1] / pixel))
         return cls(values, factor, pixel)
 
+    def px_of(self, length_nm: float | None) -> float | None:
+        """A length that the user gave, in square pixels."""
+        if length_nm is None:
+            return None
+        if self.pixel_nm is None:
+            raise ArgumentError(
+                "pixel size: expected an image that has one where a length in nm is given, got none. "
+                "Give --pixel-size NM (pixel_size= in adatom.read)."
+            )
+        return length_nm / self.pixel_nm
+
 
 def _is_blank(values: Array) -> bool:
     known = values[np.isfinite(values)]
@@ -240,8 +255,8 @@ class _Classical:
     factor: float = 1.0
     lattice_constant_nm: None = None
 
-    def see(self, values: Array, min_probability: float) -> Sight:
-        del min_probability  # this method has no probabilities, only ranks
+    def see(self, values: Array, min_probability: float, min_distance_px: float | None) -> Sight:
+        del min_probability, min_distance_px  # no probabilities, only ranks; what is too close goes after the fit
         return Sight(find_blobs(values, spacing_px=self.spacing_px), ["atom"])
 
 
@@ -259,7 +274,14 @@ def _classical_spacing(values: Array, warnings: list[str]) -> float:
 # -------------------------------------------------------------------------------------------------- atoms
 
 
-def _locate(values: Array, eyes: ModelAtScale | _Classical, sight: Sight, frame: int, refine: bool) -> dict[str, Array]:
+def _locate(
+    values: Array,
+    eyes: ModelAtScale | _Classical,
+    sight: Sight,
+    frame: int,
+    refine: bool,
+    min_distance_px: float | None,
+) -> dict[str, Array]:
     """Columns of a frame's atoms, positions in square pixels."""
     peaks, names = sight.peaks, sight.names
     x, y = peaks.x, peaks.y
@@ -282,7 +304,8 @@ def _locate(values: Array, eyes: ModelAtScale | _Classical, sight: Sight, frame:
     row, column = np.clip(np.round(y), 0, rows - 1).astype(int), np.clip(np.round(x), 0, columns - 1).astype(int)
     inside &= np.isfinite(values[row, column])
     apart = np.zeros(len(x), dtype=bool)
-    apart[suppress_close(np.column_stack([x, y]), peaks.probability, 0.5 * eyes.spacing_px)] = True
+    least = 0.5 * eyes.spacing_px if min_distance_px is None else min_distance_px
+    apart[suppress_close(np.column_stack([x, y]), peaks.probability, least)] = True
     kept = inside & apart
     return {
         "frame": np.full(int(kept.sum()), frame),

@@ -75,10 +75,11 @@ class ModelAtScale:
         """Standard deviation of the network's positions along one axis, in the image's pixels, over its validation."""
         return float(self.model.figures_["val_position_rms_px"]) / np.sqrt(2) / self.factor
 
-    def see(self, values: Array, min_probability: float = 0.5) -> Sight:
-        """Atoms and maps of `values` (y, x)."""
+    def see(self, values: Array, min_probability: float = 0.5, min_distance_px: float | None = None) -> Sight:
+        """Atoms and maps of `values` (y, x); `min_distance_px` in the image's pixels."""
         maps, factor = self.model.look(values, (self.factor, self.factor))
-        peaks = self.model.peaks(maps, min_probability=min_probability)
+        apart = None if min_distance_px is None else min_distance_px * self.factor
+        peaks = self.model.peaks(maps, min_probability=min_probability, min_distance_px=apart)
         x, y = positions_back(peaks.x, factor[1]), positions_back(peaks.y, factor[0])
         return Sight(Peaks(x, y, peaks.species, peaks.probability), self.model.classes_, maps, factor)
 

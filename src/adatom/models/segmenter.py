@@ -307,12 +307,14 @@ class Segmenter:
         longest = max(image.shape[-2:])
         return [f for f in factors if max(f) * longest <= _LARGEST_WORKING_SIDE] or [square]
 
-    def peaks(self, maps: Array, *, min_probability: float = 0.5) -> Peaks:
-        """Atoms of probability maps (class, y, x), in working pixels."""
+    def peaks(self, maps: Array, *, min_probability: float = 0.5, min_distance_px: float | None = None) -> Peaks:
+        """Atoms of probability maps (class, y, x), in working pixels; none closer than half the typical spacing, or
+        `min_distance_px`.
+        """
         return find_peaks(
             maps,
             radius_px=self.scale_["label_radius_px"],
-            min_distance_px=0.5 * self.scale_["spacing_px"],
+            min_distance_px=0.5 * self.scale_["spacing_px"] if min_distance_px is None else min_distance_px,
             min_probability=min_probability,
         )
 
