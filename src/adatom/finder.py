@@ -19,7 +19,7 @@ from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_n
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
 from adatom.locate.peaks import suppress_close
-from adatom.models.choice import ModelAtScale, Sight, choose_model
+from adatom.models.choice import LEAST_SUPPORT, ModelAtScale, Sight, choose_model
 from adatom.prepare import image_periods, level_lines, level_plane, positions_back, resample, subtract_background
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Method = Literal["network", "classical"]
 
-# Below this, a model that was chosen for an image does not explain it well; above, it may be trusted.
-LEAST_SUPPORT = 0.5
 # Nothing smaller shows an atom and what is around it [px].
 _SMALLEST_SIDE = 4
 # A stated pixel size that differs more than this from what the lattice demands is contradicted.

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from adatom.analyse import find_species_lattice
-from adatom.data import nearest_distances
+from adatom.data import nearest_distances, pixel_size_nm
 from adatom.locate import Peaks
 from adatom.models.catalogue import load, model_path, shipped_models
 from adatom.models.segmenter import Segmenter
@@ -18,9 +18,11 @@ from adatom.prepare import positions_back
 
 Array = NDArray[np.float64]
 
+# Below this support, a model that was chosen for an image does not explain it well; above, it may be trusted.
+LEAST_SUPPORT = 0.5
 # Candidates with less than this share of the best support are not looked at again.
 _LIKELY = 0.6
-# Of a large image the middle is enough to choose by [px].
+# Of a large image the middle is enough to choose by: at most so many pixels, and so many working pixels, a side.
 _WINDOW = 512
 
 
@@ -50,6 +52,7 @@ class ModelAtScale:
     ----------
     factor : working pixels a pixel of the image.
     name, sha256 : of the model file (None for a model in memory).
+    is_stated : whether the scale is the one that the image's calibration states.
     support : how well the model knows what it sees, 0 to 1, see `adatom.models.support`.
     """
 
@@ -57,6 +60,7 @@ class ModelAtScale:
     factor: float
     name: str
     sha256: str | None
+    is_stated: bool = False
     support: float = float("nan")
 
     @property
@@ -94,6 +98,9 @@ def choose_model(
 ) -> ModelAtScale:
     """The model and the scale that explain an image best.
 
+    Where none explains it well, a scale that rests on the image's calibration is taken before one that rests on its
+    periods, as these may be those of noise.
+
     Parameters
     ----------
     image : (y, x), as it was measured.
@@ -110,19 +117,21 @@ def choose_model(
         candidates = [(load(path), str(model), _sha256(path))]
     else:
         candidates = [(model, model.recipe_.name if model.recipe_ else "model in memory", None)]
-    window = _middle(square)
     seen: list[tuple[ModelAtScale, Peaks]] = []
     for candidate, name, sha256 in candidates:
         if spacing_px is not None:
             factors = [candidate.scale_["spacing_px"] / spacing_px]
         else:
             factors = [factor[1] / square_factor for factor in candidate.working_factors(image)]
-        for factor in _different(factors):
-            seen.append(_look(ModelAtScale(candidate, factor, name, sha256), window))
+        stated = spacing_px is None and pixel_size_nm(image) is not None and bool(candidate.scale_["calibrated"])
+        for k, factor in enumerate(_different(factors)):  # the calibration's comes first
+            seen.append(_look(ModelAtScale(candidate, factor, name, sha256, stated and k == 0), square))
     most = max(eyes.support for eyes, _ in seen)
     likely = [(eyes, peaks) for eyes, peaks in seen if eyes.support >= _LIKELY * most]
-    judged = [_against_lattice(eyes, peaks, window, spacing_px is None) for eyes, peaks in likely]
-    return max(judged, key=lambda eyes: eyes.support)
+    judged = [_against_lattice(eyes, peaks, square, spacing_px is None) for eyes, peaks in likely]
+    best = max(judged, key=lambda eyes: eyes.support)
+    calibrated = [eyes for eyes, _ in seen if eyes.is_stated] if best.support < LEAST_SUPPORT else []
+    return max(calibrated, key=lambda eyes: eyes.support, default=best)
 
 
 def _different(factors: list[float]) -> list[float]:
@@ -133,19 +142,16 @@ def _different(factors: list[float]) -> list[float]:
     return kept
 
 
-def _middle(values: Array) -> Array:
-    top, left = ((n - min(n, _WINDOW)) // 2 for n in values.shape)
-    return values[top : top + _WINDOW, left : left + _WINDOW]
-
-
-def _look(eyes: ModelAtScale, values: Array) -> tuple[ModelAtScale, Peaks]:
-    """The same eyes with their support in `values`, and the atoms they saw there."""
-    sight = eyes.see(values)
+def _look(eyes: ModelAtScale, square: Array) -> tuple[ModelAtScale, Peaks]:
+    """The same eyes with their support in the middle of the image, and the atoms they saw there."""
+    side = int(_WINDOW / max(1.0, eyes.factor))
+    top, left = ((n - min(n, side)) // 2 for n in square.shape)
+    sight = eyes.see(square[top : top + side, left : left + side])
     assert sight.maps is not None
     return replace(eyes, support=support(sight.maps)), sight.peaks
 
 
-def _against_lattice(eyes: ModelAtScale, peaks: Peaks, values: Array, free_scale: bool) -> ModelAtScale:
+def _against_lattice(eyes: ModelAtScale, peaks: Peaks, square: Array, free_scale: bool) -> ModelAtScale:
     """A model and scale judged once more by the lattice of the atoms that it found.
 
     A model knows how many neighbour distances its cell measures. If the found lattice has another ratio, the model
@@ -164,7 +170,7 @@ def _against_lattice(eyes: ModelAtScale, peaks: Peaks, values: Array, free_scale
     factor = edge / lattice.edge
     if not free_scale or not 0.03 < abs(factor / eyes.factor - 1) < 0.5:
         return eyes
-    other, _ = _look(replace(eyes, factor=factor), values)
+    other, _ = _look(replace(eyes, factor=factor, is_stated=False), square)
     return other if other.support >= eyes.support else eyes
 
 
