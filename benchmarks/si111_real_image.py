@@ -2,8 +2,12 @@
 
 How the marks were made (`si111_marked_by_eye.csv`): the raw image minus a Gaussian background of 15 px was drawn in
 four tiles of 44 x 47 px, 24 screen pixels a pixel, bicubic, with a grid line every second pixel; the brightest point of
-each adatom was read against the grid to 0.1 px before any of our own finds was looked at. Marks just outside the judged
-region belong to atoms at its edge; they are there to be matched, but are not counted.
+each adatom was read against the grid, written to 0.1 px. Overlays of an early model had been seen before, coordinates
+of its finds had not; no mark was changed afterwards. Marks just outside the judged region belong to atoms at its edge;
+they are there to be matched, but are not counted.
+
+This image is no blind test: radius, width limit and background of the refinement, the tilt estimate and the islands of
+the recipe were settled while looking at it. The network has never been trained on it.
 """
 
 from pathlib import Path
@@ -26,7 +30,7 @@ MARKS = pd.read_csv(Path(__file__).with_name("si111_marked_by_eye.csv")).to_nump
 REGION = (172.0, 254.0, 102.0, 190.0)  # x from, x to, y from, y to: 82 x 88 px
 TOLERANCE = 4.0  # px, a third of the adatoms' distance
 ISLANDS = [(40, 222, 32), (8, 10, 12), (3, 60, 9)]  # discs well within the three bright islands: x, y, radius [px]
-BORDER = 4  # px; the careful count of 339 adatoms leaves out what the border cuts
+BORDER = 4  # px; left out by `countable`
 
 
 def inside(positions: Array) -> NDArray[np.bool_]:
@@ -41,9 +45,10 @@ def on_islands(positions: Array) -> NDArray[np.bool_]:
 
 
 def countable(positions: Array, heights: Array) -> NDArray[np.bool_]:
-    """Which positions (n, 2) the careful count speaks of: not within 10 px of an island, nor at the border.
+    """Which positions (n, 2) lie in the inner part of the crystal: 10 px from islands and 4 px from the border.
 
     Islands stand out of the levelled image, smoothed by 5 px, by more than 0.06 nm; the tilt is that of the terrace.
+    That the count of 339 leaves the border out is a guess, made after trying masks: only so do plain local maxima give it.
     """
     rows, columns = np.mgrid[: heights.shape[0], : heights.shape[1]]
     terrace = np.ones(heights.shape, dtype=bool)
@@ -126,10 +131,13 @@ def run(recorder: Recorder) -> None:
     atoms = ad.find(make_image(raw))
     positions = atoms[["x", "y"]].to_numpy()
     recorder.add("si111/real/claims_on_islands", float(on_islands(positions).sum()), goal="<= 0")
-    counted = float(countable(positions, raw).sum())
-    recorder.add("si111/real/count", counted, peer=float(countable(local_maxima(raw, 1.0), raw).sum()))
-    recorder.add("si111/real/count_off_339", abs(counted - 339), goal="<= 20")
-    recorder.add("si111/real/count_with_border_and_island_edges", float(len(positions)))
+    outside = positions[~on_islands(positions)]
+    recorder.add(
+        "si111/real/count_whole_image", float(len(outside)), peer=float((~on_islands(local_maxima(raw, 1.0))).sum())
+    )
+    recorder.add("si111/real/count_whole_image_off_339", abs(len(outside) - 339), goal="<= 20")
+    inner = float(countable(positions, raw).sum())
+    recorder.add("si111/real/count_inner_part", inner, peer=float(countable(local_maxima(raw, 1.0), raw).sum()))
     edge = atoms.attrs["summary"]["lattice"]["edge_px"]
     recorder.add("si111/real/cell_edge_off_45.7px_percent", 100 * abs(edge / 45.7 - 1), goal="<= 1.5")
 

@@ -124,10 +124,3 @@ def pixel_size_nm(image: xr.DataArray) -> tuple[float, float] | None:
         sizes.append(float(values[-1] - values[0]) / (len(values) - 1) * nm_per_unit)
     y, x = sizes
     return None if y is None or x is None else (y, x)
-
-
-def add_history(image: xr.DataArray, step: str) -> xr.DataArray:
-    """Return `image` with one more sentence in its history; the original keeps its own."""
-    image = image.copy(deep=False)
-    image.attrs = {**image.attrs, "history": [*image.attrs.get("history", []), step]}
-    return image

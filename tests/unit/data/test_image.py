@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from adatom.data import add_history, check_image, make_image, pixel_size_nm
+from adatom.data import check_image, make_image, pixel_size_nm
 from adatom.errors import ArgumentError, ShapeError, UnitError
 
 
@@ -124,10 +124,3 @@ def test_number_of_dimensions_is_checked_where_it_matters():
     assert check_image(movie, ndim=3) is movie
     with pytest.raises(ShapeError, match="expected 2 dimensions"):
         check_image(movie, ndim=2)
-
-
-def test_history_grows_on_the_copy_only():
-    image = make_image(np.zeros((2, 2)), history=["read"])
-    later = add_history(image, "levelled")
-    assert later.attrs["history"] == ["read", "levelled"]
-    assert image.attrs["history"] == ["read"]
