@@ -48,7 +48,7 @@ def countable(positions: Array, heights: Array) -> NDArray[np.bool_]:
     """Which positions (n, 2) lie in the inner part of the crystal: 10 px from islands and 4 px from the border.
 
     Islands stand out of the levelled image, smoothed by 5 px, by more than 0.06 nm; the tilt is that of the terrace.
-    That the count of 339 leaves the border out is a guess, made after trying masks: only so do plain local maxima give it.
+    That the count of 339 leaves the border out is a guess, made after trying masks: only so do local maxima give it.
     """
     rows, columns = np.mgrid[: heights.shape[0], : heights.shape[1]]
     terrace = np.ones(heights.shape, dtype=bool)
