@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # A range with a CPU build where this project is tested; asked for first, so nothing pulls another torch in.
 TORCH  := torch>=2.8,<2.14
 
-.PHONY: demo test lint docs bench install clean
+.PHONY: demo test lint docs bench peers install clean
 
 demo: $(VENV)/.installed
 	$(BIN)/adatom demo --out demo-output
@@ -24,6 +24,16 @@ docs: $(VENV)/.installed-docs
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks $(NAME)
+
+# The package we compare with, in an environment of its own; the list says why without its dependencies.
+peers: .peers/.installed
+
+.peers/.installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .peers
+	.peers/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' -r benchmarks/peers/requirements.txt
+	.peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps atomai==0.8.1
+	.peers/bin/python benchmarks/peers/atomai_stand_ins.py
+	touch $@
 
 install: $(VENV)/.installed
 

@@ -9,6 +9,7 @@ BENCHMARKS = {
     "si111_real_image": "the real Si(111)-7x7 image: network, classical and plain local maxima against marks by eye",
     "simulated_images": "the models that ship on simulated images they have not seen",
     "speed": "simulation, training and finding, in time",
+    "finder_simulated": "the finder that ships on two-atom honeycombs it has not seen: scales and faults",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 
