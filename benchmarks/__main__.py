@@ -10,6 +10,8 @@ BENCHMARKS = {
     "simulated_images": "the models that ship on simulated images they have not seen",
     "speed": "simulation, training and finding, in time",
     "finder_simulated": "the finder that ships on two-atom honeycombs it has not seen: scales and faults",
+    "segmenter_against_atomai": "a Segmenter and AtomAI trained on the same images, and the speed of both (make peers)",
+    "mos2_real_images": "the finder that ships on real MoS2 against lattice-guided sites; calibration by the lattice",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 
