@@ -12,6 +12,7 @@ BENCHMARKS = {
     "finder_simulated": "the finder that ships on two-atom honeycombs it has not seen: scales and faults",
     "segmenter_against_atomai": "a Segmenter and AtomAI trained on the same images, and the speed of both (make peers)",
     "mos2_real_images": "the finder that ships on real MoS2 against lattice-guided sites; calibration by the lattice",
+    "single_atoms": "the finder that ships on single Pt atoms, and Pt and Re molecules, against marks of experts",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

@@ -61,7 +61,7 @@ class Sites:
     table : columns x, y [px], site (``Mo`` or ``S2``), kind (``judged`` or ``unjudged``).
     vectors : (3, 2) the three lattice directions [px], x and y: medians over neighbours away from what is left out. (A
         fit through all sites of 002-5 carries the shift across its line defect: 24.55 px for the edge in place of
-        24.76. Elsewhere the two agree within 0.1 %. From top to bottom of 002-5 the edge itself grows by 1.7 %.)
+        24.78. Elsewhere the two agree within 0.1 %. From top to bottom of 002-5 the edge itself grows by 1.7 %.)
     cell : all cells laid over each other, (n, n) over the two first vectors, the Mo site at [0, 0].
     scatter : rms distance of the maxima at judged Mo sites from these [px].
     """

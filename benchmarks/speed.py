@@ -1,5 +1,7 @@
-"""Speed on this machine: images simulated a second, training steps a second, and one real image from file to atoms."""
+"""Speed on this machine: the import, images simulated and trained on a second, a real image from file to atoms."""
 
+import subprocess
+import sys
 import time
 from importlib import resources
 
@@ -12,6 +14,7 @@ from benchmarks.record import Recorder
 
 def run(recorder: Recorder) -> None:
     """Medians of short runs; the first call of each is left out."""
+    recorder.add("speed/import_seconds", min(_import_seconds() for _ in range(3)), goal="<= 0.3")
     for name in ("si111_7x7", "hexagonal_two_atoms"):
         recipe = load_recipe(name)
         simulate_image(recipe, seed=0, index=0)
@@ -33,3 +36,9 @@ def run(recorder: Recorder) -> None:
             ad.find(ad.read(file))
             times.append(time.perf_counter() - started)
     recorder.add("si111/real/read_to_atoms_256px_seconds", sorted(times)[2])
+
+
+def _import_seconds() -> float:
+    """Of `import adatom` in a process of its own, the start of Python left out."""
+    program = "import time; t = time.perf_counter(); import adatom; print(time.perf_counter() - t)"
+    return float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
