@@ -99,7 +99,7 @@ def guided_sites(values: Array, left_out: list[tuple[float, float, float]]) -> S
     limit = np.percentile(np.abs(flat), 99.5)
     flat = np.clip(flat, -limit, limit)
     waves = _waves(flat)  # (2, 2) cycles a pixel, rows (x, y); the third is minus their sum
-    edge = 2 / np.sqrt(3) / np.linalg.norm(waves, axis=1).mean()
+    edge = float(2 / np.sqrt(3) / np.linalg.norm(waves, axis=1).mean())
     smooth = ndimage.gaussian_filter(flat, 0.13 * edge) - ndimage.gaussian_filter(flat, 0.8 * edge)
 
     phase, strength = _local_phases(flat, waves, window=1.5 * edge)

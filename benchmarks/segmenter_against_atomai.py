@@ -34,6 +34,7 @@ PEER_PYTHON = FOLDER.parent / ".peers" / "bin" / "python"
 PEER_PROGRAM = FOLDER / "peers" / "atomai_segmentor.py"
 KINDS: tuple[Kind, ...] = ("clean", "noisy")
 CLASSES = ["A", "B"]
+NETWORK: dict[str, Any] = {"net": "folded_unet", "width": 16, "depth": 3}
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _train_peer(
 ) -> tuple[dict[str, Any], dict[Kind, NDArray[Any]]]:
     """What the peer's process says, and its atoms: image number, x, y, class."""
     settings = {"cycles": size.peer_cycles, "batch_size": _PEER_BATCH, "threads": torch.get_num_threads()}
-    arrays = {"settings": json.dumps(settings), "timed": _scaled(timed)}
+    arrays: dict[str, Any] = {"settings": json.dumps(settings), "timed": _scaled(timed)}
     for name, images in (("train", train), ("validation", validation)):
         # its background is the last class, ours the first
         labels = np.stack([drawn.label() for drawn in images]).astype(np.int64)
@@ -158,13 +159,13 @@ def _train_ours(
             if record["val_iou"] >= iou:
                 reached[0] = min(reached[0], seconds)
 
-    model = ad.Segmenter(classes=CLASSES, training=settings, random_state=0)
+    model = ad.Segmenter(classes=CLASSES, training=settings, random_state=0, **NETWORK)
     model.fit(_training_set([*train, *validation]), on_record=look)
     return model, reached[0]
 
 
 def _training_set(images: list[TwoAtomImage]) -> xr.Dataset:
-    """As `adatom.data.training_set` says; the last images are those that `fit` validates on."""
+    """As `adatom.data.training_set` has it; the last images are those that `fit` validates on."""
     owner = np.repeat(np.arange(len(images)), [len(drawn.x) for drawn in images])
     return xr.Dataset(
         {
@@ -226,12 +227,12 @@ def _record_speed(recorder: Recorder, model: ad.Segmenter, timed: list[TwoAtomIm
         files = [Path(folder) / f"{number}.npy" for number in range(len(timed))]
         for file, drawn in zip(files, timed, strict=True):
             np.save(file, drawn.values.astype(np.float32))
-        for name, options in (("default", {}), ("segmenter", {"model": model})):
-            ad.find(ad.read(files[0]), **options)
+        for name, chosen in (("default", None), ("segmenter", model)):
+            ad.find(ad.read(files[0]), model=chosen)
             seconds = []
             for file in files:
                 started = time.perf_counter()
-                ad.find(ad.read(file), **options)
+                ad.find(ad.read(file), model=chosen)
                 seconds.append(time.perf_counter() - started)
             median = float(np.median(seconds))
             recorder.add(f"speed/512px/{name}/read_to_atoms_seconds", median, peer=peer_seconds)

@@ -31,7 +31,7 @@ Counted = dict[tuple[str, int], Counts]  # by group of images and tolerance
 
 def images_with_marks() -> list[tuple[str, Path, Path]]:
     """Family, image and table of marks."""
-    found = []
+    found: list[tuple[str, Path, Path]] = []
     for folder in ("pt_single_atoms", "re_pt_molecules"):
         for file in sorted((DATA / folder).iterdir()):
             if file.suffix not in (".tif", ".png"):

@@ -109,7 +109,8 @@ def _draw_crystal(rng: np.random.Generator, size: int) -> TwoAtomImage:
         distance = ((rows[part] - y) ** 2 + (columns[part] - x) ** 2) / (2 * width**2)
         values[part] += height * np.exp(-(distance**bluntness))
     inside = np.all((positions >= -0.5) & (positions < size - 0.5), axis=1)
-    return TwoAtomImage(values, *positions[inside].T, species[inside], bond)
+    x, y = positions[inside].T
+    return TwoAtomImage(values, x, y, species[inside], bond)
 
 
 def _expose(drawn: TwoAtomImage, rng: np.random.Generator) -> TwoAtomImage:
