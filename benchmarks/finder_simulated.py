@@ -40,14 +40,19 @@ def search(drawn: TwoAtomImage, *, what: str = "", index: int = 0) -> Counts:
         column, row = np.round(found).astype(int).T
         rows, columns = drawn.unjudged.shape
         unjudged = drawn.unjudged[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)]
-    counts = count(found, drawn.positions, tolerance=TOLERANCE * drawn.bond, unjudged=unjudged)
+    counts = count(
+        found,
+        drawn.positions,
+        tolerance=TOLERANCE * drawn.bond,
+        at_border=drawn.at_border(found),
+        unjudged=unjudged,
+    )
     if counts.f1 < LISTED_BELOW:
         summary = atoms.attrs["summary"]
         known = {name: summary.get(name) for name in ("model", "working_factor", "support")}
         said = [warning for warning in summary["warnings"] if not warning.startswith("The file states no pixel size")]
         print(
-            f"    {what} test image {index}: bond {drawn.bond:.3g}, F1 {counts.f1:.3f} = {counts.hits} right of "
-            f"{counts.n_found} found, {counts.n_known} known; {seconds:.1f} s, {known}, {said}",
+            f"    {what} test image {index}: bond {drawn.bond:.3g}, {counts}; {seconds:.1f} s, {known}, {said}",
             flush=True,
         )
     return counts
@@ -95,11 +100,7 @@ def parts(recorder: Recorder, *, few: bool) -> Iterator[tuple[str, Callable[[], 
 
     def add(figure: str, counts: Counts, goal: str | None) -> None:
         recorder.add(f"finder/two_atoms/{figure}/f1", counts.f1, goal=goal)
-        print(
-            f"      {counts.hits} right of {counts.n_found} found, {counts.n_known} known: precision "
-            f"{counts.precision:.4f}, recall {counts.recall:.4f}, rms {counts.rms:.3f}",
-            flush=True,
-        )
+        print(f"      {counts}", flush=True)
 
     def as_they_are(kind: Kind) -> None:
         counts = plain(kind, n_plain)
@@ -120,11 +121,7 @@ def parts(recorder: Recorder, *, few: bool) -> Iterator[tuple[str, Callable[[], 
             counts = pooled(kind, n_fault, _fault(name), what=f"{kind} {name}")
             same = plain(kind, n_fault)
             recorder.add(f"finder/two_atoms/{kind}_{name}/loss_of_f1", same.f1 - counts.f1, goal="<= 0.01")
-            print(
-                f"      {counts.hits} right of {counts.n_found} found, {counts.n_known} known: F1 {counts.f1:.4f}; "
-                f"without the fault {same.f1:.4f}",
-                flush=True,
-            )
+            print(f"      {counts}; F1 without the fault {same.f1:.4f}", flush=True)
 
     for kind in KINDS:
         yield kind, lambda kind=kind: as_they_are(kind)

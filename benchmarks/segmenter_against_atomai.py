@@ -32,6 +32,7 @@ from benchmarks.two_atom_images import LABEL_RADIUS_PX, Kind, Stream, TwoAtomIma
 TOLERANCE = 0.3  # bonds
 PEER_PYTHON = FOLDER.parent / ".peers" / "bin" / "python"
 PEER_PROGRAM = FOLDER / "peers" / "atomai_segmentor.py"
+BATCH_SIZE = 8
 KINDS: tuple[Kind, ...] = ("clean", "noisy")
 CLASSES = ["A", "B"]
 NETWORK: dict[str, Any] = {"net": "folded_unet", "width": 16, "depth": 3}
@@ -80,17 +81,14 @@ def run(recorder: Recorder, size: Size = Size()) -> None:
         seconds_to_iou / facts["seconds_train_steps"],
         goal="<= 0.3333",
     )
-    images = size.peer_cycles * _PEER_BATCH
-    steps = model.history_[-1]["step"] * model.source_.batch_size
+    images = size.peer_cycles * BATCH_SIZE
+    shown = model.history_[-1]["step"] * BATCH_SIZE
     recorder.add(
         "segmenter/two_atoms/training_images_256px_a_second",
-        steps / model.history_[-1]["seconds"],
+        shown / model.history_[-1]["seconds"],
         peer=images / facts["seconds_train_steps"],
     )
     _record_speed(recorder, model, timed, peer_seconds=float(np.median(facts["seconds_an_image"])))
-
-
-_PEER_BATCH = 8
 
 
 def _draw(kind: Kind, stream: Stream, n: int) -> list[TwoAtomImage]:
@@ -108,7 +106,7 @@ def _train_peer(
     size: Size,
 ) -> tuple[dict[str, Any], dict[Kind, NDArray[Any]]]:
     """What the peer's process says, and its atoms: image number, x, y, class."""
-    settings = {"cycles": size.peer_cycles, "batch_size": _PEER_BATCH, "threads": torch.get_num_threads()}
+    settings = {"cycles": size.peer_cycles, "batch_size": BATCH_SIZE, "threads": torch.get_num_threads()}
     arrays: dict[str, Any] = {"settings": json.dumps(settings), "timed": _scaled(timed)}
     for name, images in (("train", train), ("validation", validation)):
         # its background is the last class, ours the first
@@ -144,7 +142,7 @@ def _train_ours(
     reached = [float("inf")]
     settings = {
         "steps": size.steps,
-        "batch_size": 8,
+        "batch_size": BATCH_SIZE,
         "validate_every": size.validate_every,
         "validation_images": size.n_validation,
         "patience": 1000,
@@ -203,6 +201,7 @@ def _count(images: list[TwoAtomImage], finds: Iterator[tuple[NDArray[Any], NDArr
             tolerance=TOLERANCE * drawn.bond,
             found_species=species,
             known_species=drawn.species,
+            at_border=drawn.at_border(positions),
         )
     return total
 
@@ -218,7 +217,7 @@ def _record(recorder: Recorder, kind: Kind, ours: Counts, peer: Counts) -> None:
         figure = f"segmenter/two_atoms/{kind}/{'rms_px' if name == 'rms' else name}"
         recorder.add(figure, getattr(ours, name), goal=goal, peer=getattr(peer, name))
     for whose, counts in (("ours", ours), ("peer", peer)):
-        print(f"      {whose}: {counts.hits} right of {counts.n_found} found, {counts.n_known} known")
+        print(f"      {whose}: {counts}", flush=True)
 
 
 def _record_speed(recorder: Recorder, model: ad.Segmenter, timed: list[TwoAtomImage], *, peer_seconds: float) -> None:

@@ -62,6 +62,14 @@ class TwoAtomImage:
         """What `adatom.find` takes."""
         return make_image(self.values, pixel_size=self.pixel_nm)
 
+    def at_border(self, positions: Array) -> NDArray[np.bool_]:
+        """Which positions (n, 2) are within half a bond of the image's border."""
+        step_y, step_x = self.pixel_nm or (1.0, 1.0)
+        rows, columns = self.values.shape
+        last = np.array([(columns - 1) * step_x, (rows - 1) * step_y])
+        near: NDArray[np.bool_] = np.minimum(positions, last - positions).min(axis=1) < 0.5 * self.bond
+        return near
+
     def label(self) -> NDArray[np.uint8]:
         """Class map (y, x): 0 background, 1 + species on a disc at each atom; for images in pixels."""
         rows, columns = np.mgrid[: self.values.shape[0], : self.values.shape[1]]
