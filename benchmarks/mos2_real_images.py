@@ -63,7 +63,7 @@ def run(recorder: Recorder) -> None:
 
         summary = ad.find(image, lattice_constant_nm=LATTICE_CONSTANT_NM).attrs["summary"]
         lattice = summary["lattice"] or {"pixel_size": None, "stretch": None}
-        demanded, stretch = lattice["pixel_size"] or np.inf, lattice["stretch"] or np.inf
+        demanded, stretch = lattice["pixel_size"] or 0.0, lattice["stretch"] or 0.0  # none at all is 100 % off
         prefix = f"mos2/{name}/calibration"
         recorder.add(f"{prefix}/pixel_size_off_percent", 100 * abs(demanded / true - 1), goal="<= 1")
         recorder.add(f"{prefix}/stretch_off", abs(stretch - sites.stretch), goal="<= 0.02")

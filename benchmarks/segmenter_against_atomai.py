@@ -65,7 +65,8 @@ def run(recorder: Recorder, size: Size = Size()) -> None:
     timed = [draw_image("noisy", "test", 1000 + k, size=512) for k in range(size.n_timed)]
 
     facts, peer_atoms = _train_peer(train, validation, test, timed, size)
-    print(f"  peer: { ({name: value for name, value in facts.items() if name != 'losses'}) }", flush=True)
+    shown = {name: value for name, value in facts.items() if name != "losses"}
+    print(f"  peer: {shown}", flush=True)
     model, seconds_to_iou = _train_ours(train, validation, size, iou=facts["iou_validation"])
     print(f"  ours: {model.figures_}", flush=True)
 
@@ -75,18 +76,16 @@ def run(recorder: Recorder, size: Size = Size()) -> None:
         _record(recorder, kind, ours, peer)
     best_iou = max(record["val_iou"] for record in model.history_ if "val_iou" in record)
     recorder.add("segmenter/two_atoms/validation_iou", best_iou, peer=facts["iou_validation"])
-    recorder.add("segmenter/two_atoms/seconds_to_iou_of_peer", seconds_to_iou, peer=facts["seconds_train_steps"])
-    recorder.add(
-        "segmenter/two_atoms/seconds_to_iou_of_peer_over_its_seconds",
-        seconds_to_iou / facts["seconds_train_steps"],
-        goal="<= 0.3333",
-    )
-    images = size.peer_cycles * BATCH_SIZE
-    shown = model.history_[-1]["step"] * BATCH_SIZE
+    recorder.add("segmenter/two_atoms/reaches_iou_of_peer", float(np.isfinite(seconds_to_iou)), goal=">= 1")
+    if np.isfinite(seconds_to_iou):
+        peer_seconds = facts["seconds_train_steps"]
+        recorder.add("segmenter/two_atoms/seconds_to_iou_of_peer", seconds_to_iou, peer=peer_seconds)
+        share = seconds_to_iou / peer_seconds
+        recorder.add("segmenter/two_atoms/seconds_to_iou_of_peer_over_its_seconds", share, goal="<= 0.3333")
     recorder.add(
         "segmenter/two_atoms/training_images_256px_a_second",
-        shown / model.history_[-1]["seconds"],
-        peer=images / facts["seconds_train_steps"],
+        model.history_[-1]["step"] * BATCH_SIZE / model.history_[-1]["seconds"],
+        peer=size.peer_cycles * BATCH_SIZE / facts["seconds_train_steps"],
     )
     _record_speed(recorder, model, timed, peer_seconds=float(np.median(facts["seconds_an_image"])))
 
