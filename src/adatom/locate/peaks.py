@@ -31,6 +31,13 @@ class Peaks:
     species: NDArray[np.int64]
     probability: Array
 
+    def within(self, inside: NDArray[np.bool_]) -> "Peaks":
+        """Those whose nearest pixel is one where `inside` (y, x) is true."""
+        row, column = np.round(self.y).astype(int), np.round(self.x).astype(int)
+        kept = (row >= 0) & (row < inside.shape[0]) & (column >= 0) & (column < inside.shape[1])
+        kept[kept] = inside[row[kept], column[kept]]
+        return Peaks(self.x[kept], self.y[kept], self.species[kept], self.probability[kept])
+
 
 def find_peaks(maps: Array, *, radius_px: float, min_distance_px: float, min_probability: float = 0.5) -> Peaks:
     """Find atoms in the maps of a segmentation whose classes are discs around atoms.

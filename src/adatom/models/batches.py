@@ -18,16 +18,19 @@ Prepare = Callable[[Array], Array]
 
 # Validation images are numbered from here in the same stream, training images from 0: they never meet.
 VALIDATION_START = 2**40
+# So far beyond the end of an image its atoms are still asked for [px].
+MARGIN_PX = 4
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A prepared image with its truth, positions in px."""
+    """A prepared image with its truth, positions in px; `inside` is what it shows, the rest is blank."""
 
     image: Array
     label: NDArray[np.uint8]
     positions: Array
     species: NDArray[np.int64]
+    inside: NDArray[np.bool_]
 
 
 class SimulatedSamples:
@@ -47,7 +50,8 @@ class SimulatedSamples:
     def _sample(self, index: int) -> Sample:
         drawn = simulate_image(self.recipe, seed=self.seed, index=index)
         positions = np.column_stack([drawn.x, drawn.y])
-        return Sample(self.prepare(drawn.image.astype(float)), drawn.label, positions, drawn.species)
+        rng = np.random.default_rng([self.seed, index, 1])
+        return _framed(self.prepare(drawn.image.astype(float)), drawn.label, positions, drawn.species, rng)
 
 
 class StoredSamples:
@@ -72,7 +76,7 @@ class StoredSamples:
             image, label = np.rot90(image, turns), np.rot90(label, turns)
             if mirror:
                 image, label = image[:, ::-1], label[:, ::-1]
-            samples.append(Sample(image, label, np.zeros((0, 2)), np.zeros(0, dtype=np.int64)))
+            samples.append(_framed(image, label, np.zeros((0, 2)), np.zeros(0, dtype=np.int64), rng))
         return stack(samples, self.multiple)
 
     def validation(self, n: int) -> list[Sample]:
@@ -82,7 +86,8 @@ class StoredSamples:
         samples = []
         for index in list(last)[:n]:
             mine = owner == index
-            samples.append(Sample(*self._image(index), np.column_stack([x[mine], y[mine]]), species[mine]))
+            rng = np.random.default_rng([self.seed, index, 1])
+            samples.append(_framed(*self._image(index), np.column_stack([x[mine], y[mine]]), species[mine], rng))
         return samples
 
     def _image(self, index: int) -> tuple[Array, NDArray[np.uint8]]:
@@ -96,6 +101,28 @@ class StoredSamples:
                 )
             self._prepared[index] = (self.prepare(image), label)
         return self._prepared[index]
+
+
+def _framed(
+    image: Array, label: NDArray[np.uint8], positions: Array, species: NDArray[np.int64], rng: np.random.Generator
+) -> Sample:
+    """Blank a random border, and keep the atoms just beyond it in the class map.
+
+    A network that sees an image end, and knows where the atoms beyond really are, places a cut atom where it is, be it
+    outside; one that must keep every atom inside draws them in, and finds some that are not there.
+    """
+    rows, columns = image.shape
+    widest = max(MARGIN_PX, min(image.shape) // 9)
+    top, bottom, left, right = rng.integers(MARGIN_PX, widest + 1, 4)
+    inside = np.zeros(image.shape, dtype=bool)
+    inside[top : rows - bottom, left : columns - right] = True
+    near = np.zeros_like(inside)
+    near[top - MARGIN_PX : rows - bottom + MARGIN_PX, left - MARGIN_PX : columns - right + MARGIN_PX] = True
+    x, y = positions[:, 0] + 0.5, positions[:, 1] + 0.5
+    kept = (x >= left) & (x < columns - right) & (y >= top) & (y < rows - bottom)
+    return Sample(
+        np.where(inside, image, 0.0), np.where(near, label, 0).astype(np.uint8), positions[kept], species[kept], inside
+    )
 
 
 def stack(samples: list[Sample], multiple: int) -> Batch:

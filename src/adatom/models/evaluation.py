@@ -37,11 +37,11 @@ def evaluate_model(
     for index in range(data.sizes["sample"]):
         image = data["image"][index].to_numpy().astype(float)
         maps, _ = model.look(image, (1.0, 1.0))
-        peaks = model.peaks(maps)
+        peaks = model.peaks(maps).within(np.isfinite(image))
         label = data["label"][index].to_numpy().astype(int)
-        counts += np.bincount(label.ravel() * n_classes + maps.argmax(0).ravel(), minlength=n_classes**2).reshape(
-            n_classes, n_classes
-        )
+        claimed = model.inner(maps).argmax(0)
+        pairs = np.bincount(label.ravel() * n_classes + claimed.ravel(), minlength=n_classes**2)
+        counts += pairs.reshape(n_classes, n_classes)
         mine = owner == index
         match = match_positions(np.column_stack([peaks.x, peaks.y]), positions[mine], tolerance=tolerance)
         n_found += match.n_found

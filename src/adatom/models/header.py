@@ -32,12 +32,14 @@ class _Scale(_Part):
     spacing_px: float = Field(gt=0)
     period_px: float = Field(gt=0)
     label_radius_px: float = Field(gt=0)
+    margin_px: int = Field(default=0, ge=0, le=64)
     calibrated: bool
 
 
 class _Preprocessing(_Part):
     background_px: float = Field(gt=0)
     clip: float = Field(gt=0)
+    bend: float | None = Field(default=None, gt=0)
 
 
 class SegmenterHeader(_Part):

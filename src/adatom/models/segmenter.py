@@ -23,7 +23,7 @@ from adatom.data.atoms import make_atoms
 from adatom.data.training_set import check_training_set, open_training_set
 from adatom.errors import AdatomError, ArgumentError, ModelFileError, ShapeError
 from adatom.locate import Peaks, find_peaks, match_positions
-from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, stack
+from adatom.models.batches import MARGIN_PX, Sample, SimulatedSamples, StoredSamples, stack
 from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.header import SegmenterHeader, is_whole, sealed
 from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
@@ -143,7 +143,7 @@ class Segmenter:
             self.net_ = build_net(architecture, **self.architecture_["arguments"])
 
         self.scale_ = {}  # measured on the validation images, which need it for their own preparation
-        self.preprocessing_ = {"background_px": 20.0, "clip": 5.0}
+        self.preprocessing_ = {"background_px": 20.0, "clip": 10.0, "bend": 2.0}
         source: SimulatedSamples | StoredSamples
         if recipe is not None:
             source = SimulatedSamples(
@@ -173,6 +173,7 @@ class Segmenter:
             "spacing_px": _typical_spacing(validation),
             "period_px": _typical_period(validation),
             "label_radius_px": radius_px,
+            "margin_px": 2 * MARGIN_PX,
             "calibrated": pixel_size is not None and _calibrated(recipe, dataset),
         }
         batches = [stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
@@ -218,7 +219,7 @@ class Segmenter:
         tolerance = MATCH_SHARE * self.scale_["spacing_px"]
         hits, n_found, n_known, squares = 0, 0, 0, 0.0
         for sample in validation:
-            peaks = self.peaks(self._maps(net, sample.image))
+            peaks = self.peaks(self._maps(net, sample.image)).within(sample.inside)
             match = match_positions(np.column_stack([peaks.x, peaks.y]), sample.positions, tolerance=tolerance)
             hits += int((peaks.species[match.found] == sample.species[match.known]).sum())
             n_found, n_known = n_found + match.n_found, n_known + match.n_known
@@ -255,12 +256,21 @@ class Segmenter:
         return self.maps_as_image(*self.look(image.to_numpy(), factor), image)
 
     def look(self, values: Array, factor: Factor) -> tuple[Array, Factor]:
-        """Probabilities (class, y, x) of `values` (y, x) at a scale, and the factor that whole pixels allowed."""
+        """Probabilities (class, y, x) of `values` (y, x) at a scale, and the factor that whole pixels allowed.
+
+        The maps reach ``scale_["margin_px"]`` pixels beyond the image on all sides; `peaks` and `maps_as_image` know.
+        """
         prepared, true_factor = self._prepare(values, factor)
         return self._maps(self.net_, prepared), true_factor
 
+    def inner(self, maps: Array) -> Array:
+        """What `look` saw, without the margin beyond the image."""
+        margin = self._margin
+        return maps[:, margin : maps.shape[1] - margin, margin : maps.shape[2] - margin]
+
     def maps_as_image(self, maps: Array, true_factor: Factor, image: xr.DataArray) -> xr.DataArray:
         """What `look` saw in `image`, with coordinates in the image's unit."""
+        maps = self.inner(maps)
         coords: dict[str, Any] = {"class": ["background", *self.classes_]}
         for axis, dim in enumerate(("y", "x")):
             original = image.coords[dim]
@@ -308,15 +318,16 @@ class Segmenter:
         return [f for f in factors if max(f) * longest <= _LARGEST_WORKING_SIDE] or [square]
 
     def peaks(self, maps: Array, *, min_probability: float = 0.5, min_distance_px: float | None = None) -> Peaks:
-        """Atoms of probability maps (class, y, x), in working pixels; none closer than half the typical spacing, or
-        `min_distance_px`.
+        """Atoms of what `look` saw, in working pixels of the image, some of them a little outside; none closer than half
+        the typical spacing, or `min_distance_px`.
         """
-        return find_peaks(
+        found = find_peaks(
             maps,
             radius_px=self.scale_["label_radius_px"],
             min_distance_px=0.5 * self.scale_["spacing_px"] if min_distance_px is None else min_distance_px,
             min_probability=min_probability,
         )
+        return Peaks(found.x - self._margin, found.y - self._margin, found.species, found.probability)
 
     def training_samples(self, n: int) -> tuple[Array, NDArray[np.uint8]]:
         """The first `n` images (n, y, x) that the training showed the network, normalised, and their class maps."""
@@ -339,12 +350,17 @@ class Segmenter:
         return self._prepare(values, (1.0, 1.0))[0]
 
     @property
+    def _margin(self) -> int:
+        return int(self.scale_.get("margin_px", 0))  # models of before knew no margin
+
+    @property
     def _multiple(self) -> int:
-        return int(2 ** self.architecture_["arguments"]["depth"])
+        return int(self.net_.multiple)
 
     @torch.no_grad()
     def _maps(self, net: nn.Module, prepared: Array) -> Array:
         """Probabilities (class, y, x) of a prepared image (y, x); without any contrast it is all background."""
+        prepared = np.pad(prepared, self._margin)
         if not prepared.any():
             return np.stack([np.full(prepared.shape, float(k == 0)) for k in range(len(self.classes_) + 1)])
         rows, columns = prepared.shape

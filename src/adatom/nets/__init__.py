@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 # name -> (module, class)
-ARCHITECTURES = {"unet": ("adatom.nets.unet", "UNet")}
+ARCHITECTURES = {
+    "unet": ("adatom.nets.unet", "UNet"),
+    "folded_unet": ("adatom.nets.folded_unet", "FoldedUNet"),
+}
 
 
 def build_net(architecture: str, **arguments: Any) -> "nn.Module":

@@ -29,10 +29,10 @@ class UNet(nn.Module):
         widths = [width * 2**level for level in range(depth + 1)]
         self.multiple = 2**depth
         self.down = nn.ModuleList(
-            _block(before, after) for before, after in zip([1, *widths[:-1]], widths, strict=True)
+            conv_block(before, after) for before, after in zip([1, *widths[:-1]], widths, strict=True)
         )
         self.up = nn.ModuleList(
-            _block(below + beside, beside) for below, beside in zip(widths[:0:-1], widths[-2::-1], strict=True)
+            conv_block(below + beside, beside) for below, beside in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.head = nn.Conv2d(width, classes, kernel_size=1)
 
@@ -57,7 +57,8 @@ class UNet(nn.Module):
         return logits
 
 
-def _block(before: int, after: int) -> nn.Sequential:
+def conv_block(before: int, after: int) -> nn.Sequential:
+    """Two 3x3 convolutions, each with batch normalisation and a ramp."""
     layers: list[nn.Module] = []
     for channels in (before, after):
         layers += [

@@ -78,7 +78,7 @@ def has_line_offsets(values: Array) -> bool:
 
 def _line_offsets(values: Array) -> Array:
     """Offset of each line (y,) with zero median: cumulated medians of the differences to the line above."""
-    jumps = np.array([_median(difference) for difference in np.diff(values, axis=0)])
+    jumps = _row_medians(np.diff(values, axis=0))
     offsets = np.concatenate([[0.0], np.cumsum(jumps)])
     return offsets - np.median(offsets)
 
@@ -90,7 +90,16 @@ def _slope(values: Array) -> float:
 
 
 def _row_medians(values: Array) -> Array:
-    return np.array([_median(row) for row in values])
+    """`_median` of each row, all rows at once."""
+    known = np.isfinite(values)
+    if known.all():
+        medians: Array = np.median(values, axis=1)
+        return medians
+    ordered = np.sort(np.where(known, values, np.nan), axis=1)  # NaN last
+    n = known.sum(axis=1)
+    rows = np.arange(len(values))
+    middle = 0.5 * (ordered[rows, np.maximum(n - 1, 0) // 2] + ordered[rows, np.minimum(n // 2, values.shape[1] - 1)])
+    return np.where(n > 0, middle, 0.0)
 
 
 def _median(values: Array) -> float:

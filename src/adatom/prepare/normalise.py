@@ -2,14 +2,14 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from adatom.errors import ShapeError
+from adatom.prepare.resample import local_mean
 
 Array = NDArray[np.float64]
 
 
-def normalise(values: Array, *, background_px: float, clip: float = 5.0) -> Array:
+def normalise(values: Array, *, background_px: float, clip: float = 5.0, bend: float | None = None) -> Array:
     """Subtract the local background and divide by the image's own robust contrast.
 
     Parameters
@@ -17,6 +17,8 @@ def normalise(values: Array, *, background_px: float, clip: float = 5.0) -> Arra
     values : (y, x), any unit; NaN where nothing was measured.
     background_px : standard deviation of the Gaussian that defines "local" [px]; about two atomic spacings.
     clip : values beyond this many standard deviations are cut, so that a hot pixel or an island is just "bright".
+    bend : from about this many standard deviations on, values grow only with their logarithm (an inverse hyperbolic
+        sine), so that of a few atoms that stand high above a quiet ground more is left than a cut; None: straight.
 
     Returns
     -------
@@ -32,10 +34,13 @@ def normalise(values: Array, *, background_px: float, clip: float = 5.0) -> Arra
     flat = subtract_background(values, sigma_px=background_px)
     flat -= np.median(flat[known])
     contrast = 1.4826 * np.median(np.abs(flat[known]))
-    # Rounding of a constant image with a huge offset is not contrast; one huge pixel is no offset.
-    if contrast <= 1e-9 * float(np.median(np.abs(values[known]))):
+    # Rounding is not contrast: that of a huge offset (one huge pixel is no offset), or beside a lonely step.
+    if contrast <= max(1e-9 * float(np.median(np.abs(values[known]))), 1e-12 * float(np.abs(flat[known]).max())):
         return np.zeros_like(values)
-    return np.where(known, np.clip(flat / contrast, -clip, clip), 0.0)
+    flat /= contrast
+    if bend is not None:
+        flat = bend * np.arcsinh(flat / bend)
+    return np.where(known, np.clip(flat, -clip, clip), 0.0)
 
 
 def subtract_background(values: Array, *, sigma_px: float) -> Array:
@@ -47,8 +52,9 @@ def subtract_background(values: Array, *, sigma_px: float) -> Array:
     if not known.any():
         return values.copy()
     tamed = np.where(known, tame_outliers(values) - np.median(values[known]), 0.0)
-    weight = ndimage.gaussian_filter(known.astype(float), sigma_px, mode="reflect", truncate=3)
-    local = ndimage.gaussian_filter(tamed, sigma_px, mode="reflect", truncate=3) / np.maximum(weight, 1e-6)
+    local = local_mean(tamed, sigma_px)
+    if not known.all():
+        local /= np.maximum(local_mean(known.astype(float), sigma_px), 1e-6)
     return np.where(known, tamed - local, np.nan)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from adatom.errors import ArgumentError, ShapeError
@@ -15,7 +16,7 @@ def resample(values: Array, factor: tuple[float, float]) -> tuple[Array, tuple[f
     Parameters
     ----------
     values : (y, x); NaN where nothing was measured stays NaN.
-    factor : along (y, x); below 1 makes the image smaller, after a Gaussian that prevents aliasing.
+    factor : along (y, x); below 1 makes the image smaller, without aliasing.
 
     Returns
     -------
@@ -31,15 +32,35 @@ def resample(values: Array, factor: tuple[float, float]) -> tuple[Array, tuple[f
     if shape == values.shape:
         return values.copy(), true_factor
     known = np.isfinite(values)
-    filled = np.where(known, values, np.median(values[known]) if known.any() else 0.0)
-    sigma = [max(0.0, (1 / f - 1) / 2) for f in true_factor]
-    smooth = ndimage.gaussian_filter(filled, sigma, mode="mirror") if any(sigma) else filled
-    # grid_mode: pixels are areas whose outer edges coincide, hence the half pixels in positions_back
-    result = ndimage.zoom(smooth, true_factor, output=float, order=3, mode="grid-mirror", grid_mode=True)
+    result = _resize(np.where(known, values, np.median(values[known]) if known.any() else 0.0), shape)
     if not known.all():
-        mask = ndimage.zoom(known.astype(float), true_factor, order=1, mode="grid-mirror", grid_mode=True)
-        result[mask < 0.5] = np.nan
+        result[_resize(known.astype(float), shape, Image.Resampling.BILINEAR) < 0.5] = np.nan
     return result, true_factor
+
+
+def local_mean(values: Array, sigma_px: float) -> Array:
+    """Gaussian mean of (y, x) values without NaN; of wide Gaussians on a coarser grid, to better than a percent."""
+    coarsening = max(1, int(sigma_px / 4))
+    shape = tuple(max(1, round(n / coarsening)) for n in values.shape)
+    coarse = values if coarsening == 1 else _resize(values, shape, Image.Resampling.BOX)
+    sigma = [sigma_px * few / many for few, many in zip(shape, values.shape, strict=True)]
+    smooth: Array = ndimage.gaussian_filter(coarse, sigma, mode="reflect", truncate=3)
+    return smooth if coarsening == 1 else _resize(smooth, values.shape, Image.Resampling.BILINEAR)
+
+
+def _resize(
+    values: Array, shape: tuple[int, ...], kernel: Image.Resampling = Image.Resampling.LANCZOS
+) -> NDArray[np.float64]:
+    """Resize (y, x) with a kernel that widens where the image shrinks, hence no aliasing.
+
+    Pixels are areas whose outer edges coincide, which is where the half pixels in `positions_back` come from. Pillow
+    counts in float32: a huge offset would cost all digits, so it is taken out before.
+    """
+    offset = float(np.median(values))
+    scale = float(np.abs(values - offset).max()) or 1.0
+    picture = Image.fromarray(((values - offset) / scale).astype(np.float32))
+    resized: Array = np.asarray(picture.resize((shape[1], shape[0]), kernel), dtype=float) * scale + offset
+    return resized
 
 
 def positions_back(positions: Array, factor: float) -> Array:

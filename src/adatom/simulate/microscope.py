@@ -29,24 +29,30 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> tuple[Arr
         covered, height = draw(defects, size, px_per_nm, rng)
         hidden = np.maximum(hidden, covered)
         relief += height
-    if rng.random() < defects.step_probability:
-        covered, height = _draw_step(defects, size, px_per_nm, rng)
-        hidden = np.maximum(hidden, covered)
-        relief += height
+    for probability, draw in ((defects.step_probability, _draw_step), (defects.bare_probability, _draw_bare)):
+        if probability and rng.random() < probability:
+            covered, height = draw(defects, size, px_per_nm, rng)
+            hidden = np.maximum(hidden, covered)
+            relief += height
+    relief += _draw_support(defects, size, px_per_nm, rng)
     at_atom = hidden[
         np.clip(np.round(specimen.y), 0, size - 1).astype(int), np.clip(np.round(specimen.x), 0, size - 1).astype(int)
     ]
     specimen.keep(at_atom < 0.5)
 
     row_shift = rng.uniform(*microscope.row_shift_nm) * px_per_nm * rng.standard_normal(size)
-    image = render_atoms(specimen, size, _draw_probe(microscope, px_per_nm, rng), row_shift)
+    width = specimen.peak_width_px or rng.uniform(*microscope.peak_width_nm) * px_per_nm
+    image = render_atoms(specimen, size, _draw_probe(microscope, width, rng), row_shift)
+    if microscope.halo[1]:
+        image += rng.uniform(*microscope.halo) * ndimage.gaussian_filter(image, rng.uniform(1.5, 4.0) * width)
     counts = microscope.counts_per_peak
-    if counts is not None:
+    if counts is not None and (microscope.counts_probability == 1 or rng.random() < microscope.counts_probability):
         dose = _log_uniform(counts, rng)
-        base = relief - min(relief.min(), 0.0) + 0.2
+        base = relief - min(relief.min(), 0.0) + rng.uniform(*microscope.dark_level)
         image = rng.poisson(dose * (image + base)) / dose - base
     image += relief + _draw_background(microscope, size, px_per_nm, rng)
     image += _draw_noise(microscope, size, rng) + _draw_line_errors(microscope, size, rng)
+    image = _distort_contrast(image, microscope, px_per_nm, rng)
     measured = np.ones((size, size), dtype=bool)
     if rng.random() < microscope.border_probability:
         bottom, right = rng.integers(int(microscope.border_px[0]), int(microscope.border_px[1]) + 1, 2)
@@ -72,9 +78,8 @@ def random_field(size: int, correlation: float, rng: Generator) -> Array:
     return (field - field.mean()) / max(field.std(), 1e-12)
 
 
-def _draw_probe(microscope: Microscope, px_per_nm: float, rng: Generator) -> Array:
-    """Inverse covariance (2, 2) of an atom's image [px^-2]."""
-    width = rng.uniform(*microscope.peak_width_nm) * px_per_nm
+def _draw_probe(microscope: Microscope, width: float, rng: Generator) -> Array:
+    """Inverse covariance (2, 2) of an atom's image [px^-2], `width` its mean standard deviation [px]."""
     ratio, angle = rng.uniform(*microscope.ellipticity), rng.uniform(0, np.pi)
     axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return axes.T @ np.diag([1 / (width**2 * ratio), ratio / width**2]) @ axes
@@ -82,7 +87,7 @@ def _draw_probe(microscope: Microscope, px_per_nm: float, rng: Generator) -> Arr
 
 def _draw_islands(defects: Defects, size: int, px_per_nm: float, rng: Generator) -> tuple[Array, Array]:
     share = rng.uniform(*defects.island)
-    if share <= 0:
+    if share <= 0 or (defects.island_probability < 1 and rng.random() >= defects.island_probability):
         return np.zeros((size, size)), np.zeros((size, size))
     correlation = rng.uniform(*defects.island_size_nm) * px_per_nm
     outline = random_field(size, correlation, rng)
@@ -117,6 +122,46 @@ def _draw_step(defects: Defects, size: int, px_per_nm: float, rng: Generator) ->
     width = rng.uniform(0.15, 0.5) * px_per_nm
     rise = 1 / (1 + np.exp(-np.clip(distance / width, -30, 30)))
     return np.exp(-0.5 * (distance / (2.0 * width)) ** 2), rng.uniform(*defects.step_height) * rise
+
+
+def _draw_bare(defects: Defects, size: int, px_per_nm: float, rng: Generator) -> tuple[Array, Array]:
+    """The crystal ends: a particle, a flake, a hole. What lies beside it is flat, at a level of its own."""
+    outline = random_field(size, rng.uniform(0.15, 0.6) * size, rng)
+    share, edge = rng.uniform(0.1, 0.8), rng.uniform(0.01, 0.2)
+    bare = 1 / (1 + np.exp(-np.clip((outline - np.quantile(outline, 1 - share)) / edge * 4, -30, 30)))
+    return np.clip(bare / 0.6, 0, 1), rng.uniform(*defects.bare_height) * bare
+
+
+def _draw_support(defects: Defects, size: int, px_per_nm: float, rng: Generator) -> Array:
+    """An amorphous support: grains of two sizes, one of them about that of atoms; on half of the images."""
+    strength = rng.uniform(*defects.support) if defects.support[1] else 0.0
+    if not strength or rng.random() < 0.5:
+        return np.zeros((size, size))
+    fine, coarse = np.sort([_log_uniform(defects.support_size_nm, rng) * px_per_nm for _ in range(2)])
+    share = rng.uniform(0, 1)
+    grain = share * random_field(size, max(0.5, fine), rng) + (1 - share) * random_field(size, 2 * coarse, rng)
+    return strength * grain / np.hypot(share, 1 - share)
+
+
+def _distort_contrast(image: Array, microscope: Microscope, px_per_nm: float, rng: Generator) -> Array:
+    """What lies between the signal and the file: hum, a changed tip, a crooked or saturated scale of grey."""
+    size = len(image)
+    if microscope.waves_probability and rng.random() < microscope.waves_probability:
+        angle, period = rng.uniform(0, np.pi), np.exp(rng.uniform(np.log(0.5), np.log(8.0))) * 0.16 * px_per_nm
+        along = np.arange(size) * 2 * np.pi / max(period, 2.5)
+        phase = along[None, :] * np.cos(angle) + along[:, None] * np.sin(angle) + rng.uniform(0, 2 * np.pi)
+        # fine hum must stay below the atoms, or it would look like their rows
+        image = image + rng.uniform(*microscope.waves) * min(1.0, period / (0.6 * px_per_nm)) * np.sin(phase)
+    if microscope.tip_change_probability and rng.random() < microscope.tip_change_probability:
+        row = int(rng.integers(size))
+        image = image.copy()
+        image[row:] = image[row:] * rng.uniform(0.5, 1.5) + rng.normal(0, 1.0)
+    if microscope.gamma[0] < microscope.gamma[1] and rng.random() < 0.5:
+        low, high = np.quantile(image, [0.0, 0.999])
+        image = np.clip((image - low) / max(high - low, 1e-9), 0, None) ** rng.uniform(*microscope.gamma)
+    if microscope.saturated_probability and rng.random() < microscope.saturated_probability:
+        image = np.minimum(image, np.quantile(image, rng.uniform(0.9, 0.995)))
+    return image
 
 
 def _draw_background(microscope: Microscope, size: int, px_per_nm: float, rng: Generator) -> Array:

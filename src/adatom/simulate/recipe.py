@@ -68,7 +68,30 @@ class Si111(StrictModel):
     displacement_nm: NonNegativeRange = Field(description="standard deviation of single atoms from their sites")
 
 
-Material = Annotated[HexagonalTwoAtoms | Si111, Field(discriminator="kind")]
+class AnyAtoms(StrictModel):
+    """Atoms in any arrangement of `adatom.simulate.arrangements`: for a finder that knows no material."""
+
+    kind: Literal["any_atoms"]
+    classes: tuple[str] = ("atom",)
+    arrangements: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        min_length=1, description="how often each arrangement is drawn, as weights"
+    )
+    spacing_nm: PositiveRange = Field(description="shortest distance of neighbours; even in the logarithm")
+    peak_width: PositiveRange = Field(
+        description="standard deviation of an atom's image in units of that distance; within the microscope's limits"
+    )
+    height_spread: NonNegativeRange = Field(description="relative standard deviation of single heights")
+    displacement_nm: NonNegativeRange = Field(description="standard deviation of single atoms from their sites")
+    grains_probability: float = Field(ge=0, le=1, description="share of the images with two to four grains")
+    drift: NonNegativeRange = Field(description="uneven drift in units of the shortest distance")
+
+    @property
+    def lattice_constant_nm(self) -> None:
+        """None: these atoms have no common lattice."""
+        return None
+
+
+Material = Annotated[HexagonalTwoAtoms | Si111 | AnyAtoms, Field(discriminator="kind")]
 
 
 class Defects(StrictModel):
@@ -80,6 +103,7 @@ class Defects(StrictModel):
     substitution: Share = Field(description="share of sites that hold the other species, or an odd height if only one")
     substitution_height: PositiveRange = Field(description="factor on the height where there is only one species")
     island: Share = Field(description="share of the image under islands and contamination, where no atom is resolved")
+    island_probability: float = Field(default=1, ge=0, le=1, description="share of the images with islands at all")
     island_size_nm: PositiveRange = Field(description="correlation length of their outline")
     island_height: PositiveRange
     island_roughness: NonNegativeRange = Field(description="standard deviation of their bumps")
@@ -88,13 +112,17 @@ class Defects(StrictModel):
     adsorbate_radius_nm: PositiveRange
     step_probability: float = Field(ge=0, le=1, description="share of the images with a step edge")
     step_height: PositiveRange
+    bare_probability: float = Field(default=0, ge=0, le=1, description="share of the images that atoms fill in part")
+    bare_height: Range = Field(default=(0, 0), description="height of what is bare, against the crystal's ground")
+    support: NonNegativeRange = Field(default=(0, 0), description="standard deviation of an amorphous support")
+    support_size_nm: PositiveRange = Field(default=(0.1, 0.1), description="correlation length of the support")
 
 
 class Microscope(StrictModel):
     """How the specimen is imaged."""
 
     pixel_size_nm: float = Field(gt=0, description="the working scale of a model trained on this recipe")
-    scale_from: Literal["calibration", "spacing"] = Field(
+    scale_from: Literal["calibration", "spacing", "atoms"] = Field(
         default="calibration", description="what brings an image to that scale: `spacing` where nm are only nominal"
     )
     image_size: int = Field(ge=32, le=1024, description="pixels a side")
@@ -107,6 +135,9 @@ class Microscope(StrictModel):
     noise: NonNegativeRange = Field(description="standard deviation of white noise; even in the logarithm")
     noise_correlation_px: NonNegativeRange
     counts_per_peak: PositiveRange | None = Field(description="dose for Poisson noise, even in the logarithm; or null")
+    counts_probability: float = Field(default=1, ge=0, le=1, description="share of the images with such noise")
+    dark_level: PositiveRange = Field(default=(0.2, 0.2), description="counts between atoms, in peaks, where counted")
+    halo: NonNegativeRange = Field(default=(0, 0), description="weight of the probe's wide tails")
     row_offset: NonNegativeRange = Field(description="standard deviation of the lines' offsets")
     row_offset_probability: float = Field(ge=0, le=1, description="share of the images with such offsets")
     row_shift_nm: NonNegativeRange = Field(description="standard deviation of the lines' sideways jitter")
@@ -114,6 +145,11 @@ class Microscope(StrictModel):
     tilt: NonNegativeRange = Field(description="rise over the image")
     background: NonNegativeRange = Field(description="standard deviation of a smooth background")
     background_size_nm: PositiveRange
+    waves_probability: float = Field(default=0, ge=0, le=1, description="share of the images with a periodic hum")
+    waves: NonNegativeRange = Field(default=(0, 0), description="amplitude of that hum")
+    tip_change_probability: float = Field(default=0, ge=0, le=1, description="share where contrast jumps at a line")
+    gamma: PositiveRange = Field(default=(1, 1), description="exponent of a crooked scale of grey, on half of the images")
+    saturated_probability: float = Field(default=0, ge=0, le=1, description="share whose brightest pixels are cut")
     border_probability: float = Field(ge=0, le=1, description="share of the images with an unmeasured border")
     border_px: NonNegativeRange = Field(description="width of that border on each of the lower and right sides")
 

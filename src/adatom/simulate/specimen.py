@@ -6,9 +6,11 @@ from importlib import import_module
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
+from adatom.simulate.arrangements import ARRANGEMENTS
 from adatom.simulate.lattice import fill_lattice
-from adatom.simulate.recipe import ImageRecipe
+from adatom.simulate.recipe import AnyAtoms, ImageRecipe, Microscope
 
 Array = NDArray[np.float64]
 
@@ -29,6 +31,7 @@ class Specimen:
     species : (n,) numbers from 0.
     height : (n,) relative to a normal atom.
     px_per_nm : pixels a nm, after the recipe's scale.
+    peak_width_px : standard deviation of an atom's image, where it goes with the arrangement; else the microscope's.
     """
 
     x: Array
@@ -36,6 +39,7 @@ class Specimen:
     species: NDArray[np.int64]
     height: Array
     px_per_nm: float
+    peak_width_px: float | None = None
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the atoms where `mask` is False."""
@@ -44,16 +48,26 @@ class Specimen:
 
 
 def draw_specimen(recipe: ImageRecipe, rng: Generator) -> Specimen:
-    """Draw a crystal with point defects that covers the image and a margin around it."""
+    """Draw atoms with point defects that cover the image and a margin around it."""
+    material = recipe.material
+    specimen = (
+        _draw_arrangement(material, recipe, rng) if isinstance(material, AnyAtoms) else _draw_crystal(recipe, rng)
+    )
+    spread = rng.uniform(*material.height_spread)
+    specimen.height = specimen.height * np.clip(1 + spread * rng.standard_normal(len(specimen.x)), 0.3, 2.0)
+    displacement = rng.uniform(*material.displacement_nm) * specimen.px_per_nm
+    specimen.x = specimen.x + displacement * rng.standard_normal(len(specimen.x))
+    specimen.y = specimen.y + displacement * rng.standard_normal(len(specimen.x))
+    _remove(specimen, recipe, rng)
+    return specimen
+
+
+def _draw_crystal(recipe: ImageRecipe, rng: Generator) -> Specimen:
     material, microscope = recipe.material, recipe.microscope
     crystal = import_module(MATERIALS[material.kind]).draw_crystal(material, rng)
     px_per_nm = rng.uniform(*microscope.scale) / microscope.pixel_size_nm
     size = microscope.image_size
-    angle = np.deg2rad(rng.uniform(*microscope.rotation_deg))
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    shear = rng.uniform(*microscope.shear)
-    strain = np.array([[1 + rng.uniform(*microscope.strain), shear], [shear, 1 + rng.uniform(*microscope.strain)]])
-    vectors = crystal.vectors @ turn @ strain * px_per_nm  # (2, 2) px
+    vectors = crystal.vectors @ _draw_distortion(microscope, rng) * px_per_nm  # (2, 2) px
     margin = 4 * max(microscope.peak_width_nm) * px_per_nm
     positions, site = fill_lattice(vectors, crystal.basis, radius=size / np.sqrt(2) + margin + size / 8)
     offset = rng.uniform(-0.5, 0.5, 2) @ vectors if _cell_fits(vectors, size / 8) else rng.uniform(-1, 1, 2) * size / 8
@@ -68,13 +82,75 @@ def draw_specimen(recipe: ImageRecipe, rng: Generator) -> Specimen:
         px_per_nm=px_per_nm,
     )
     _substitute(specimen, crystal.species, crystal.height, recipe, rng)
-    spread = rng.uniform(*material.height_spread)
-    specimen.height = specimen.height * np.clip(1 + spread * rng.standard_normal(len(specimen.x)), 0.3, 2.0)
-    displacement = rng.uniform(*material.displacement_nm) * px_per_nm
-    specimen.x = specimen.x + displacement * rng.standard_normal(len(specimen.x))
-    specimen.y = specimen.y + displacement * rng.standard_normal(len(specimen.x))
-    _remove(specimen, recipe, rng)
     return specimen
+
+
+def _draw_distortion(microscope: Microscope, rng: Generator) -> Array:
+    """Rotation and strain (2, 2), for (x, y) rows from the left."""
+    angle = np.deg2rad(rng.uniform(*microscope.rotation_deg))
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    shear = rng.uniform(*microscope.shear)
+    strain = np.array([[1 + rng.uniform(*microscope.strain), shear], [shear, 1 + rng.uniform(*microscope.strain)]])
+    return turn @ strain
+
+
+def _draw_arrangement(material: AnyAtoms, recipe: ImageRecipe, rng: Generator) -> Specimen:
+    microscope, size = recipe.microscope, recipe.microscope.image_size
+    px_per_nm = rng.uniform(*microscope.scale) / microscope.pixel_size_nm
+    spacing_px = px_per_nm * float(np.exp(rng.uniform(*np.log(material.spacing_nm))))
+    width_px = float(np.clip(rng.uniform(*material.peak_width) * spacing_px, *_in_px(microscope, px_per_nm)))
+    names, weights = list(material.arrangements), np.array(list(material.arrangements.values()))
+    margin = 4 * width_px
+    radius = (size / np.sqrt(2) + margin) / spacing_px * 1.15
+    n_grains = int(rng.integers(2, 5)) if rng.random() < material.grains_probability else 1
+    centres = rng.uniform(-0.5, 0.5, (n_grains, 2)) * size
+    kind = names[rng.choice(len(names), p=weights / weights.sum())]
+    draw_seed = int(rng.integers(2**63))
+    parts, heights = [], []
+    for grain in range(n_grains):
+        if rng.random() < 0.15:  # another phase
+            kind, draw_seed = names[rng.choice(len(names), p=weights / weights.sum())], int(rng.integers(2**63))
+        # grains of a phase differ in nothing but their orientation
+        positions, height = ARRANGEMENTS[kind](np.random.default_rng(draw_seed), radius)
+        positions = positions @ _draw_distortion(microscope, rng) * spacing_px
+        if kind not in ("isolated", "molecules", "nothing"):
+            positions = positions + rng.uniform(-0.5, 0.5, 2) * spacing_px
+        nearest = ((positions[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)
+        mine = nearest == grain
+        parts.append(positions[mine])
+        heights.append(height[mine])
+    positions, height = _drop_close(np.concatenate(parts), np.concatenate(heights), 0.65 * spacing_px, n_grains > 1)
+    amount = rng.uniform(*material.drift) * spacing_px
+    if amount > 0:
+        phase, turns = rng.uniform(0, 2 * np.pi, 2), rng.uniform(0.3, 1.5, 2)
+        wave = np.sin(2 * np.pi * turns * positions[:, 1:] / size + phase)  # slow scan direction: y
+        positions = positions + amount * wave
+    positions = positions + size / 2
+    near = (positions > -margin).all(axis=1) & (positions < size + margin).all(axis=1)
+    positions, height = positions[near], height[near]
+    return Specimen(
+        x=positions[:, 0],
+        y=positions[:, 1],
+        species=np.zeros(len(positions), dtype=np.int64),
+        height=height,
+        px_per_nm=px_per_nm,
+        peak_width_px=width_px,
+    )
+
+
+def _in_px(microscope: Microscope, px_per_nm: float) -> tuple[float, float]:
+    low, high = microscope.peak_width_nm
+    return low * px_per_nm, high * px_per_nm
+
+
+def _drop_close(positions: Array, height: Array, apart: float, has_boundary: bool) -> tuple[Array, Array]:
+    """Leave out one of each pair that a grain boundary brought together."""
+    if not has_boundary or len(positions) < 2:
+        return positions, height
+    pairs = cKDTree(positions).query_pairs(apart, output_type="ndarray")
+    kept = np.ones(len(positions), dtype=bool)
+    kept[pairs.max(axis=1)] = False
+    return positions[kept], height[kept]
 
 
 def _cell_fits(vectors: Array, length: float) -> bool:

@@ -61,6 +61,7 @@ def train(
     """
     net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss_of = weighted_loss(settings.loss)
+    in_bfloat16 = settings.precision == "bfloat16"
     optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
     average = WeightAverage(
         net, kind=settings.average, decay=settings.ema_decay, start=int(settings.swa_start * settings.steps)
@@ -84,7 +85,9 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = settings.learning_rate * learning_rate_factor(step, settings.steps)
             optimiser.zero_grad(set_to_none=True)
-            loss = loss_of(net(_to(images, device)), label.to(device))
+            with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=in_bfloat16):
+                logits = net(_to(images, device))
+            loss = loss_of(logits.float(), label.to(device))
             loss.backward()
             optimiser.step()
             average.update(net, step)

@@ -28,4 +28,5 @@ class TrainingSettings(BaseModel):
     validate_every: int = Field(default=100, ge=1, description="steps between validations; a checkpoint at each")
     validation_images: int = Field(default=32, ge=1, description="a fixed set, never augmented")
     patience: int = Field(default=10, ge=1, description="validations without improvement before stopping")
+    precision: Literal["float32", "bfloat16"] = Field(default="float32", description="of the products; weights keep 32")
     seed: int = Field(default=0, ge=0, lt=2**63)
