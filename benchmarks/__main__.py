@@ -6,6 +6,8 @@ from importlib import import_module
 from benchmarks.record import Recorder, write_results_page
 
 BENCHMARKS = {
+    "readers": "every file of ../shared/data that holds an image: shape, pixel size, unit",
+    "fuzz_readers": "10,000 damaged files: an image or one clear error, soon and in little memory",
     "si111_real_image": "the real Si(111)-7x7 image: network, classical and plain local maxima against marks by eye",
     "simulated_images": "the models that ship on simulated images they have not seen",
     "speed": "simulation, training and finding, in time",

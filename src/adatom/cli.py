@@ -26,6 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+# Lines of metadata that `info` shows.
+_N_TOLD = 30
+
 _STOPPED = "stopped. `adatom train ... --resume` goes on with a training that was interrupted."
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
@@ -119,14 +122,74 @@ def info(file: Annotated[Path, typer.Argument()], as_json: Json = False, debug: 
     if as_json:
         _print_json(facts)
         return
-    size = facts["pixel_size"]
-    print(f"{file.name}: {facts['format']}")
-    print(f"  channels    {', '.join(facts['channels'])}")
-    print(f"  shape       {' x '.join(str(n) for n in facts['shape'])} ({facts['dtype']})")
-    print(f"  pixel size  {f'{size} nm' if size else 'not stated; give --pixel-size NM'}")
-    print(f"  units       {facts['units'] or 'not stated'}")
-    for key, value in list(facts["metadata"].items())[:40]:
-        print(f"  {key}: {str(value)[:100]}")
+    _tell_contents(file, facts)
+
+
+def _tell_contents(file: Path, facts: dict[str, Any]) -> None:
+    n = len(facts["channels"])
+    print(f"{file.name}: {facts['format']}, {n} channel{'s' if n > 1 else ''}")
+    rows = [("channel", "shape", "axes", "type", "pixel size", "units")]
+    for each in facts["contents"]:
+        size = each["pixel_size"]
+        sides = [size] if isinstance(size, float) else size or []
+        rows.append(
+            (
+                each["name"],
+                " x ".join(str(n) for n in each["shape"]),
+                " ".join(each["dims"]),
+                each["dtype"],
+                " x ".join(f"{side:.6g}" for side in sides) + " nm" if sides else "not stated",
+                each["units"] or "not stated",
+            )
+        )
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    for row in rows:
+        print("  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    axis = facts["spectral_axis"]
+    if axis is not None:
+        print(f"  {axis['name']}: {axis['n']} values from {axis['min']:.6g} to {axis['max']:.6g} {axis['units']}")
+    if facts["pixel_size"] is None:
+        print("  To find atoms in nm, give --pixel-size NM.")
+    if n > 1:
+        print(f"  Without --channel, {facts['channels'][0]} is read.")
+    for step in facts["history"]:
+        print(f"  note: {step}")
+    told = list(facts["metadata"].items())
+    for key, value in told[:_N_TOLD]:
+        print(f"  {key}: {' '.join(str(value).split())[:100]}")
+    if len(told) > _N_TOLD:
+        print(f"  ... and {len(told) - _N_TOLD} more; --json tells all")
+
+
+@app.command(epilog="Example: adatom convert scan.sxm --channel Z --out scan.tif")
+def convert(
+    file: Annotated[Path, typer.Argument()],
+    out: Annotated[Path, typer.Option("--out", help="File to make: .tif, .h5 or .nxs (NeXus), or .zarr.")],
+    channel: Channel = None,
+    frame: Frame = None,
+    pixel_size: PixelSize = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a channel of a file as TIFF, HDF5 (NeXus) or zarr, with its calibration; the input is never replaced."""
+    from adatom.data import pixel_size_nm
+    from adatom.errors import ArgumentError
+    from adatom.files import read, write
+
+    if out.exists() and file.exists() and out.resolve() == file.resolve():
+        raise ArgumentError(f"out: expected another file than the input, got {str(out)!r}. Choose another name.")
+    image = read(file, channel=channel, frame=frame, pixel_size=pixel_size)
+    write(image, out, overwrite=force)
+    size = pixel_size_nm(image)
+    if as_json:
+        told = {"out": str(out), "dims": list(image.dims), "shape": list(image.shape), "dtype": str(image.dtype)}
+        _print_json({**told, "pixel_size": None if size is None else list(size), "units": image.attrs["units"]})
+        return
+    what = f"{image.attrs['signal']} " if image.attrs["signal"] else ""
+    sides = "pixels of unknown size" if size is None else f"pixels of {size[1]:.6g} x {size[0]:.6g} nm (x, y)"
+    dims = ", ".join(str(dim) for dim in image.dims)
+    print(f"{out}: {what}{' x '.join(str(n) for n in image.shape)} ({dims}), {image.dtype}, {sides}")
 
 
 @app.command(epilog="Example: adatom find scan.sxm other.tif --pixel-size 0.02 --out results")

@@ -30,6 +30,7 @@ def make_image(
     *,
     pixel_size: float | tuple[float, float] | None = None,
     dims: Sequence[str] | None = None,
+    coordinates: Mapping[str, tuple[Any, str]] | None = None,
     signal: str = "",
     units: str = "",
     source: Mapping[str, str] | None = None,
@@ -40,13 +41,16 @@ def make_image(
 
     Parameters
     ----------
-    values : (y, x) or (frame, y, x) numbers.
+    values : (y, x) or (frame, y, x) numbers, or as `dims` say.
     pixel_size : (y, x) size of a pixel [nm], one number for square pixels, None if unknown.
     dims : names of the axes; by default ``y, x`` or ``frame, y, x``.
+    coordinates : for axes other than y and x, the value at each place and its unit: ``{"bias": (volts, "V")}``; an
+        axis without counts from 0.
 
     Raises
     ------
-    ShapeError : if `values` has neither two nor three dimensions, or a side of zero, or if `dims` are not its axes.
+    ShapeError : if `values` has neither two nor three dimensions, or a side of zero, or if `dims` or `coordinates` are
+        not its axes.
     ArgumentError : if `values` are not real numbers or `pixel_size` is not positive.
     """
     array = np.asarray(values)
@@ -59,6 +63,12 @@ def make_image(
     steps = {"y": None, "x": None} if pixel_size is None else dict(zip("yx", _both(pixel_size), strict=True))
     coords = {}
     for dim, length in zip(dims, array.shape, strict=True):
+        if coordinates and dim in coordinates:
+            places = np.asarray(coordinates[dim][0], dtype=float)
+            if places.shape != (length,):
+                raise ShapeError(f"coordinates: expected {length} values on axis {dim}, got shape {places.shape}.")
+            coords[dim] = (dim, places, {"units": coordinates[dim][1]})
+            continue
         step = steps.get(dim)
         axis_units = "nm" if step is not None else "px" if dim in "yx" else ""
         coords[dim] = (dim, np.arange(length) * (step if step is not None else 1), {"units": axis_units})

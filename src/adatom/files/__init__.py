@@ -1,6 +1,7 @@
-"""Files into images: one file per format, chosen by what a file contains and not by its name."""
+"""Files into images and back: one file per format, chosen by what a file contains and not by its name."""
 
 from adatom.files.formats import FORMATS
 from adatom.files.reading import info, read
+from adatom.files.writing import write
 
-__all__ = ["FORMATS", "info", "read"]
+__all__ = ["FORMATS", "info", "read", "write"]

@@ -4,10 +4,10 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy_format
 
 from adatom.errors import FileFormatError
 from adatom.files.channel import UNNAMED, Channel
+from adatom.files.zipped import npy_header
 
 _MAGIC = b"\x93NUMPY"
 
@@ -20,17 +20,8 @@ def sniff(head: bytes, path: Path) -> bool:
 def read_channels(path: Path) -> list[Channel]:
     """Describe the one array of the file."""
     with open(path, "rb") as file:
-        version = npy_format.read_magic(file)
-        readers = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
-        if version not in readers:
-            raise FileFormatError(f"{path.name}: expected npy version 1.0 or 2.0, got {version[0]}.{version[1]}.")
-        shape, is_fortran, dtype = readers[version](file)
+        shape, is_fortran, dtype = npy_header(path, file)
         offset = file.tell()
-    if dtype.hasobject:
-        raise FileFormatError(
-            f"{path.name}: expected an array of numbers, got Python objects, which are never unpickled. "
-            "Save it again as an array of floats."
-        )
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise FileFormatError(f"{path.name}: expected a (y, x) or (frame, y, x) array, got shape {shape}.")
     claimed, held = prod(shape) * dtype.itemsize, path.stat().st_size - offset
@@ -45,4 +36,4 @@ def read_channels(path: Path) -> list[Channel]:
         return np.array(mapped if frame is None else mapped[frame], order="C")
 
     history = (f"ignored {held - claimed} bytes after the array",) if held > claimed else ()
-    return [Channel(UNNAMED, tuple(shape), dtype, load, history=history)]
+    return [Channel(UNNAMED, shape, dtype, load, history=history)]

@@ -17,6 +17,7 @@ from adatom.data import make_image
 from adatom.errors import AdatomError, ArgumentError, FileFormatError, MissingFileError
 from adatom.files.channel import UNNAMED, Channel
 from adatom.files.formats import Format, recognise
+from adatom.files.zarr_store import sniff as is_zarr_store
 
 
 def read(
@@ -40,7 +41,8 @@ def read(
 
     Returns
     -------
-    (y, x), or (frame, y, x) for a stack, in the number type of the file. Where the file is not calibrated and
+    (y, x), (frame, y, x) for a stack, or (y, x, energy | bias | time) for a spectrum image, whose last axis has the
+    unit eV, V or s; in the number type of the file. Where the file is not calibrated and
     `pixel_size` is not given, the axes count pixels (units ``"px"``).
 
     Raises
@@ -59,9 +61,10 @@ def read(
     file_format, channels = _describe(path)
     chosen = _choose_channel(channels, channel)
     frame = _check_frame(chosen, frame)
-    shape = chosen.shape if frame is None else chosen.shape[-2:]
+    is_one_frame = frame is not None and chosen.n_frames is not None
+    shape = chosen.shape[1:] if is_one_frame else chosen.shape
     with _file_errors(path, file_format):
-        values = np.ascontiguousarray(chosen.load(frame if chosen.n_frames is not None else None))
+        values = np.ascontiguousarray(chosen.load(frame if is_one_frame else None))
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.shape != shape:
         raise FileFormatError(f"{path.name}: expected values of shape {shape}, got {values.shape}. It may be damaged.")
@@ -73,9 +76,12 @@ def read(
     if given_size is not None:
         in_file = _size_in_words(chosen.pixel_size)
         history.append(f"set the pixel size to {_size_in_words(given_size)}, as asked (in the file: {in_file})")
+    axis = chosen.spectral
     return make_image(
         values,
         pixel_size=given_size or chosen.pixel_size,
+        dims=chosen.dims[1:] if is_one_frame else chosen.dims,
+        coordinates=None if axis is None else {axis.name: (axis.values, axis.units)},
         signal="" if chosen.name == UNNAMED else chosen.name,
         units=chosen.units,
         source={"file": path.name, "sha256": _sha256(path)},
@@ -93,9 +99,11 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Returns
     -------
-    ``format``, ``channels`` (names), and of the first channel: ``shape``, ``dtype``, ``pixel_size`` ([nm]; one number
-    if square to 0.1 %, else [y, x], None if unknown), ``units`` of the values ("" if unknown) and ``metadata``.
-    Everything can be written as JSON.
+    ``format``, ``channels`` (names), and of the first channel: ``dims``, ``shape``, ``dtype``, ``pixel_size`` ([nm];
+    one number if square to 0.1 %, else [y, x], None if unknown), ``units`` of the values ("" if unknown),
+    ``spectral_axis`` (None, or ``name``, ``units``, ``n``, ``first``, ``last``, ``min``, ``max``), ``history`` and
+    ``metadata``. ``contents`` says the same but metadata of every channel, by ``name``. Everything can be written as
+    JSON.
 
     Raises
     ------
@@ -104,18 +112,40 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = _existing_file(path)
     file_format, channels = _describe(path)
-    first = channels[0]
+    contents = [_facts(each) for each in channels]
     return {
         "format": file_format.name,
         "channels": [each.name for each in channels],
-        "shape": list(first.shape),
-        "dtype": str(first.dtype.newbyteorder("=")),
-        "pixel_size": _size_as_json(first.pixel_size),
-        "units": first.units,
+        **{key: value for key, value in contents[0].items() if key != "name"},
+        "contents": contents,
         "metadata": {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in first.metadata.items()
+            for key, value in channels[0].metadata.items()
         },
+    }
+
+
+def _facts(channel: Channel) -> dict[str, Any]:
+    axis = channel.spectral
+    return {
+        "name": channel.name,
+        "dims": list(channel.dims),
+        "shape": list(channel.shape),
+        "dtype": str(channel.dtype.newbyteorder("=")),
+        "pixel_size": _size_as_json(channel.pixel_size),
+        "units": channel.units,
+        "spectral_axis": None
+        if axis is None
+        else {
+            "name": axis.name,
+            "units": axis.units,
+            "n": len(axis.values),
+            "first": float(axis.values[0]),
+            "last": float(axis.values[-1]),
+            "min": float(axis.values.min()),
+            "max": float(axis.values.max()),
+        },
+        "history": list(channel.history),
     }
 
 
@@ -129,9 +159,9 @@ def _existing_file(path: str | os.PathLike[str]) -> Path:
         raise MissingFileError(
             f"path: expected a file, got {str(path)!r}, which is not there. Check the name."
         ) from error
-    if path.is_dir():
+    if path.is_dir() and not is_zarr_store(b"", path):
         raise FileFormatError(f"path: expected a file, got the folder {str(path)!r}. Name a file in it.")
-    if not path.is_file():  # reading a pipe or a device could wait for ever
+    if not path.is_file() and not path.is_dir():  # reading a pipe or a device could wait for ever
         raise FileFormatError(f"path: expected a file, got {str(path)!r}, which is a pipe or a device.")
     if not os.access(path, os.R_OK):
         raise FileFormatError(
@@ -164,10 +194,13 @@ def _describe(path: Path) -> tuple[Format, list[Channel]]:
     for each in channels:
         if each.dtype.kind not in "fiub":
             raise FileFormatError(f"{path.name}: expected real numbers, got values of type {each.dtype}.")
-        if len(each.shape) not in (2, 3) or min(each.shape) < 1:
+        if not each.is_sound:
             raise FileFormatError(
-                f"{path.name}: expected (y, x) or (frame, y, x) values, none of them empty, got shape {each.shape}."
+                f"{path.name}: expected (y, x), (frame, y, x) or (y, x, spectral) values, none of them empty, "
+                f"got shape {each.shape}."
             )
+        if each.spectral is not None and not np.isfinite(each.spectral.values).all():
+            raise FileFormatError(f"{path.name}: expected finite values on the {each.spectral.name} axis, got others.")
     return file_format, channels
 
 
@@ -220,5 +253,10 @@ def _size_as_json(pixel_size: tuple[float, float] | None) -> float | list[float]
 
 
 def _sha256(path: Path) -> str:
+    """Hash of a file; of a folder, that of the names and hashes of all files in it."""
+    if path.is_dir():
+        inside = sorted(each for each in path.rglob("*") if each.is_file())
+        lines = [f"{_sha256(each)}  {each.relative_to(path).as_posix()}" for each in inside]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

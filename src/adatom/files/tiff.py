@@ -2,20 +2,30 @@
 
 Pages of one shape are the frames of one channel. Colour becomes luminance; where white is zero the values are inverted,
 so that bright is large. Nothing is allocated on the word of a header alone.
+
+`write` makes OME-TIFF: the numbers as they are, the size of a pixel as PhysicalSize in nm, and what else the image says
+(signal, unit of the values, source, metadata, history) as JSON in the Description of the image, which `read` takes
+back.
 """
 
+import json
 import logging
 import os
 import struct
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from adatom.errors import FileFormatError
+from adatom.data import pixel_size_nm
+from adatom.errors import ArgumentError, FileFormatError
 from adatom.files.channel import UNNAMED, Channel
 from adatom.files.luminance import LUMINANCE_STEP, luminance
+from adatom.files.note import note_of
 from adatom.files.tiff_calibration import pixel_size_and_remark
 
 # deflate makes at most 1032 bytes out of one
@@ -27,6 +37,7 @@ _DESCRIPTIVE_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime"
 _FIRST_PRIVATE_TAG = 65000
 _MAX_TEXT = 10_000
 _WHITE_IS_ZERO = 0
+_OME_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 # compressions that tifffile leaves to a package of its own, and that Pillow decodes: LZW, JPEG
 _BY_PILLOW = (5, 6, 7)
 
@@ -42,12 +53,23 @@ def read_channels(path: Path) -> list[Channel]:
     with _open(path) as tif:
         metadata = _metadata(tif)
         pixel_size, remark = pixel_size_and_remark(tif)
+        note = _note(tif)
         n_series = len(tif.series)
         channels = []
         for number, series in enumerate(tif.series):
             _check_claims(path, series)
             name = UNNAMED if n_series == 1 else f"{UNNAMED} {number}"
             channels.append(_channel(path, number, series, name, pixel_size, metadata, remark))
+    if len(channels) == 1 and note:
+        channels = [
+            replace(
+                channels[0],
+                name=str(note.get("signal") or UNNAMED),
+                units=str(note.get("units", "")),
+                metadata=note["metadata"] if isinstance(note.get("metadata"), dict) else {},
+                history=tuple(str(each) for each in note.get("history") or []),
+            )
+        ]
     if not channels:
         raise FileFormatError(f"{path.name}: expected a TIFF with an image, got one without. It may be damaged.")
     return channels
@@ -221,3 +243,47 @@ def _metadata(tif: Any) -> dict[str, str | float]:
         for key, value in found.items()
         if isinstance(value, (str, int, float))
     }
+
+
+def _note(tif: Any) -> dict[str, Any]:
+    """What `write` has put beside the image; {} in files of others."""
+    if not tif.is_ome or "adatom" not in (tif.ome_metadata or ""):
+        return {}
+    description = ElementTree.fromstring(tif.ome_metadata).findtext(".//{*}Image/{*}Description") or ""
+    try:
+        note = json.loads(description)
+    except ValueError:
+        return {}
+    note = note.get("adatom") if isinstance(note, dict) else None
+    return note if isinstance(note, dict) else {}
+
+
+def write(path: Path, image: xr.DataArray) -> None:
+    """Write an image or a movie; see the head of this module for what is written."""
+    import tifffile
+
+    axes = {("y", "x"): "YX", ("frame", "y", "x"): "TYX"}.get(tuple(str(dim) for dim in image.dims))
+    if axes is None:
+        raise ArgumentError(
+            f"image: expected (y, x) or (frame, y, x) for TIFF, got {image.dims}. Let the name end in .h5 or .zarr."
+        )
+    if image.dtype.name not in _OME_TYPES:
+        raise ArgumentError(
+            f"image: expected numbers of a type that OME-TIFF has ({', '.join(_OME_TYPES)}), got {image.dtype}. "
+            "Let the name end in .h5 or .zarr."
+        )
+    size = pixel_size_nm(image)
+    note = {**note_of(image), "units": image.attrs.get("units", "")}
+    metadata: dict[str, Any] = {
+        "axes": axes,
+        "Name": note["signal"] or UNNAMED,
+        "Description": json.dumps({"adatom": note}),
+    }
+    if size is not None:
+        metadata |= {
+            "PhysicalSizeY": size[0],
+            "PhysicalSizeYUnit": "nm",
+            "PhysicalSizeX": size[1],
+            "PhysicalSizeXUnit": "nm",
+        }
+    tifffile.imwrite(path, image.values, ome=True, photometric="minisblack", metadata=metadata)
