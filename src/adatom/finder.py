@@ -19,7 +19,7 @@ from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_n
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
 from adatom.locate.peaks import suppress_close
-from adatom.models.choice import LEAST_SUPPORT, ModelAtScale, Sight, choose_model
+from adatom.models.choice import LEAST_SUPPORT, Contrast, ModelAtScale, Sight, choose_model
 from adatom.prepare import image_periods, level_lines, level_plane, positions_back, resample, subtract_background
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Method = Literal["network", "classical"]
+CONTRASTS = ("auto", "bright", "dark")
 
 # Nothing smaller shows an atom and what is around it [px].
 _SMALLEST_SIDE = 4
@@ -62,13 +63,14 @@ def find(
     min_probability: float = 0.5,
     refine: bool = True,
     lattice_constant_nm: float | None = None,
+    contrast: Contrast = "auto",
 ) -> pd.DataFrame:
     """Find the atoms of an image.
 
     Parameters
     ----------
     image : (y, x) or (frame, y, x).
-    model : a model, its file, or the name of one that ships; by default the one of these that fits the image best.
+    model : a model, its file, or the name of one that ships; by default the one that knows no material.
     method : ``network``, or ``classical`` for blobs by the Laplacian of a Gaussian.
     spacing_nm : typical distance of nearest neighbours [nm], where the image's own estimate is not to be trusted.
     min_distance_nm : of two atoms closer than this [nm] the less probable is left out; by default half the typical
@@ -76,6 +78,7 @@ def find(
     min_probability : less probable atoms are left out.
     refine : fit each atom in the measured image; without it positions are those of the maps, and have no error bars.
     lattice_constant_nm : known edge of the cell [nm]; gives the pixel size that the lattice demands.
+    contrast : ``bright`` or ``dark`` atoms; ``auto`` lets the image say, and prefers bright ones.
 
     Returns
     -------
@@ -94,6 +97,7 @@ def find(
         min_probability=min_probability,
         refine=refine,
         lattice_constant_nm=lattice_constant_nm,
+        contrast=contrast,
     )
     finding.atoms.attrs["summary"] = finding.summary
     return finding.atoms
@@ -109,6 +113,7 @@ def search(
     min_probability: float = 0.5,
     refine: bool = True,
     lattice_constant_nm: float | None = None,
+    contrast: Contrast = "auto",
 ) -> Finding:
     """As `find`, with the maps and the summary beside the atoms."""
     started = time.monotonic()
@@ -117,6 +122,8 @@ def search(
         raise ShapeError(f"image: expected (y, x) or (frame, y, x), got {image.dims}. Choose a channel or a frame.")
     if method not in ("network", "classical"):
         raise ArgumentError(f"method: expected network or classical, got {method!r}.")
+    if contrast not in CONTRASTS:
+        raise ArgumentError(f"contrast: expected one of {', '.join(CONTRASTS)}, got {contrast!r}.")
     if not 0 <= min_probability <= 1:
         raise ArgumentError(f"min_probability: expected a number from 0 to 1, got {min_probability}.")
     lengths = {"spacing_nm": spacing_nm, "min_distance_nm": min_distance_nm, "lattice_constant_nm": lattice_constant_nm}
@@ -137,9 +144,17 @@ def search(
         eyes = _Classical(spacing_px or 10.0)
         warnings.append("The image is constant: there is nothing to find.")
     elif method == "classical":
-        eyes = _Classical(spacing_px or _classical_spacing(square.values, warnings))
+        sign = -1 if contrast == "dark" else 1
+        eyes = _Classical(spacing_px or _classical_spacing(square.values, warnings), sign)
     else:
-        eyes = choose_model(still, square.values, square_factor=square.factor[1], model=model, spacing_px=spacing_px)
+        eyes = choose_model(
+            still,
+            square.values,
+            square_factor=square.factor[1],
+            model=model,
+            spacing_px=spacing_px,
+            contrast=contrast,
+        )
         if eyes.support < LEAST_SUPPORT:
             warnings.append(
                 f"The model {eyes.name} explains this image poorly (support {eyes.support:.2f} of 1): "
@@ -193,6 +208,7 @@ def search(
             "model_sha256": eyes.sha256,
             "support": _rounded(eyes.support),
             "working_factor": _rounded(eyes.factor),
+            "contrast": "dark" if eyes.sign < 0 else "bright",
             "warnings": warnings,
             "seconds": round(time.monotonic() - started, 3),
             "lattice": lattice_facts,
@@ -247,6 +263,7 @@ class _Classical:
     """Blobs of one size."""
 
     spacing_px: float
+    sign: int = 1
     name: str = "classical (Laplacian of a Gaussian)"
     sha256: None = None
     support: float = float("nan")
@@ -255,7 +272,7 @@ class _Classical:
 
     def see(self, values: Array, min_probability: float, min_distance_px: float | None) -> Sight:
         del min_probability, min_distance_px  # no probabilities, only ranks; what is too close goes after the fit
-        return Sight(find_blobs(values, spacing_px=self.spacing_px), ["atom"])
+        return Sight(find_blobs(self.sign * values, spacing_px=self.spacing_px), ["atom"])
 
 
 _NOTHING = Peaks(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0))
@@ -288,12 +305,18 @@ def _locate(
     if refine and len(x):
         apart_px = np.median(nearest_distances(np.column_stack([x, y]))) if len(x) >= 20 else eyes.spacing_px
         apart_px = float(np.clip(apart_px, 0.7 * eyes.spacing_px, 1.5 * eyes.spacing_px))
-        flat = subtract_background(values, sigma_px=apart_px)
+        flat = eyes.sign * subtract_background(values, sigma_px=apart_px)
         fitted = refine_positions(flat, x, y, spacing_px=apart_px)
-        flux = fitted.flux
+        flux = eyes.sign * fitted.flux
         if isinstance(eyes, ModelAtScale):
+            inset = np.minimum.reduce([x, y, values.shape[1] - 1 - x, values.shape[0] - 1 - y])
             x, y, x_std, y_std = combine_positions(
-                x, y, fitted, network_error_px=eyes.network_error_px, spacing_px=apart_px
+                x,
+                y,
+                fitted,
+                network_error_px=eyes.network_error_px,
+                spacing_px=apart_px,
+                at_border=inset < 0.3 * apart_px,
             )
         else:
             x, y, x_std, y_std = fitted.x, fitted.y, fitted.x_std, fitted.y_std

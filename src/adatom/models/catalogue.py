@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 FORMAT_VERSION = 1
+# Looked through where the user names no model.
+DEFAULT_MODEL = "any_atoms"
 _LARGEST_HEADER = 16 * 2**20
 
 

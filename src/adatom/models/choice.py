@@ -1,29 +1,38 @@
-"""Which model to look through, and at which scale: the one that best supports what it sees in the image."""
+"""Which model to look through, at which scale and contrast: the one that best supports what it sees in the image."""
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from adatom.analyse import find_species_lattice
 from adatom.data import nearest_distances, pixel_size_nm
 from adatom.locate import Peaks
-from adatom.models.catalogue import load, model_path, shipped_models
+from adatom.models.catalogue import DEFAULT_MODEL, load, model_path
+from adatom.models.scale import Look, find_scale
 from adatom.models.segmenter import Segmenter
 from adatom.models.support import support
 from adatom.prepare import positions_back
 
 Array = NDArray[np.float64]
+Contrast = Literal["auto", "bright", "dark"]
 
 # Below this support, a model that was chosen for an image does not explain it well; above, it may be trusted.
 LEAST_SUPPORT = 0.5
 # Candidates with less than this share of the best support are not looked at again.
 _LIKELY = 0.6
-# Of a large image the middle is enough to choose by: at most so many pixels, and so many working pixels, a side.
+# Of a large image the middle is enough to choose by: so many working pixels a side.
 _WINDOW = 512
+_SEARCH_WINDOW = 192
+# Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
+# where the tail is dark, beyond this skewness, may atoms be.
+_DARK_SKEWNESS = -0.05
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,7 @@ class ModelAtScale:
     ----------
     factor : working pixels a pixel of the image.
     name, sha256 : of the model file (None for a model in memory).
+    sign : 1 for bright atoms, -1 for dark ones.
     is_stated : whether the scale is the one that the image's calibration states.
     support : how well the model knows what it sees, 0 to 1, see `adatom.models.support`.
     """
@@ -60,6 +70,7 @@ class ModelAtScale:
     factor: float
     name: str
     sha256: str | None
+    sign: int = 1
     is_stated: bool = False
     support: float = float("nan")
 
@@ -81,7 +92,7 @@ class ModelAtScale:
 
     def see(self, values: Array, min_probability: float = 0.5, min_distance_px: float | None = None) -> Sight:
         """Atoms and maps of `values` (y, x); `min_distance_px` in the image's pixels."""
-        maps, factor = self.model.look(values, (self.factor, self.factor))
+        maps, factor = self.model.look(self.sign * values, (self.factor, self.factor))
         apart = None if min_distance_px is None else min_distance_px * self.factor
         peaks = self.model.peaks(maps, min_probability=min_probability, min_distance_px=apart)
         x, y = positions_back(peaks.x, factor[1]), positions_back(peaks.y, factor[0])
@@ -95,43 +106,84 @@ def choose_model(
     square_factor: float,
     model: Segmenter | str | Path | None,
     spacing_px: float | None,
+    contrast: Contrast = "auto",
 ) -> ModelAtScale:
-    """The model and the scale that explain an image best.
-
-    Where none explains it well, a scale that rests on the image's calibration is taken before one that rests on its
-    periods, as these may be those of noise.
+    """The scale and the contrast at which a model explains an image best.
 
     Parameters
     ----------
     image : (y, x), as it was measured.
     square : the same with square pixels, levelled.
     square_factor : square pixels a pixel of the image, along x.
-    model : a model, its file, or the name of one that ships; None for any that ships.
+    model : a model, its file, or the name of one that ships; None for the one that knows no material.
     spacing_px : known distance of nearest neighbours in square pixels, or None to find the scale.
+    contrast : whether atoms are bright or dark, or ``auto`` to let the image say.
     """
-    candidates: list[tuple[Segmenter, str, str | None]]
-    if model is None:
-        candidates = [(load(path), name, _sha256(path)) for name, path in shipped_models().items()]
-    elif isinstance(model, (str, Path)):
-        path = model_path(model)
-        candidates = [(load(path), str(model), _sha256(path))]
+    if isinstance(model, Segmenter):
+        eyes = ModelAtScale(model, 1.0, model.recipe_.name if model.recipe_ else "model in memory", None)
     else:
-        candidates = [(model, model.recipe_.name if model.recipe_ else "model in memory", None)]
-    seen: list[tuple[ModelAtScale, Peaks]] = []
-    for candidate, name, sha256 in candidates:
+        path = model_path(DEFAULT_MODEL if model is None else model)
+        loaded, sha256 = _loaded(path, path.stat().st_mtime_ns)
+        eyes = ModelAtScale(loaded, 1.0, DEFAULT_MODEL if model is None else str(model), sha256)
+
+    def at_best_scale(sign: int) -> ModelAtScale:
+        signed = replace(eyes, sign=sign)
         if spacing_px is not None:
-            factors = [candidate.scale_["spacing_px"] / spacing_px]
-        else:
-            factors = [factor[1] / square_factor for factor in candidate.working_factors(image)]
-        stated = spacing_px is None and pixel_size_nm(image) is not None and bool(candidate.scale_["calibrated"])
-        for k, factor in enumerate(_different(factors)):  # the calibration's comes first
-            seen.append(_look(ModelAtScale(candidate, factor, name, sha256, stated and k == 0), square))
-    most = max(eyes.support for eyes, _ in seen)
-    likely = [(eyes, peaks) for eyes, peaks in seen if eyes.support >= _LIKELY * most]
-    judged = [_against_lattice(eyes, peaks, square, spacing_px is None) for eyes, peaks in likely]
-    best = max(judged, key=lambda eyes: eyes.support)
-    calibrated = [eyes for eyes, _ in seen if eyes.is_stated] if best.support < LEAST_SUPPORT else []
-    return max(calibrated, key=lambda eyes: eyes.support, default=best)
+            return _look(replace(signed, factor=eyes.model.scale_["spacing_px"] / spacing_px), square)[0]
+        if eyes.model.finds_scale:
+            return _search(signed, square)
+        return _by_calibration_or_period(signed, image, square, square_factor)
+
+    if contrast != "auto":
+        return at_best_scale(1 if contrast == "bright" else -1)
+    bright = at_best_scale(1)
+    if not eyes.model.finds_scale or _skewness(bright, square) > _DARK_SKEWNESS:
+        return bright
+    dark = at_best_scale(-1)
+    return dark if dark.support > 1.05 * bright.support else bright
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, changed_ns: int) -> tuple[Segmenter, str]:
+    """A model file, read once for many images; `changed_ns` tells a new file of the same name."""
+    return load(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _search(eyes: ModelAtScale, square: Array) -> ModelAtScale:
+    def look(factor: float) -> Look:
+        seen, peaks = _look(replace(eyes, factor=factor), square, _SEARCH_WINDOW)
+        return Look(factor, seen.support, peaks)
+
+    found = find_scale(look, square.shape, spacing_px=eyes.model.scale_["spacing_px"])
+    return replace(eyes, factor=found.factor, support=found.support)
+
+
+def _skewness(eyes: ModelAtScale, square: Array) -> float:
+    """Skewness of the middle of an image as the model gets it, a little smoothed."""
+    prepared = eyes.model.prepared(_middle(square, eyes.factor, _SEARCH_WINDOW), eyes.factor)
+    smooth = ndimage.gaussian_filter(prepared, 1.0)
+    spread = smooth.std()
+    return float(np.mean(np.clip((smooth - smooth.mean()) / spread, -3, 3) ** 3)) if spread > 0 else 0.0
+
+
+def _by_calibration_or_period(
+    eyes: ModelAtScale, image: xr.DataArray, square: Array, square_factor: float
+) -> ModelAtScale:
+    """The scale for a model of one material.
+
+    Where none explains the image well, a scale that rests on the image's calibration is taken before one that rests on
+    its periods, as these may be those of noise.
+    """
+    factors = _different([factor[1] / square_factor for factor in eyes.model.working_factors(image)])
+    stated = pixel_size_nm(image) is not None and bool(eyes.model.scale_["calibrated"])
+    seen = [  # the calibration's comes first
+        _look(replace(eyes, factor=factor, is_stated=stated and k == 0), square) for k, factor in enumerate(factors)
+    ]
+    most = max(each.support for each, _ in seen)
+    likely = [(each, peaks) for each, peaks in seen if each.support >= _LIKELY * most]
+    best = max((_against_lattice(each, peaks, square) for each, peaks in likely), key=lambda each: each.support)
+    calibrated = [each for each, _ in seen if each.is_stated] if best.support < LEAST_SUPPORT else []
+    return max(calibrated, key=lambda each: each.support, default=best)
 
 
 def _different(factors: list[float]) -> list[float]:
@@ -142,16 +194,21 @@ def _different(factors: list[float]) -> list[float]:
     return kept
 
 
-def _look(eyes: ModelAtScale, square: Array) -> tuple[ModelAtScale, Peaks]:
+def _look(eyes: ModelAtScale, square: Array, window: int = _WINDOW) -> tuple[ModelAtScale, Peaks]:
     """The same eyes with their support in the middle of the image, and the atoms they saw there."""
-    side = int(_WINDOW / max(1.0, eyes.factor))
-    top, left = ((n - min(n, side)) // 2 for n in square.shape)
-    sight = eyes.see(square[top : top + side, left : left + side])
+    sight = eyes.see(_middle(square, eyes.factor, window))
     assert sight.maps is not None
     return replace(eyes, support=support(sight.maps)), sight.peaks
 
 
-def _against_lattice(eyes: ModelAtScale, peaks: Peaks, square: Array, free_scale: bool) -> ModelAtScale:
+def _middle(square: Array, factor: float, window: int) -> Array:
+    """At most `window` working pixels a side of the middle of an image."""
+    side = int(window / factor)
+    top, left = ((n - min(n, side)) // 2 for n in square.shape)
+    return square[top : top + side, left : left + side]
+
+
+def _against_lattice(eyes: ModelAtScale, peaks: Peaks, square: Array) -> ModelAtScale:
     """A model and scale judged once more by the lattice of the atoms that it found.
 
     A model knows how many neighbour distances its cell measures. If the found lattice has another ratio, the model
@@ -168,11 +225,8 @@ def _against_lattice(eyes: ModelAtScale, peaks: Peaks, square: Array, free_scale
     if not 0.75 < ratio < 1.33:
         return replace(eyes, support=0.5 * eyes.support)
     factor = edge / lattice.edge
-    if not free_scale or not 0.03 < abs(factor / eyes.factor - 1) < 0.5:
+    if not 0.03 < abs(factor / eyes.factor - 1) < 0.5:
         return eyes
     other, _ = _look(replace(eyes, factor=factor, is_stated=False), square)
     return other if other.support >= eyes.support else eyes
 
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -349,6 +349,15 @@ class Segmenter:
     def _prepare_working(self, values: Array) -> Array:
         return self._prepare(values, (1.0, 1.0))[0]
 
+    def prepared(self, values: Array, factor: float) -> Array:
+        """What the network gets to see of `values` (y, x) at a scale."""
+        return self._prepare(values, (factor, factor))[0]
+
+    @property
+    def finds_scale(self) -> bool:
+        """Whether the model was trained for any scale near its own, which is then to be found in the image."""
+        return self.recipe_ is not None and self.recipe_.microscope.scale_from == "atoms"
+
     @property
     def _margin(self) -> int:
         return int(self.scale_.get("margin_px", 0))  # models of before knew no margin

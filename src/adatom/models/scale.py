@@ -1,0 +1,58 @@
+"""The scale of an image for a model that knows no material: look at several, and keep the one that shows most.
+
+A model that was trained on atoms 5 to 14 pixels apart sees atoms at two or three of the scales of a geometric series,
+and next to nothing at the others. The distance of the atoms found there then says which scale is right.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from adatom.data import nearest_distances
+from adatom.locate import Peaks
+
+# Working pixels a pixel of the image at the finest scale looked at, and the ratio of each to the next.
+_FINEST, _RATIO = 2.6, 1.6
+# An image that would become smaller than this shows nothing [px].
+_SMALLEST = 24
+# Atoms so far apart, in working pixels, tell the scale; further apart they may well be isolated.
+_TELLING = (4.0, 14.0)
+_ROUNDS = 4
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a model saw at one scale: `peaks` in pixels of the image, and how far it knows them (`support`)."""
+
+    factor: float
+    support: float
+    peaks: Peaks
+
+
+def find_scale(look: Callable[[float], Look], shape: tuple[int, ...], *, spacing_px: float) -> Look:
+    """The scale at which `look` is best supported, and its atoms are `spacing_px` apart.
+
+    Parameters
+    ----------
+    look : takes a factor, working pixels a pixel of the image.
+    shape : (y, x) of the image.
+    spacing_px : distance of neighbours at which the model sees best, in working pixels.
+    """
+    factors = [_FINEST / _RATIO**k for k in range(24)]
+    factors = [factor for factor in factors if factor * min(shape) >= _SMALLEST] or [_SMALLEST / min(shape)]
+    best = max((look(factor) for factor in factors), key=lambda seen: seen.support)
+    for _ in range(_ROUNDS):
+        if len(best.peaks.x) < 8:
+            break
+        distance = float(np.median(nearest_distances(np.column_stack([best.peaks.x, best.peaks.y]))))
+        if not _TELLING[0] < distance * best.factor < _TELLING[1]:
+            break
+        factor = float(np.clip(spacing_px / distance, best.factor / 2, 2 * best.factor))
+        if abs(factor / best.factor - 1) < 0.1:
+            break
+        other = look(factor)
+        if other.support < 0.8 * best.support:
+            break
+        best = other
+    return best
