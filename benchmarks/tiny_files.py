@@ -347,18 +347,23 @@ def tia_ser() -> Example:
     return Example(head + dimension + offsets + element + struct.pack("<hhi", 0x4152, 0, 0), values, (0.5, 1.0), "")
 
 
-def gatan_dm3() -> Example:
+def gatan_dm3(version: int = 3) -> Example:
+    """Version 4 counts with 8 bytes instead of 4, and says of each tag how long it is."""
     values = VALUES.astype("<i2")
+    count = "I" if version == 3 else "Q"
+
+    def sized(content: bytes) -> bytes:
+        return content if version == 3 else struct.pack(">Q", len(content)) + content
 
     def group(*tags: bytes) -> bytes:
-        return struct.pack(">BBI", 1, 0, len(tags)) + b"".join(tags)
+        return struct.pack(f">BB{count}", 1, 0, len(tags)) + b"".join(tags)
 
     def below(name: str, *tags: bytes) -> bytes:
-        return struct.pack(">BH", 20, len(name)) + name.encode() + group(*tags)
+        return struct.pack(">BH", 20, len(name)) + name.encode() + sized(group(*tags))
 
     def data(name: str, info: list[int], content: bytes) -> bytes:
-        head = struct.pack(">BH", 21, len(name)) + name.encode() + b"%%%%" + struct.pack(">I", len(info))
-        return head + struct.pack(f">{len(info)}I", *info) + content
+        described = b"%%%%" + struct.pack(f">{count}", len(info)) + struct.pack(f">{len(info)}{count}", *info)
+        return struct.pack(">BH", 21, len(name)) + name.encode() + sized(described + content)
 
     def number(name: str, value: int) -> bytes:
         return data(name, [5], struct.pack("<I", value))
@@ -387,7 +392,7 @@ def gatan_dm3() -> Example:
         text("Name", "HAADF"),
     )
     root = group(below("ImageList", image), number("Version", 3)) + bytes(8)
-    return Example(struct.pack(">III", 3, len(root), 1) + root, values, (0.5, 1.0))
+    return Example(struct.pack(f">I{count}I", version, len(root), 1) + root, values, (0.5, 1.0))
 
 
 EXAMPLES: dict[str, Callable[[], Example]] = {
@@ -414,5 +419,5 @@ EXAMPLES: dict[str, Callable[[], Example]] = {
     "MRC": mrc,
     "height map dat": height_map_dat,
 }
-# A store of several files, and formats that nothing here can write.
-WITHOUT_EXAMPLE = ("zarr", "Bruker bcf", "Renishaw wdf")
+# Those of several files, which have tests of their own, and formats that nothing here can write.
+WITHOUT_EXAMPLE = ("zarr", "Omicron MATRIX", "Bruker bcf", "Renishaw wdf")

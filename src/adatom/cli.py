@@ -26,8 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-# Lines of metadata that `info` shows.
-_N_TOLD = 30
+# Lines of metadata that `info` shows, and what one asks first about an image where there are more.
+_N_TOLD = 12
+_ASKED_FOR = ("bias", "voltage", "current", "setpoint", "dwell", "magnif", "detector", "temperature", "date", "comment")
 
 _STOPPED = "stopped. `adatom train ... --resume` goes on with a training that was interrupted."
 
@@ -128,18 +129,20 @@ def info(file: Annotated[Path, typer.Argument()], as_json: Json = False, debug: 
 def _tell_contents(file: Path, facts: dict[str, Any]) -> None:
     n = len(facts["channels"])
     print(f"{file.name}: {facts['format']}, {n} channel{'s' if n > 1 else ''}")
-    rows = [("channel", "shape", "axes", "type", "pixel size", "units")]
+    rows = [("channel", "shape", "axes", "type", "units", "pixel size", "field of view")]
     for each in facts["contents"]:
         size = each["pixel_size"]
-        sides = [size] if isinstance(size, float) else size or []
+        y, x = (size, size) if isinstance(size, float) else size or (None, None)
+        sides = dict(zip(each["dims"], each["shape"], strict=True))
         rows.append(
             (
                 each["name"],
                 " x ".join(str(n) for n in each["shape"]),
                 " ".join(each["dims"]),
                 each["dtype"],
-                " x ".join(f"{side:.6g}" for side in sides) + " nm" if sides else "not stated",
                 each["units"] or "not stated",
+                f"{x:.6g} nm" if isinstance(size, float) else f"{x:.6g} x {y:.6g} nm" if size else "not stated",
+                f"{x * sides['x']:.4g} x {y * sides['y']:.4g} nm" if size else "",
             )
         )
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
@@ -154,11 +157,13 @@ def _tell_contents(file: Path, facts: dict[str, Any]) -> None:
         print(f"  Without --channel, {facts['channels'][0]} is read.")
     for step in facts["history"]:
         print(f"  note: {step}")
-    told = list(facts["metadata"].items())
-    for key, value in told[:_N_TOLD]:
+    every = facts["metadata"].items()
+    asked_for = [(key, value) for key, value in every if any(word in key.split(".")[-1].lower() for word in _ASKED_FOR)]
+    told = list(every) if len(every) <= _N_TOLD else asked_for[:_N_TOLD]
+    for key, value in told:
         print(f"  {key}: {' '.join(str(value).split())[:100]}")
-    if len(told) > _N_TOLD:
-        print(f"  ... and {len(told) - _N_TOLD} more; --json tells all")
+    if len(every) > len(told):
+        print(f"  ... and {len(every) - len(told)} more lines of metadata; --json tells all")
 
 
 @app.command(epilog="Example: adatom convert scan.sxm --channel Z --out scan.tif")

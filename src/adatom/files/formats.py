@@ -62,6 +62,7 @@ FORMATS = (
     Format("WSxM", "adatom.files.wsxm", (".top", ".stp", ".tom")),
     Format("Gwyddion gwy", "adatom.files.gwyddion", (".gwy",)),
     Format("Igor ibw", "adatom.files.igor_ibw", (".ibw",)),
+    Format("Omicron MATRIX", "adatom.files.omicron_matrix", (".mtrx",), is_guarded=True),
     Format("FAST-STM HDF5", "adatom.files.fast_stm", _HDF5, is_guarded=True),
     Format("NSID HDF5", "adatom.files.nsid", (*_HDF5, ".hf5"), is_guarded=True),
     Format("USID HDF5", "adatom.files.usid", (*_HDF5, ".hf5"), is_guarded=True),

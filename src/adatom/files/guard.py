@@ -107,7 +107,14 @@ class _Worker:
         line = json.dumps({"path": str(path.absolute()), **request}).encode() + b"\n"
         with self._lock:
             process = self._running()
-            timer = threading.Timer(seconds, process.kill)
+            too_late = threading.Event()
+
+            def stop() -> None:
+                too_late.set()
+                process.kill()
+
+            timer = threading.Timer(seconds, stop)
+            timer.daemon = True
             timer.start()
             try:
                 assert process.stdin is not None and process.stdout is not None
@@ -131,9 +138,8 @@ class _Worker:
             finally:
                 timer.cancel()
             if not told:
-                took_too_long = timer.finished.is_set() and process.wait() < 0 and not timer.is_alive()
                 self._stop()
-                what = f"no answer within {seconds:.0f} s" if took_too_long else "a reader that it brought down"
+                what = f"no answer within {seconds:.0f} s" if too_late.is_set() else "a reader that it brought down"
                 raise FileFormatError(
                     f"{path.name}: expected a whole file, got {what}. It may be damaged: copy it again."
                 )

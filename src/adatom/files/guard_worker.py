@@ -65,7 +65,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]
     stat = path.stat()
     key = (request["module"], request["variant"], path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
     if key not in _described:
-        _limit_memory(_MEMORY_BYTES)
+        _limit_memory(_MEMORY_BYTES + _COPIES * stat.st_size)
         _described[key] = module.read_channels(path)
     channels = _described[key]
     if request["op"] == "describe":

@@ -35,19 +35,22 @@ def walk(group: Any, depth: int = 12) -> Iterator[tuple[str, Any]]:
     """Path and object of everything below `group`, in the order of names; links to other files are left alone."""
     import h5py
 
-    seen = 0
+    seen: set[int] = set()
+    n_names = 0
 
     def below(here: Any, prefix: str, levels: int) -> Iterator[tuple[str, Any]]:
-        nonlocal seen
+        nonlocal n_names
         for name in here:
-            seen += 1
-            if seen > _MAX_OBJECTS:
-                raise FileFormatError(f"expected at most {_MAX_OBJECTS} objects in an HDF5 file, got more.")
+            n_names += 1
+            if n_names > _MAX_OBJECTS:
+                raise ValueError(f"more than {_MAX_OBJECTS} objects")
             if isinstance(here.get(name, getlink=True), h5py.ExternalLink):
                 continue
             child = here.get(name)
-            if child is None:
+            address = None if child is None else h5py.h5o.get_info(child.id).addr
+            if address is None or address in seen:  # links may lead back to where one comes from
                 continue
+            seen.add(address)
             yield f"{prefix}{name}", child
             if levels and isinstance(child, h5py.Group):
                 yield from below(child, f"{prefix}{name}/", levels - 1)
