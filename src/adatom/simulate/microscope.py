@@ -5,6 +5,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from adatom.prepare import resample
 from adatom.simulate.recipe import Defects, ImageRecipe, Microscope
 from adatom.simulate.render import render_atoms
 from adatom.simulate.specimen import Specimen
@@ -45,20 +46,36 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> tuple[Arr
     image = render_atoms(specimen, size, _draw_probe(microscope, width, rng), row_shift)
     if microscope.halo[1]:
         image += rng.uniform(*microscope.halo) * ndimage.gaussian_filter(image, rng.uniform(1.5, 4.0) * width)
+    image, relief, background = _sampled(
+        microscope, rng, image, relief, _draw_background(microscope, size, px_per_nm, rng)
+    )
     counts = microscope.counts_per_peak
     if counts is not None and (microscope.counts_probability == 1 or rng.random() < microscope.counts_probability):
         dose = _log_uniform(counts, rng)
         base = relief - min(relief.min(), 0.0) + rng.uniform(*microscope.dark_level)
-        image = rng.poisson(dose * (image + base)) / dose - base
-    image += relief + _draw_background(microscope, size, px_per_nm, rng)
-    image += _draw_noise(microscope, size, rng) + _draw_line_errors(microscope, size, rng)
-    image = _distort_contrast(image, microscope, px_per_nm, rng)
+        image = rng.poisson(dose * (np.maximum(image, 0.0) + base)) / dose - base
+    image = image + relief + background
+    image += _draw_noise(microscope, len(image), rng) + _draw_line_errors(microscope, len(image), rng)
+    image = _distort_contrast(image, microscope, px_per_nm * len(image) / size, rng)
+    if len(image) != size:
+        image = resample(image, (size / len(image),) * 2)[0]
     measured = np.ones((size, size), dtype=bool)
     if rng.random() < microscope.border_probability:
         bottom, right = rng.integers(int(microscope.border_px[0]), int(microscope.border_px[1]) + 1, 2)
         measured[size - bottom :, :] = False
         measured[:, size - right :] = False
     return image, measured
+
+
+def _sampled(microscope: Microscope, rng: Generator, *signals: Array) -> tuple[Array, ...]:
+    """Signals on the pixels that they are measured with, where these are coarser than those of the working scale.
+
+    An image is enlarged to the working scale, its noise with it: that is not to be taken for atoms.
+    """
+    if not microscope.coarse_probability or rng.random() >= microscope.coarse_probability:
+        return signals
+    factor = 1 / rng.uniform(*microscope.coarseness)
+    return tuple(resample(signal, (factor, factor))[0] for signal in signals)
 
 
 def _log_uniform(bounds: tuple[float, float], rng: Generator) -> float:

@@ -135,6 +135,8 @@ class Microscope(StrictModel):
     noise: NonNegativeRange = Field(description="standard deviation of white noise; even in the logarithm")
     noise_correlation_px: NonNegativeRange
     counts_per_peak: PositiveRange | None = Field(description="dose for Poisson noise, even in the logarithm; or null")
+    coarse_probability: float = Field(default=0, ge=0, le=1, description="share measured with coarser pixels, enlarged")
+    coarseness: PositiveRange = Field(default=(1, 1), description="size of such a pixel in pixels of the image")
     counts_probability: float = Field(default=1, ge=0, le=1, description="share of the images with such noise")
     dark_level: PositiveRange = Field(default=(0.2, 0.2), description="counts between atoms, in peaks, where counted")
     halo: NonNegativeRange = Field(default=(0, 0), description="weight of the probe's wide tails")
