@@ -5,6 +5,7 @@ worker opens these files, with a limit of time and memory; when it breaks one, i
 damaged. The worker starts with the first such file and serves the following ones until this process ends.
 """
 
+import atexit
 import json
 import os
 import subprocess
@@ -25,8 +26,12 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 # A whole header is described in a fraction of this, with a cold disk and a busy machine.
 _SECONDS = 8.0
+# a library comes from a cold network drive
+_SECONDS_TO_IMPORT = 120.0
 # slow enough for packed values from a network drive
 _BYTES_PER_SECOND = 5e6
+# not by -m, which would let a module in the user's folder stand in for a library
+_START = "import sys; sys.path.append(sys.argv[1]); from adatom.files.guard_worker import main; main()"
 # threads cost memory, and a file on a read-only disk cannot be locked
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -95,7 +100,7 @@ class _Worker:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
+        self._prepared: set[tuple[Any, Any]] = set()
 
     def ask(self, path: Path, seconds: float, **request: Any) -> tuple[dict[str, Any], bytearray]:
         """Answer and values to a request about `path`.
@@ -104,70 +109,78 @@ class _Worker:
         ------
         FileFormatError : if the worker was stopped by the file, or says that the file is at fault.
         """
-        line = json.dumps({"path": str(path.absolute()), **request}).encode() + b"\n"
         with self._lock:
             process = self._running()
-            too_late = threading.Event()
-
-            def stop() -> None:
-                too_late.set()
-                process.kill()
-
-            timer = threading.Timer(seconds, stop)
-            timer.daemon = True
-            timer.start()
-            try:
-                assert process.stdin is not None and process.stdout is not None
-                process.stdin.write(line)
-                process.stdin.flush()
-                answer = process.stdout.readline()
-                told = json.loads(answer) if answer else {}
-                values = bytearray(told.get("n_bytes", 0))
-                n_read, view = 0, memoryview(values)
-                while n_read < len(values):
-                    n = process.stdout.readinto(view[n_read:])  # type: ignore[attr-defined]
-                    if not n:
-                        told = {}
-                        break
-                    n_read += n
-            except (OSError, ValueError):
-                told = {}
-            except BaseException:  # an interrupted conversation cannot be taken up again
-                self._stop()
-                raise
-            finally:
-                timer.cancel()
-            if not told:
-                self._stop()
-                what = f"no answer within {seconds:.0f} s" if too_late.is_set() else "a reader that it brought down"
-                raise FileFormatError(
-                    f"{path.name}: expected a whole file, got {what}. It may be damaged: copy it again."
-                )
+            module = (request["module"], request["variant"])
+            if request["op"] != "sniff" and module not in self._prepared:  # importing does not count as reading
+                self._converse(process, path, _SECONDS_TO_IMPORT, {**request, "op": "import"})
+                self._prepared.add(module)
+            told, values = self._converse(process, path, seconds, request)
         if "fault" in told:
             raise FileFormatError(told["fault"])
         if "error" in told:
             raise RuntimeError(told["error"])
         return told, values
 
+    def _converse(
+        self, process: "subprocess.Popen[bytes]", path: Path, seconds: float, request: dict[str, Any]
+    ) -> tuple[dict[str, Any], bytearray]:
+        """One request and its answer; a worker that gives none is stopped."""
+        line = json.dumps({"path": str(path.absolute()), **request}).encode() + b"\n"
+        too_late = threading.Event()
+
+        def stop() -> None:
+            too_late.set()
+            process.kill()
+
+        timer = threading.Timer(seconds, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(line)
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            told = json.loads(answer) if answer else {}
+            values = bytearray(told.get("n_bytes", 0))
+            n_read, view = 0, memoryview(values)
+            while n_read < len(values):
+                n = process.stdout.readinto(view[n_read:])  # type: ignore[attr-defined]
+                if not n:
+                    told = {}
+                    break
+                n_read += n
+        except (OSError, ValueError):
+            told = {}
+        except BaseException:  # an interrupted conversation cannot be taken up again
+            self._stop()
+            raise
+        finally:
+            timer.cancel()
+        if not told:
+            self._stop()
+            what = f"no answer within {seconds:.0f} s" if too_late.is_set() else "a reader that it brought down"
+            raise FileFormatError(f"{path.name}: expected a whole file, got {what}. It may be damaged: copy it again.")
+        return told, values
+
     def _running(self) -> "subprocess.Popen[bytes]":
-        if self._process is not None and (self._process.poll() is not None or self._owner != os.getpid()):
-            # after a fork the pipes belong to the parent
-            self._process = None
+        if self._process is not None and self._process.poll() is not None:
+            self._stop()
         if self._process is None:
             environment = {**os.environ, **_ENVIRONMENT}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "adatom.files.guard_worker"],
+                [sys.executable, "-P", "-c", _START, str(Path(__file__).parents[2])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=environment,
             )
-            self._owner = os.getpid()
             assert self._process.stdout is not None
             self._process.stdout.readline()  # it says when it is ready: starting does not count as reading
         return self._process
 
     def _stop(self) -> None:
+        self._prepared.clear()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -181,6 +194,9 @@ class _Worker:
 
 
 _worker = _Worker()
+atexit.register(lambda: _worker._stop())
+if hasattr(os, "register_at_fork"):  # the worker answers the process that started it, not its children
+    os.register_at_fork(after_in_child=lambda: _worker.__init__())  # type: ignore[misc]
 
 
 def worker_process_id() -> int | None:

@@ -1,9 +1,11 @@
 """The worker of `adatom.files.guard`: requests come as JSON lines, answers go as JSON lines and raw bytes."""
 
+import contextlib
 import gc
 import json
 import os
 import sys
+from importlib import import_module
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,6 +57,12 @@ def _say(answers: BinaryIO, told: dict[str, Any], values: np.ndarray | None = No
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]:
     path = Path(request["path"])
     module = load_module(request["module"], request["variant"])
+    if request["op"] == "import":
+        _limit_memory(None)
+        for library in ("h5py", *getattr(module, "libraries", ())):
+            with contextlib.suppress(ImportError):  # whether it is missed, the format says
+                import_module(library)
+        return {}, None
     if request["op"] != "load":
         _forget()
     if request["op"] == "sniff":
@@ -103,18 +111,14 @@ def _as_json(channel: Channel) -> dict[str, Any]:
     }
 
 
-def _limit_memory(n_bytes: int) -> None:
-    """Let allocations fail beyond what is used now and `n_bytes` more, where the system can do that."""
+def _limit_memory(n_bytes: int | None) -> None:
+    """Let allocations fail beyond what is used now and `n_bytes` more, where the system can do that; None: no limit."""
     try:
         import resource
 
         with open("/proc/self/statm", encoding="ascii") as file:
             used = int(file.read().split()[5]) * resource.getpagesize()
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        resource.setrlimit(resource.RLIMIT_DATA, (used + n_bytes, hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (hard if n_bytes is None else used + n_bytes, hard))
     except (ImportError, OSError, ValueError):
         pass  # only Linux tells and limits this; time is limited everywhere
-
-
-if __name__ == "__main__":
-    main()

@@ -16,6 +16,8 @@ from adatom.errors import FileFormatError
 from adatom.files.channel import Channel
 from adatom.files.hdf5_tree import as_nm
 
+# what to import before the clock of the worker starts
+libraries = ("access2thematrix",)
 _MAGIC = b"ONTMATRX0101"
 _DATA_BLOCK = b"TLKB"
 

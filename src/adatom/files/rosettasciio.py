@@ -45,6 +45,11 @@ class Variant:
     suffixes: tuple[str, ...]
     is_it: Callable[[bytes, Path], bool]
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What to import before the clock of the worker starts."""
+        return (f"rsciio.{self.plugin}", "dask.array")
+
     def sniff(self, head: bytes, path: Path) -> bool:
         return self.is_it(head, path)
 

@@ -17,6 +17,8 @@ from adatom.files.channel import UNNAMED, Channel, both_sides, most_image_like_f
 from adatom.files.hdf5_tree import spectral_axis, step_nm
 from adatom.files.note import note_of
 
+# what to import before the clock of the worker starts
+libraries = ("zarr",)
 _VARIABLE = "image"
 _MAX_AXIS = 2**20
 _MAX_FILES = 100_000
