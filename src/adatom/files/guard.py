@@ -25,7 +25,7 @@ from adatom.files.channel import Channel, SpectralAxis
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 # A whole header is described in a fraction of this, with a cold disk and a busy machine.
-_SECONDS = 8.0
+_SECONDS = 6.0
 # a library comes from a cold network drive
 _SECONDS_TO_IMPORT = 120.0
 # slow enough for packed values from a network drive
