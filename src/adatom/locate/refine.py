@@ -11,11 +11,11 @@ from adatom.errors import ShapeError
 Array = NDArray[np.float64]
 
 _ROUNDS = 30  # of moving all atoms at once, at most
-_FREE_WIDTH = 6  # of them with a width of its own for each atom; then one for all
-_SETTLED = 3e-4  # of the spacing: when hardly an atom moves further, all are done
+_FREE_WIDTH = 5  # of them with a width of its own for each atom; then one for all
+_SETTLED = 5e-4  # of the spacing: when hardly an atom moves further, all are done
 _DAMPING = 0.02
 _HALF_SIDE = 0.55  # of the fitted square, in spacings
-_NEIGHBOURS = 2.1  # atoms so many spacings away still reach in
+_NEIGHBOURS = 1.8  # atoms so many spacings away still reach in
 # Widest and narrowest Gaussian, in spacings. Wider peaks would hardly be resolved from their neighbours, and without
 # the limit the fit of a dense lattice creeps: a wider peak, more of it subtracted next door, a wider peak there.
 _WIDEST, _NARROWEST = 0.33, 0.05

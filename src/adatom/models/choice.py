@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +29,7 @@ LEAST_SUPPORT = 0.5
 _LIKELY = 0.6
 # Of a large image the middle is enough to choose by: so many working pixels a side.
 _WINDOW = 512
-_SEARCH_WINDOW = 192
+_SEARCH_WINDOWS = (128, 256)
 # Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
 # where the tail is dark, beyond this skewness, may atoms be.
 _DARK_SKEWNESS = -0.05
@@ -91,12 +91,11 @@ class ModelAtScale:
         return float(self.model.figures_["val_position_rms_px"]) / np.sqrt(2) / self.factor
 
     def see(self, values: Array, min_probability: float = 0.5, min_distance_px: float | None = None) -> Sight:
-        """Atoms and maps of `values` (y, x); `min_distance_px` in the image's pixels."""
-        maps, factor = self.model.look(self.sign * values, (self.factor, self.factor))
+        """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""
+        maps, factor = self.model.look(self.sign * values, (self.factor, self.factor), levelled=True)
         apart = None if min_distance_px is None else min_distance_px * self.factor
         peaks = self.model.peaks(maps, min_probability=min_probability, min_distance_px=apart)
-        x, y = positions_back(peaks.x, factor[1]), positions_back(peaks.y, factor[0])
-        return Sight(Peaks(x, y, peaks.species, peaks.probability), self.model.classes_, maps, factor)
+        return Sight(_back(peaks, factor), self.model.classes_, maps, factor)
 
 
 def choose_model(
@@ -150,17 +149,37 @@ def _loaded(path: Path, changed_ns: int) -> tuple[Segmenter, str]:
 
 
 def _search(eyes: ModelAtScale, square: Array) -> ModelAtScale:
-    def look(factor: float) -> Look:
-        seen, peaks = _look(replace(eyes, factor=factor), square, _SEARCH_WINDOW)
-        return Look(factor, seen.support, peaks)
+    """The scale that the image itself shows; in a larger window where a small one says too little."""
+    found = None
+    for window in _SEARCH_WINDOWS:
 
-    found = find_scale(look, square.shape, spacing_px=eyes.model.scale_["spacing_px"])
+        def look(factors: list[float], window: int = window) -> list[Look]:
+            parts = [eyes.sign * _middle(square, factor, window) for factor in factors]
+            return [
+                Look(factor, support(maps), partial(_atoms, eyes.model, maps, true_factor))
+                for factor, (maps, true_factor) in zip(factors, eyes.model.glance(parts, factors), strict=True)
+            ]
+
+        found = find_scale(look, square.shape, spacing_px=eyes.model.scale_["spacing_px"])
+        if found.support >= LEAST_SUPPORT:
+            break
+    assert found is not None
     return replace(eyes, factor=found.factor, support=found.support)
+
+
+def _atoms(model: Segmenter, maps: Array, factor: tuple[float, float]) -> Peaks:
+    return _back(model.peaks(maps), factor)
+
+
+def _back(peaks: Peaks, factor: tuple[float, float]) -> Peaks:
+    """Atoms of a look at a scale, in pixels of the image."""
+    x, y = positions_back(peaks.x, factor[1]), positions_back(peaks.y, factor[0])
+    return Peaks(x, y, peaks.species, peaks.probability)
 
 
 def _skewness(eyes: ModelAtScale, square: Array) -> float:
     """Skewness of the middle of an image as the model gets it, a little smoothed."""
-    prepared = eyes.model.prepared(_middle(square, eyes.factor, _SEARCH_WINDOW), eyes.factor)
+    prepared = eyes.model.prepared(_middle(square, eyes.factor, _SEARCH_WINDOWS[0]), eyes.factor)
     smooth = ndimage.gaussian_filter(prepared, 1.0)
     spread = smooth.std()
     return float(np.mean(np.clip((smooth - smooth.mean()) / spread, -3, 3) ** 3)) if spread > 0 else 0.0

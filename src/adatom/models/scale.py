@@ -17,41 +17,44 @@ _FINEST, _RATIO = 2.6, 1.6
 # An image that would become smaller than this shows nothing [px].
 _SMALLEST = 24
 # Atoms so far apart, in working pixels, tell the scale; further apart they may well be isolated.
-_TELLING = (4.0, 14.0)
+_TELLING = (3.5, 14.0)
+_ENOUGH = 8
 _ROUNDS = 4
+_NEAR = 0.1
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a model saw at one scale: `peaks` in pixels of the image, and how far it knows them (`support`)."""
+    """What a model saw at one scale: how far it knows what it saw (`support`), and the atoms in pixels of the image."""
 
     factor: float
     support: float
-    peaks: Peaks
+    peaks: Callable[[], Peaks]
 
 
-def find_scale(look: Callable[[float], Look], shape: tuple[int, ...], *, spacing_px: float) -> Look:
+def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...], *, spacing_px: float) -> Look:
     """The scale at which `look` is best supported, and its atoms are `spacing_px` apart.
 
     Parameters
     ----------
-    look : takes a factor, working pixels a pixel of the image.
+    look : takes factors, working pixels a pixel of the image.
     shape : (y, x) of the image.
     spacing_px : distance of neighbours at which the model sees best, in working pixels.
     """
     factors = [_FINEST / _RATIO**k for k in range(24)]
     factors = [factor for factor in factors if factor * min(shape) >= _SMALLEST] or [_SMALLEST / min(shape)]
-    best = max((look(factor) for factor in factors), key=lambda seen: seen.support)
+    best = max(look(factors), key=lambda seen: seen.support)
     for _ in range(_ROUNDS):
-        if len(best.peaks.x) < 8:
+        peaks = best.peaks()
+        if len(peaks.x) < _ENOUGH:
             break
-        distance = float(np.median(nearest_distances(np.column_stack([best.peaks.x, best.peaks.y]))))
+        distance = float(np.median(nearest_distances(np.column_stack([peaks.x, peaks.y]))))
         if not _TELLING[0] < distance * best.factor < _TELLING[1]:
             break
         factor = float(np.clip(spacing_px / distance, best.factor / 2, 2 * best.factor))
-        if abs(factor / best.factor - 1) < 0.1:
+        if abs(factor / best.factor - 1) < _NEAR:
             break
-        other = look(factor)
+        (other,) = look([factor])
         if other.support < 0.8 * best.support:
             break
         best = other

@@ -28,6 +28,7 @@ from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.header import SegmenterHeader, is_whole, sealed
 from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
 from adatom.nets import build_net
+from adatom.nets.fusion import fuse_normalisation
 from adatom.prepare import image_periods, level_lines, level_plane, normalise, pad_to_multiple, resample, tame_outliers
 from adatom.train import Record, TrainingSettings, train
 
@@ -82,6 +83,7 @@ class Segmenter:
         self.training = training
         self.random_state = random_state
         self.device = device
+        self._fused: tuple[nn.Module, nn.Module] | None = None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments by name, as scikit-learn has it."""
@@ -177,6 +179,7 @@ class Segmenter:
             "calibrated": pixel_size is not None and _calibrated(recipe, dataset),
         }
         batches = [stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
+        self._fused = None
         self.history_ = train(
             self.net_,
             source.batch,
@@ -255,13 +258,29 @@ class Segmenter:
         factor = factor or self.working_factors(image)[0]
         return self.maps_as_image(*self.look(image.to_numpy(), factor), image)
 
-    def look(self, values: Array, factor: Factor) -> tuple[Array, Factor]:
+    def look(self, values: Array, factor: Factor, *, levelled: bool = False) -> tuple[Array, Factor]:
         """Probabilities (class, y, x) of `values` (y, x) at a scale, and the factor that whole pixels allowed.
 
         The maps reach ``scale_["margin_px"]`` pixels beyond the image on all sides; `peaks` and `maps_as_image` know.
+        `levelled` says that tilt and offsets of lines are out of `values` already.
         """
-        prepared, true_factor = self._prepare(values, factor)
-        return self._maps(self.net_, prepared), true_factor
+        prepared, true_factor = self._prepare(values, factor, levelled)
+        return self._maps(self._fused_net(), prepared), true_factor
+
+    def glance(self, parts: list[Array], factors: list[float]) -> list[tuple[Array, Factor]]:
+        """`look` at several small, levelled pieces at once, each at its own scale, quickly rather than exactly."""
+        prepared = [self._prepare(part, (f, f), levelled=True) for part, f in zip(parts, factors, strict=True)]
+        margin = self._margin
+        shapes = [(image.shape[0] + 2 * margin, image.shape[1] + 2 * margin) for image, _ in prepared]
+        rows, columns = (max(shape[axis] for shape in shapes) for axis in (0, 1))
+        images = np.zeros((len(parts), 1, rows, columns), dtype=np.float32)
+        for number, (image, _) in enumerate(prepared):
+            images[number, 0, margin : margin + image.shape[0], margin : margin + image.shape[1]] = image
+        maps = self._probabilities(self._fused_net(), images, roughly=True)
+        return [
+            (maps[number, :, : shape[0], : shape[1]], factor)
+            for number, (shape, (_, factor)) in enumerate(zip(shapes, prepared, strict=True))
+        ]
 
     def inner(self, maps: Array) -> Array:
         """What `look` saw, without the margin beyond the image."""
@@ -340,10 +359,10 @@ class Segmenter:
         if not hasattr(self, "net_"):
             raise ArgumentError(f"{method}: expected a fitted model, got one that is not. Call fit first.")
 
-    def _prepare(self, values: Array, factor: Factor) -> tuple[Array, Factor]:
+    def _prepare(self, values: Array, factor: Factor, levelled: bool = False) -> tuple[Array, Factor]:
         """Level, bring to the working scale, normalise."""
-        values = tame_outliers(level_lines(level_plane(_finite(values))))
-        working, true_factor = resample(values, factor)
+        values = _finite(values)
+        working, true_factor = resample(tame_outliers(values if levelled else level_lines(level_plane(values))), factor)
         return normalise(working, **self.preprocessing_), true_factor
 
     def _prepare_working(self, values: Array) -> Array:
@@ -366,19 +385,30 @@ class Segmenter:
     def _multiple(self) -> int:
         return int(self.net_.multiple)
 
-    @torch.no_grad()
     def _maps(self, net: nn.Module, prepared: Array) -> Array:
         """Probabilities (class, y, x) of a prepared image (y, x); without any contrast it is all background."""
         prepared = np.pad(prepared, self._margin)
         if not prepared.any():
             return np.stack([np.full(prepared.shape, float(k == 0)) for k in range(len(self.classes_) + 1)])
-        rows, columns = prepared.shape
-        padded = pad_to_multiple(prepared.astype(np.float32)[None, None], self._multiple)
+        return self._probabilities(net, prepared.astype(np.float32)[None, None])[0]
+
+    @torch.inference_mode()
+    def _probabilities(self, net: nn.Module, images: NDArray[np.float32], *, roughly: bool = False) -> Array:
+        """Probabilities (n, class, y, x) of prepared images (n, 1, y, x) of any size; `roughly` in half precision."""
+        rows, columns = images.shape[2:]
         device = next(net.parameters()).device
-        images = torch.from_numpy(padded).to(device).contiguous(memory_format=torch.channels_last)
+        batch = torch.from_numpy(pad_to_multiple(images, self._multiple)).to(device)
         net.eval()
-        probability: Array = net(images).softmax(dim=1)[0, :, :rows, :columns].double().cpu().numpy()
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=roughly):
+            logits = net(batch.contiguous(memory_format=torch.channels_last))
+        probability: Array = logits.float().softmax(dim=1)[:, :, :rows, :columns].double().cpu().numpy()
         return probability
+
+    def _fused_net(self) -> nn.Module:
+        """`net_` with its batch normalisations taken into its convolutions: the same function, in less time."""
+        if self._fused is None or self._fused[0] is not self.net_:
+            self._fused = (self.net_, fuse_normalisation(self.net_))
+        return self._fused[1]
 
     def _torch_device(self) -> torch.device:
         if self.device != "auto":
