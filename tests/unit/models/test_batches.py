@@ -5,7 +5,10 @@ import xarray as xr
 
 from adatom.data.training_set import open_training_set
 from adatom.errors import ShapeError
-from adatom.models.batches import SimulatedSamples, StoredSamples
+from adatom.models.batches import MARGIN_PX, SimulatedSamples, StoredSamples
+
+# No border that is blanked reaches into this part of an image of 48 px.
+INNER = (slice(48 // 9, -(48 // 9)),) * 2
 
 
 def as_it_is(image):
@@ -52,22 +55,23 @@ def test_validation_is_the_same_each_time_and_never_augmented(kind, simulated, d
     for sample, again in zip(first, source.validation(3), strict=True):
         assert np.array_equal(sample.image, again.image) and np.array_equal(sample.label, again.label)
     if kind == "stored":
-        assert np.array_equal(np.stack([sample.image for sample in first]), data["image"][-len(first) :])
+        for sample, image in zip(first, data["image"][-len(first) :].to_numpy(), strict=True):
+            assert np.array_equal(sample.image, np.where(sample.inside, image, 0))
 
 
 def test_validation_images_of_a_store_are_never_trained_on(data):
     source = stored(data)
-    trained = {image[0].numpy().tobytes() for step in range(1, 40) for image in source.batch(step)[0]}
-    kept = [turned_and_mirrored(sample.image.astype(np.float32)) for sample in source.validation(3)]
+    trained = {image[0].numpy()[INNER].tobytes() for step in range(1, 40) for image in source.batch(step)[0]}
+    kept = [turned_and_mirrored(sample.image.astype(np.float32)[INNER]) for sample in source.validation(3)]
     assert not any(view in trained for views in kept for view in views)
 
 
 def test_all_other_images_of_a_store_are_trained_on_in_all_eight_ways(data):
     source = stored(data)
-    trained = {image[0].numpy().tobytes() for step in range(1, 120) for image in source.batch(step)[0]}
+    trained = {image[0].numpy()[INNER].tobytes() for step in range(1, 120) for image in source.batch(step)[0]}
     n_validation = len(source.validation(3))
-    expected = {view for image in data["image"][:-n_validation].to_numpy() for view in turned_and_mirrored(image)}
-    assert trained == expected
+    images = data["image"][:-n_validation].to_numpy()
+    assert trained == {view for image in images for view in turned_and_mirrored(image[INNER])}
 
 
 def test_the_class_map_turns_with_its_image(data):
@@ -88,6 +92,38 @@ def test_known_atoms_of_a_validation_image_lie_on_its_class_map(data):
         columns, rows = np.round(sample.positions).astype(int).T
         assert len(rows) > 10
         assert np.array_equal(sample.label[rows, columns], sample.species + 1)
+
+
+def test_every_image_ends_in_a_blank_border_and_its_class_map_goes_on_a_little(data):
+    """So that a network sees images end, and learns where the atoms beyond are."""
+    samples = [sample for seed in range(20) for sample in stored(data, seed=seed).validation(3)]
+    whole = data["label"][-1].to_numpy()
+    widths = set()
+    for sample in samples:
+        rows, columns = (np.flatnonzero(sample.inside.any(axis=axis)) for axis in (1, 0))
+        top, bottom, left, right = rows[0], rows[-1], columns[0], columns[-1]
+        widths |= {top, 47 - bottom, left, 47 - right}
+        assert sample.inside[top : bottom + 1, left : right + 1].all()
+        assert not sample.image[~sample.inside].any()
+        known = np.zeros_like(sample.inside)
+        known[top - MARGIN_PX : bottom + MARGIN_PX + 1, left - MARGIN_PX : right + MARGIN_PX + 1] = True
+        assert np.array_equal(sample.label, np.where(known, whole, 0))
+    assert widths == {MARGIN_PX, 48 // 9}
+    assert any(sample.label[~sample.inside].any() for sample in samples)
+
+
+@pytest.mark.parametrize("kind", ["simulated", "stored"])
+def test_only_atoms_that_a_validation_image_shows_are_asked_for(kind, simulated, data):
+    source = simulated if kind == "simulated" else stored(data)
+    for sample in source.validation(3):
+        columns, rows = np.round(sample.positions).astype(int).T
+        assert len(rows) and sample.inside[rows, columns].all()
+    if kind == "stored":
+        mine = (data["atom_sample"] == data.sizes["sample"] - 1).to_numpy()
+        columns, rows = np.round([data["atom_x"][mine], data["atom_y"][mine]]).astype(int)
+        (sample,) = source.validation(1)
+        shown = sample.inside[np.clip(rows, 0, 47), np.clip(columns, 0, 47)].sum()
+        assert len(sample.positions) == shown < len(rows)
 
 
 @pytest.mark.parametrize(("n_images", "n_validation", "kept"), [(8, 3, 1), (8, 1, 1), (2, 32, 1)])

@@ -33,8 +33,9 @@ def found(tiny_model, data) -> tuple[xr.Dataset, int]:
     labels = []
     for index in range(data.sizes["sample"]):
         maps, _ = tiny_model.look(data["image"][index].to_numpy(), (1.0, 1.0))
-        peaks = tiny_model.peaks(maps)
-        labels.append(maps.argmax(axis=0))
+        label = tiny_model.inner(maps).argmax(axis=0)
+        peaks = tiny_model.peaks(maps).within(np.ones_like(label, dtype=bool))
+        labels.append(label)
         columns["sample"] += [index] * len(peaks.x)
         for name in ("x", "y", "species"):
             columns[name] += getattr(peaks, name).tolist()
