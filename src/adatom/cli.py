@@ -202,7 +202,7 @@ def find(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
     out: Out,
     model: Annotated[
-        str | None, typer.Option(help="Name of a model that ships, or a file; by default the best.")
+        str | None, typer.Option(help="Name of a model that ships (adatom models), or a file; by default any_atoms.")
     ] = None,
     channel: Channel = None,
     frame: Frame = None,
@@ -215,8 +215,11 @@ def find(
     ] = None,
     min_probability: Annotated[float, typer.Option(min=0, max=1, help="Leave out less probable atoms.")] = 0.5,
     lattice_constant: Annotated[
-        float | None, typer.Option(metavar="NM", help="Known cell edge [nm]: gives the pixel size it demands.")
+        str | None,
+        typer.Option(metavar="NM|MATERIAL", help="Cell edge [nm], or e.g. MoS2: gives the pixel size it demands."),
     ] = None,
+    undistort: Annotated[bool, typer.Option("--undistort", help="Add positions on the regular lattice.")] = False,
+    contrast: Annotated[str, typer.Option(help="Atoms are bright, dark, or auto: the image says.")] = "auto",
     refine: Annotated[bool, typer.Option(help="Fit each atom in the measured image, for error bars.")] = True,
     method: Annotated[str, typer.Option(help="network, or classical (blobs, no training).")] = "network",
     as_json: Json = False,
@@ -228,8 +231,11 @@ def find(
     if method not in ("network", "classical"):
         raise typer.BadParameter("expected network or classical", param_hint="--method")
     from adatom.files import read
-    from adatom.finder import search
+    from adatom.finder import CONTRASTS, search
 
+    chosen_contrast = next((each for each in CONTRASTS if each == contrast), None)
+    if chosen_contrast is None:
+        raise typer.BadParameter(f"expected one of {', '.join(CONTRASTS)}", param_hint="--contrast")
     results, failed = [], []
     folders = result_folders(files, out)
     with _progress("finding atoms", len(files)) as advance:
@@ -246,6 +252,8 @@ def find(
                     min_probability=min_probability,
                     refine=refine,
                     lattice_constant_nm=lattice_constant,
+                    undistort=undistort,
+                    contrast=chosen_contrast,
                 )
                 finding.summary["file"] = file.name
                 write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary)

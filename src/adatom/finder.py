@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from adatom.analyse import Lattice, find_species_lattice
+from adatom.analyse import Lattice, find_bright_lattice, find_species_lattice, read_lattice_constant
 from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_nm, spacing
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Method = Literal["network", "classical"]
-CONTRASTS = ("auto", "bright", "dark")
+CONTRASTS: tuple[Contrast, ...] = ("auto", "bright", "dark")
 
 # Nothing smaller shows an atom and what is around it [px].
 _SMALLEST_SIDE = 4
 # A stated pixel size that differs more than this from what the lattice demands is contradicted.
 PIXEL_SIZE_TOLERANCE = 0.04
+# No two columns of atoms are closer in any projection that a microscope resolves.
+_CLOSEST_NM = 0.04
 
 
 @dataclass
@@ -62,7 +64,8 @@ def find(
     min_distance_nm: float | None = None,
     min_probability: float = 0.5,
     refine: bool = True,
-    lattice_constant_nm: float | None = None,
+    lattice_constant_nm: float | str | None = None,
+    undistort: bool = False,
     contrast: Contrast = "auto",
 ) -> pd.DataFrame:
     """Find the atoms of an image.
@@ -77,7 +80,11 @@ def find(
         distance of neighbours.
     min_probability : less probable atoms are left out.
     refine : fit each atom in the measured image; without it positions are those of the maps, and have no error bars.
-    lattice_constant_nm : known edge of the cell [nm]; gives the pixel size that the lattice demands.
+    lattice_constant_nm : known edge of the cell [nm], or the name of a material in
+        `adatom.analyse.LATTICE_CONSTANTS_NM`; gives the pixel size that the lattice demands.
+    undistort : add columns ``x_undistorted``, ``y_undistorted``: positions after the affine map that makes a hexagonal
+        or square lattice regular, that is, without uniform drift and scan distortion; in nm where the pixel size is
+        known, that of the lattice constant before the file's.
     contrast : ``bright`` or ``dark`` atoms; ``auto`` lets the image say, and prefers bright ones.
 
     Returns
@@ -97,6 +104,7 @@ def find(
         min_probability=min_probability,
         refine=refine,
         lattice_constant_nm=lattice_constant_nm,
+        undistort=undistort,
         contrast=contrast,
     )
     finding.atoms.attrs["summary"] = finding.summary
@@ -112,7 +120,8 @@ def search(
     min_distance_nm: float | None = None,
     min_probability: float = 0.5,
     refine: bool = True,
-    lattice_constant_nm: float | None = None,
+    lattice_constant_nm: float | str | None = None,
+    undistort: bool = False,
     contrast: Contrast = "auto",
 ) -> Finding:
     """As `find`, with the maps and the summary beside the atoms."""
@@ -126,8 +135,8 @@ def search(
         raise ArgumentError(f"contrast: expected one of {', '.join(CONTRASTS)}, got {contrast!r}.")
     if not 0 <= min_probability <= 1:
         raise ArgumentError(f"min_probability: expected a number from 0 to 1, got {min_probability}.")
-    lengths = {"spacing_nm": spacing_nm, "min_distance_nm": min_distance_nm, "lattice_constant_nm": lattice_constant_nm}
-    for name, value in lengths.items():
+    stated_edge = None if lattice_constant_nm is None else read_lattice_constant(lattice_constant_nm)
+    for name, value in {"spacing_nm": spacing_nm, "min_distance_nm": min_distance_nm}.items():
         if value is not None and not (np.isfinite(value) and value > 0):
             raise ArgumentError(f"{name}: expected a positive length in nm, got {value}.")
 
@@ -177,9 +186,13 @@ def search(
     columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
     first = columns["frame"] == 0
-    lattice = find_species_lattice(columns["x"][first], columns["y"][first], columns["species"][first])
-    known_edge = lattice_constant_nm or eyes.lattice_constant_nm
-    lattice_facts = _judge_lattice(lattice, known_edge, square, lattice_constant_nm is not None, warnings)
+    x, y, species, flux = (columns[name][first] for name in ("x", "y", "species", "flux"))
+    one_kind = isinstance(eyes, ModelAtScale) and eyes.model.finds_scale
+    lattice = find_bright_lattice(x, y, flux) if one_kind else find_species_lattice(x, y, species)
+    lattice_facts = _judge_lattice(
+        lattice, stated_edge or eyes.lattice_constant_nm, square, stated_edge is not None, warnings
+    )
+    added = _undistorted(columns, lattice, lattice_facts, square, warnings) if undistort else {}
     if square.pixel_nm is None:
         warnings.insert(
             0,
@@ -192,7 +205,14 @@ def search(
         pixel_size=pixel_size_nm(still),
         history=[*image.attrs.get("history", []), f"atoms found by {eyes.name}"],
     )
+    for name, values in added.items():
+        atoms[name] = values
     distance_px = spacing(make_atoms(columns, units="px", image_shape=square.values.shape, pixel_size=None))
+    if square.pixel_nm and distance_px * square.pixel_nm < _CLOSEST_NM:
+        warnings.append(
+            f"Neighbours are {distance_px * square.pixel_nm:.2g} nm apart if the stated pixel size of "
+            f"{square.pixel_nm:.3g} nm is right: no atoms are so close. Give --pixel-size NM."
+        )
     return Finding(
         image=image,
         atoms=atoms,
@@ -378,6 +398,24 @@ def _judge_lattice(
         "coincidence": _rounded(lattice.coincidence),
         "pixel_size": _rounded(demanded) if demanded else None,
     }
+
+
+def _undistorted(
+    columns: dict[str, Array],
+    lattice: Lattice | None,
+    facts: dict[str, Any] | None,
+    square: _Square,
+    warnings: list[str],
+) -> dict[str, Array]:
+    """Positions on the regular lattice; notes the matrix in `facts`."""
+    matrix = None if lattice is None else lattice.undistorting()
+    if matrix is None or facts is None:
+        warnings.append("The atoms show no hexagonal or square lattice: their positions were not undistorted.")
+        return {}
+    facts["undistorting"] = [[_rounded(float(value)) for value in row] for row in matrix]
+    pixel = facts["pixel_size"] or square.pixel_nm or 1.0
+    regular = np.column_stack([columns["x"], columns["y"]]) @ matrix * pixel
+    return {"x_undistorted": regular[:, 0], "y_undistorted": regular[:, 1]}
 
 
 def _one_or_two(size: tuple[float, float] | None) -> float | list[float] | None:

@@ -7,11 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
+from skimage.filters import threshold_otsu
 
 Array = NDArray[np.float64]
 
 
-_MOST_ATOMS = 1000
+_MOST_ATOMS = 600
+_FEWEST = 20
+# Distance of the means of two groups in their standard deviations; one Gaussian cut in half has 2.65.
+_TWO_KINDS = 3.5
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,39 @@ class Lattice:
         """
         return float(self.lengths[1] / self.lengths[0])
 
+    def regular(self) -> Array | None:
+        """The regular cell (2, 2) of the same edge, handedness and orientation: hexagonal or square, as this one nearly
+        is; None if it is neither.
+        """
+        if self.is_hexagonal:
+            angle = np.pi / 3
+        elif self.stretch < 1.25 and self.angle_deg > 70:
+            angle = np.pi / 2
+        else:
+            return None
+        a, b = self.vectors
+        handed = np.sign(a[0] * b[1] - a[1] * b[0])
+        cell: Array = self.edge * np.array([[1.0, 0.0], [np.cos(angle), handed * np.sin(angle)]])
+        # the rotation that brings it nearest to the measured cell (polar decomposition)
+        u, _, v = np.linalg.svd(cell.T @ np.array([a, b]))
+        turned: Array = np.asarray(cell @ (u @ v), dtype=float)
+        return turned
 
-def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:
+    def undistorting(self) -> Array | None:
+        """The matrix (2, 2) that makes the lattice regular: ``positions @ matrix``; None if it is no regular one."""
+        regular = self.regular()
+        if regular is None:
+            return None
+        matrix: Array = np.asarray(np.linalg.solve(self.vectors, regular), dtype=float)
+        return matrix
+
+
+def find_lattice(positions: Array, *, least: int = _FEWEST) -> Lattice | None:
     """Find the translations that carry atoms onto atoms.
 
     Parameters
     ----------
-    positions : (n, 2) x and y in any unit, of atoms of one species; of more than a thousand the central ones are used.
+    positions : (n, 2) x and y in any unit, of atoms of one species; of more than 600 the central ones are used.
     least : with fewer atoms there is no answer.
 
     Returns
@@ -89,7 +119,7 @@ def find_lattice(positions: Array, *, least: int = 20) -> Lattice | None:
     positions = np.asarray(positions, dtype=float).reshape(-1, 2)
     if len(positions) < least:
         return None
-    # A thousand neighbouring atoms tell the lattice; a million would only take longer.
+    # Some hundred neighbouring atoms tell the lattice; a million would only take longer.
     central = np.hypot(*(positions - np.median(positions, axis=0)).T)
     positions = positions[np.argsort(central, kind="stable")[:_MOST_ATOMS]]
     tree = cKDTree(positions)
@@ -137,6 +167,28 @@ def find_species_lattice(x: Array, y: Array, species: NDArray[Any]) -> Lattice |
         return None
     chosen = np.asarray(species).astype(str) == names[counts.argmax()]
     return find_lattice(np.column_stack([x[chosen], y[chosen]]))
+
+
+def find_bright_lattice(x: Array, y: Array, flux: Array) -> Lattice | None:
+    """`find_lattice` of atoms of unknown species: of the brighter ones where there are plainly two kinds.
+
+    Two kinds on one regular lattice, as in a perovskite, repeat only with the larger cell of each.
+    """
+    positions = np.column_stack([x, y])
+    all_atoms = find_lattice(positions)
+    known = np.isfinite(flux)
+    if known.sum() < 2 * _FEWEST or np.ptp(flux[known]) == 0:
+        return all_atoms
+    bright = np.zeros(len(x), dtype=bool)
+    bright[known] = flux[known] > threshold_otsu(flux[known])
+    dim = known & ~bright
+    spread = np.sqrt((flux[bright].var() + flux[dim].var()) / 2)
+    if flux[bright].mean() - flux[dim].mean() < _TWO_KINDS * spread:
+        return all_atoms
+    of_bright = find_lattice(positions[bright])
+    if of_bright is None or (all_atoms is not None and all_atoms.coincidence > of_bright.coincidence + 0.1):
+        return all_atoms
+    return of_bright
 
 
 def _patterson_peaks(difference: Array, reach: float, neighbour: float) -> Array:

@@ -22,8 +22,8 @@ _WIDEST, _NARROWEST = 0.33, 0.05
 _HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND = range(5)
 _ALL = [_HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND]
 _ONE_WIDTH = [_HEIGHT, _X, _Y, _BACKGROUND]
-# A derivative of the model by a parameter is a sum of products of a line along x and a line along y, by their numbers in
-# `_lines`, times a factor that `_factors` knows.
+# A derivative of the model by a parameter is a sum of products of a line along x and a line along y, by their numbers
+# in `_lines`, times a factor that `_factors` knows.
 _ONES = 3
 _PRODUCTS = {_HEIGHT: [(0, 0)], _X: [(1, 0)], _Y: [(0, 1)], _LOG_WIDTH: [(2, 0), (0, 2)], _BACKGROUND: [(_ONES, _ONES)]}
 
@@ -88,7 +88,9 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     patches = _Patches.around(start, data, known, max(2, round(_HALF_SIDE * spacing_px)))
     neighbours = _Neighbours.of(start, _NEIGHBOURS * spacing_px)
     low, high = np.percentile(patches.data.reshape(n_atoms, -1), [10, 95], axis=1)
-    parameters = np.column_stack([np.maximum(high - low, 1e-3), start, np.full(n_atoms, np.log(0.27 * spacing_px)), low])
+    parameters = np.column_stack(
+        [np.maximum(high - low, 1e-3), start, np.full(n_atoms, np.log(0.27 * spacing_px)), low]
+    )
     narrowest, widest = np.log(_NARROWEST * spacing_px), np.log(_WIDEST * spacing_px)
     for turn in range(_ROUNDS):
         free = _ALL if turn < _FREE_WIDTH else _ONE_WIDTH

@@ -238,6 +238,8 @@ def _against_lattice(eyes: ModelAtScale, peaks: Peaks, square: Array) -> ModelAt
     lattice = find_species_lattice(peaks.x, peaks.y, peaks.species)
     if recipe is None or lattice is None or lattice.coincidence < 0.6:
         return eyes
+    if recipe.material.lattice_constant_nm is None:
+        return eyes
     edge = recipe.material.lattice_constant_nm / recipe.microscope.pixel_size_nm  # working px
     distance = float(np.median(nearest_distances(np.column_stack([peaks.x, peaks.y]))))
     ratio = (lattice.edge / distance) / (edge / eyes.model.scale_["spacing_px"])
@@ -248,4 +250,3 @@ def _against_lattice(eyes: ModelAtScale, peaks: Peaks, square: Array) -> ModelAt
         return eyes
     other, _ = _look(replace(eyes, factor=factor, is_stated=False), square)
     return other if other.support >= eyes.support else eyes
-

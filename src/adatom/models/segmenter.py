@@ -337,8 +337,8 @@ class Segmenter:
         return [f for f in factors if max(f) * longest <= _LARGEST_WORKING_SIDE] or [square]
 
     def peaks(self, maps: Array, *, min_probability: float = 0.5, min_distance_px: float | None = None) -> Peaks:
-        """Atoms of what `look` saw, in working pixels of the image, some of them a little outside; none closer than half
-        the typical spacing, or `min_distance_px`.
+        """Atoms of what `look` saw, in working pixels of the image, some of them a little outside; none closer than
+        half the typical spacing, or `min_distance_px`.
         """
         found = find_peaks(
             maps,
@@ -383,7 +383,7 @@ class Segmenter:
 
     @property
     def _multiple(self) -> int:
-        return int(self.net_.multiple)
+        return int(self.net_.multiple)  # type: ignore[arg-type]  # an attribute of every net, see adatom.nets
 
     def _maps(self, net: nn.Module, prepared: Array) -> Array:
         """Probabilities (class, y, x) of a prepared image (y, x); without any contrast it is all background."""

@@ -1,8 +1,8 @@
 """A U-Net on folded images: four neighbouring pixels become four channels, and are unfolded at the end.
 
 Half of a U-Net's time goes into its first level, which has most of the pixels and the least to say. Here that level is
-gone, and the widths grow evenly instead of doubling; measured on two cores, a training step takes a third of the time of
-`adatom.nets.unet` with as many weights. Sources: Ronneberger, Fischer & Brox, MICCAI 2015,
+gone, and the widths grow evenly instead of doubling; measured on two cores, a training step takes a third of the time
+of `adatom.nets.unet` with as many weights. Sources: Ronneberger, Fischer & Brox, MICCAI 2015,
 10.1007/978-3-319-24574-4_28 (U-Net); Shi et al., CVPR 2016, 10.1109/CVPR.2016.207 (folding).
 """
 

@@ -1,6 +1,7 @@
 """A network for prediction only: each batch normalisation that follows a convolution becomes part of it."""
 
 import copy
+from itertools import pairwise
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -16,7 +17,7 @@ def fuse_normalisation(net: nn.Module) -> nn.Module:
         if not isinstance(block, nn.Sequential):
             continue
         layers = list(block)
-        for number, (layer, following) in enumerate(zip(layers, layers[1:], strict=False)):
+        for number, (layer, following) in enumerate(pairwise(layers)):
             if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d):
                 block[number], block[number + 1] = fuse_conv_bn_eval(layer, following), nn.Identity()
     return fused

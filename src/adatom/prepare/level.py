@@ -77,9 +77,12 @@ def has_line_offsets(values: Array) -> bool:
 
 
 def _line_offsets(values: Array) -> Array:
-    """Offset of each line (y,) with zero median: cumulated medians of the differences to the line above."""
-    jumps = _row_medians(np.diff(values, axis=0))
-    offsets = np.concatenate([[0.0], np.cumsum(jumps)])
+    """Offset of each line (y,) with zero median: cumulated medians of the differences to the measured line above."""
+    measured = np.flatnonzero(np.isfinite(values).any(axis=1))
+    if not measured.size:
+        return np.zeros(len(values))
+    jumps = _row_medians(np.diff(values[measured], axis=0))
+    offsets = np.interp(np.arange(len(values)), measured, np.concatenate([[0.0], np.cumsum(jumps)]))
     return offsets - np.median(offsets)
 
 

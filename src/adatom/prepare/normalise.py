@@ -67,5 +67,14 @@ def tame_outliers(values: Array) -> Array:
     if not known.any():
         return values.copy()
     centre = np.median(values[known])
-    spread = 1.4826 * np.median(np.abs(values[known] - centre))
+    spread = _spread(np.abs(values[known] - centre))
     return np.clip(values, centre - 20 * spread, centre + 20 * spread) if spread > 0 else values.copy()
+
+
+def _spread(deviation: Array) -> float:
+    """1.4826 x the median of absolute deviations (n,); of those above rounding, where most of an image is padding."""
+    middle = float(np.median(deviation))
+    if middle <= 1e-6 * float(deviation.max()):
+        varied = deviation[deviation > 1e-6 * np.quantile(deviation, 0.99)]
+        middle = float(np.median(varied)) if varied.size else 0.0
+    return 1.4826 * middle

@@ -150,7 +150,7 @@ class Microscope(StrictModel):
     waves_probability: float = Field(default=0, ge=0, le=1, description="share of the images with a periodic hum")
     waves: NonNegativeRange = Field(default=(0, 0), description="amplitude of that hum")
     tip_change_probability: float = Field(default=0, ge=0, le=1, description="share where contrast jumps at a line")
-    gamma: PositiveRange = Field(default=(1, 1), description="exponent of a crooked scale of grey, on half of the images")
+    gamma: PositiveRange = Field(default=(1, 1), description="exponent of a crooked grey scale, on half of the images")
     saturated_probability: float = Field(default=0, ge=0, le=1, description="share whose brightest pixels are cut")
     border_probability: float = Field(ge=0, le=1, description="share of the images with an unmeasured border")
     border_px: NonNegativeRange = Field(description="width of that border on each of the lower and right sides")
