@@ -212,3 +212,18 @@ def test_no_atoms_give_no_rows_and_no_image_is_told():
     assert [len(column) for column in (fit.x, fit.y, fit.x_std, fit.y_std, fit.flux, fit.converged)] == [0] * 6
     with pytest.raises(ShapeError, match=r"expected a \(y, x\) array"):
         refine_positions(np.zeros(5), np.zeros(1), np.zeros(1), spacing_px=5)
+
+
+@pytest.mark.parametrize(("noise", "allowed"), [(0.0, 0.01), (0.02, 0.12)])
+def test_ten_overlapping_atoms_of_all_heights_are_told_apart(noise, allowed):
+    """A flake: bonds of 7 px, atoms 2 px wide, heights from 0.3 to 1, so that some are shoulders of others."""
+    ring = 7.0 * np.array([[np.cos(a), np.sin(a)] for a in np.deg2rad(np.arange(0, 360, 60))])
+    truth = np.concatenate([ring, 2 * ring[::2], 1.5 * (ring[:1] + ring[1:2])]) + [30.3, 29.6]
+    height = np.array([1.0, 0.5, 0.8, 0.3, 1.0, 0.6, 0.4, 0.9, 0.7, 0.5])
+    axis = np.arange(61)
+    along_x, along_y = (np.exp(-0.5 * ((axis - at[:, None]) / 2.0) ** 2) for at in truth.T)
+    image = (height[:, None] * along_y).T @ along_x + noise * np.random.default_rng(0).normal(size=(61, 61))
+    fit = refine_positions(image, *some_starts(truth).T, spacing_px=7.0)
+    assert fit.converged.all()
+    assert np.hypot(fit.x - truth[:, 0], fit.y - truth[:, 1]).max() < allowed
+    assert fit.flux == pytest.approx(2 * np.pi * 2.0**2 * height, rel=0.02 if noise == 0 else 0.25)

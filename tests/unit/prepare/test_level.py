@@ -107,6 +107,19 @@ def test_missing_lines_do_not_hide_offsets():
     assert np.std(rows[40:]) < 0.1
 
 
+@pytest.mark.parametrize("missing", [[40], [40, 41, 42], range(0, 96, 6), [0, 1, 2], [93, 94, 95]])
+def test_lines_on_both_sides_of_missing_ones_fit_together(missing):
+    rng = np.random.default_rng(5)
+    image = lattice(15) + 0.05 * rng.normal(size=SHAPE)
+    measured = np.ones(SHAPE[0], dtype=bool)
+    measured[list(missing)] = False
+    noisy = np.where(measured[:, None], image + rng.normal(size=(SHAPE[0], 1)), np.nan)
+    levelled = level_lines(noisy)
+    assert np.array_equal(np.isfinite(levelled).all(axis=1), measured)
+    left = (levelled - image)[measured].mean(axis=1)
+    assert left.std() < 0.12
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     shape=st.sampled_from([(1, 1), (1, 7), (7, 1), (2, 2), (3, 200), (200, 3), (11, 13), (24, 24), (25, 8)]),

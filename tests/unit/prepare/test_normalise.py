@@ -96,3 +96,12 @@ def test_tamed_outliers_leave_the_rest_as_it_is():
     tamed = tame_outliers(with_pixel(1e6))
     assert tamed.max() < 100
     assert (tamed != with_pixel(1e6)).sum() == 1
+
+
+def test_atoms_amid_padding_or_far_apart_are_no_outliers():
+    padded = np.pad(ATOMS, 90, constant_values=0.1)
+    assert np.array_equal(tame_outliers(padded), padded)
+    lonely = 0.005 * np.random.default_rng(1).normal(size=X.shape)
+    for x, y in ((20, 20), (60, 30), (30, 60), (75, 65)):
+        lonely += np.exp(-0.5 * ((X - x) ** 2 + (Y - y) ** 2) / 2.0**2)
+    assert np.array_equal(tame_outliers(lonely), lonely)

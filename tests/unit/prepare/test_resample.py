@@ -3,9 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from adatom.errors import ArgumentError, ShapeError
 from adatom.prepare import positions_back, resample
+from adatom.prepare.resample import local_mean
 
 Array = NDArray[np.float64]
 
@@ -30,7 +32,7 @@ def test_a_spot_comes_back_to_where_it_was(factor):
         resampled, true_factor = resample(spot(y, x), factor)
         there = centre(resampled)
         back = [float(positions_back(there[k], true_factor[k])) for k in (0, 1)]
-        assert back == pytest.approx([y, x], abs=0.05)
+        assert back == pytest.approx([y, x], abs=0.02)
 
 
 @pytest.mark.parametrize("factor", [0.4, 0.77, 1.3, 3])
@@ -65,6 +67,24 @@ def test_missing_pixels_stay_missing_and_spoil_no_others(factor):
     assert missing[:, : int(18 * true_factor[1])].all()
     assert not missing[:, int(22 * true_factor[1]) :].any()
     assert np.nanmax(resampled) == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("factor", [0.6, 2.37])
+@pytest.mark.parametrize(("unit", "offset"), [(1.0, 1e6), (1.0, -1e9), (1e-12, 1e-6), (1e12, 0.0)])
+def test_neither_unit_nor_a_huge_offset_costs_digits(factor, unit, offset):
+    plain, _ = resample(spot(30.3, 40.6), (factor, factor))
+    again, _ = resample(unit * spot(30.3, 40.6) + offset, (factor, factor))
+    assert np.abs((again - offset) / unit - plain).max() < 1e-6
+
+
+@pytest.mark.parametrize("sigma_px", [1.0, 5.0, 9.0, 20.0, 45.0])
+@pytest.mark.parametrize("shape", [(120, 150), (61, 260)])
+def test_local_mean_is_that_of_a_gaussian(sigma_px, shape):
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    image = 2 + np.cos(0.7 * columns) * np.cos(0.6 * rows) + 0.3 * rng.normal(size=shape) + columns / shape[1]
+    expected = ndimage.gaussian_filter(image, sigma_px, mode="reflect")
+    assert np.abs(local_mean(image, sigma_px) / expected - 1).max() < 0.02
 
 
 @pytest.mark.parametrize("factor", [(0, 1), (1, -2), (np.nan, 1), (1, np.inf)])
