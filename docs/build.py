@@ -50,8 +50,12 @@ def main() -> int:
             store(executed[path], path)
             print(f"{path.relative_to(DOCS.parent)}: stored, {path.stat().st_size / 1e6:.1f} MB")
     if not (arguments.check or arguments.store):
-        contents = (DOCS / "index.md").read_text(encoding="utf-8").replace(".ipynb)", ".html)")
-        write_page(new_notebook(cells=[new_markdown_cell(contents)]), SITE / "index.html", title="Adatom")
+        shutil.copytree(DOCS / "images", SITE / "images", dirs_exist_ok=True)
+        for name, title in (("index", "Adatom"), ("gallery", "Gallery")):
+            text = (
+                (DOCS / f"{name}.md").read_text(encoding="utf-8").replace(".ipynb)", ".html)").replace(".md)", ".html)")
+            )
+            write_page(new_notebook(cells=[new_markdown_cell(text)]), SITE / f"{name}.html", title=title)
         for path, notebook in executed.items():
             title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
             write_page(notebook, SITE / path.relative_to(DOCS).with_suffix(".html"), title=title)

@@ -213,7 +213,10 @@ def find(
     min_distance: Annotated[
         float | None, typer.Option(metavar="NM", help="Of two closer atoms, keep one; by default half their distance.")
     ] = None,
-    min_probability: Annotated[float, typer.Option(min=0, max=1, help="Leave out less probable atoms.")] = 0.5,
+    min_probability: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Leave out less probable atoms; by default the model's own limit."),
+    ] = None,
     lattice_constant: Annotated[
         str | None,
         typer.Option(metavar="NM|MATERIAL", help="Cell edge [nm], or e.g. MoS2: gives the pixel size it demands."),

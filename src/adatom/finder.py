@@ -19,7 +19,7 @@ from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_n
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
 from adatom.locate.peaks import suppress_close
-from adatom.models.choice import LEAST_SUPPORT, Contrast, ModelAtScale, Sight, choose_model
+from adatom.models.choice import LEAST_SUPPORT, Contrast, ModelAtScale, Sight, choose_model, recognise
 from adatom.prepare import image_periods, level_lines, level_plane, positions_back, resample, subtract_background
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def find(
     method: Method = "network",
     spacing_nm: float | None = None,
     min_distance_nm: float | None = None,
-    min_probability: float = 0.5,
+    min_probability: float | None = None,
     refine: bool = True,
     lattice_constant_nm: float | str | None = None,
     undistort: bool = False,
@@ -78,7 +78,7 @@ def find(
     spacing_nm : typical distance of nearest neighbours [nm], where the image's own estimate is not to be trusted.
     min_distance_nm : of two atoms closer than this [nm] the less probable is left out; by default half the typical
         distance of neighbours.
-    min_probability : less probable atoms are left out.
+    min_probability : less probable atoms are left out; by default what gave the model's best F1 in validation.
     refine : fit each atom in the measured image; without it positions are those of the maps, and have no error bars.
     lattice_constant_nm : known edge of the cell [nm], or the name of a material in
         `adatom.analyse.LATTICE_CONSTANTS_NM`; gives the pixel size that the lattice demands.
@@ -118,7 +118,7 @@ def search(
     method: Method = "network",
     spacing_nm: float | None = None,
     min_distance_nm: float | None = None,
-    min_probability: float = 0.5,
+    min_probability: float | None = None,
     refine: bool = True,
     lattice_constant_nm: float | str | None = None,
     undistort: bool = False,
@@ -133,7 +133,7 @@ def search(
         raise ArgumentError(f"method: expected network or classical, got {method!r}.")
     if contrast not in CONTRASTS:
         raise ArgumentError(f"contrast: expected one of {', '.join(CONTRASTS)}, got {contrast!r}.")
-    if not 0 <= min_probability <= 1:
+    if min_probability is not None and not 0 <= min_probability <= 1:
         raise ArgumentError(f"min_probability: expected a number from 0 to 1, got {min_probability}.")
     stated_edge = None if lattice_constant_nm is None else read_lattice_constant(lattice_constant_nm)
     for name, value in {"spacing_nm": spacing_nm, "min_distance_nm": min_distance_nm}.items():
@@ -170,25 +170,13 @@ def search(
                 "do not trust these atoms without looking at the overlay."
             )
 
-    frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
-    tables, maps = [], None
-    for number, frame in enumerate(frames):
-        part = square if number == 0 else _Square.of(frame)
-        sight = (
-            Sight(_NOTHING, ["atom"])
-            if _is_blank(part.values)
-            else eyes.see(part.values, min_probability, min_distance_px)
-        )
-        tables.append(_locate(part.values, eyes, sight, number, refine, min_distance_px))
-        if number == 0 and sight.maps is not None and isinstance(eyes, ModelAtScale):
-            factor = (sight.factor[0] * square.factor[0], sight.factor[1] * square.factor[1])
-            maps = eyes.model.maps_as_image(sight.maps, factor, still)
-    columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-
-    first = columns["frame"] == 0
-    x, y, species, flux = (columns[name][first] for name in ("x", "y", "species", "flux"))
-    one_kind = isinstance(eyes, ModelAtScale) and eyes.model.finds_scale
-    lattice = find_bright_lattice(x, y, flux) if one_kind else find_species_lattice(x, y, species)
+    seen = _see_all(image, square, eyes, min_probability, min_distance_px, refine)
+    if model is None and isinstance(eyes, ModelAtScale) and seen.lattice is not None:
+        expert = recognise(seen.lattice, seen.spacing_px, square.values, 0.8 * eyes.support)
+        if expert is not None and contrast != "dark":
+            eyes = expert
+            seen = _see_all(image, square, eyes, min_probability, min_distance_px, refine)
+    columns, maps, lattice = seen.columns, seen.maps, seen.lattice
     lattice_facts = _judge_lattice(
         lattice, stated_edge or eyes.lattice_constant_nm, square, stated_edge is not None, warnings
     )
@@ -290,7 +278,7 @@ class _Classical:
     factor: float = 1.0
     lattice_constant_nm: None = None
 
-    def see(self, values: Array, min_probability: float, min_distance_px: float | None) -> Sight:
+    def see(self, values: Array, min_probability: float | None, min_distance_px: float | None) -> Sight:
         del min_probability, min_distance_px  # no probabilities, only ranks; what is too close goes after the fit
         return Sight(find_blobs(self.sign * values, spacing_px=self.spacing_px), ["atom"])
 
@@ -307,6 +295,49 @@ def _classical_spacing(values: Array, warnings: list[str]) -> float:
 
 
 # -------------------------------------------------------------------------------------------------- atoms
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was found in all frames: columns in square pixels, and of the first frame maps and lattice."""
+
+    columns: dict[str, Array]
+    maps: xr.DataArray | None
+    lattice: Lattice | None
+
+    @property
+    def spacing_px(self) -> float:
+        first = self.columns["frame"] == 0
+        return float(np.median(nearest_distances(np.column_stack([self.columns["x"], self.columns["y"]])[first])))
+
+
+def _see_all(
+    image: xr.DataArray,
+    square: _Square,
+    eyes: "ModelAtScale | _Classical",
+    min_probability: float | None,
+    min_distance_px: float | None,
+    refine: bool,
+) -> _Seen:
+    """Look at each frame, and at the lattice of the first; `square` is the first frame."""
+    frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
+    tables, maps = [], None
+    for number, frame in enumerate(frames):
+        part = square if number == 0 else _Square.of(frame)
+        sight = (
+            Sight(_NOTHING, ["atom"])
+            if _is_blank(part.values)
+            else eyes.see(part.values, min_probability, min_distance_px)
+        )
+        tables.append(_locate(part.values, eyes, sight, number, refine, min_distance_px))
+        if number == 0 and sight.maps is not None and isinstance(eyes, ModelAtScale):
+            factor = (sight.factor[0] * square.factor[0], sight.factor[1] * square.factor[1])
+            maps = eyes.model.maps_as_image(sight.maps, factor, frame)
+    columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    x, y, species, flux = (tables[0][name] for name in ("x", "y", "species", "flux"))
+    one_kind = isinstance(eyes, ModelAtScale) and eyes.model.finds_scale
+    lattice = find_bright_lattice(x, y, flux) if one_kind else find_species_lattice(x, y, species)
+    return _Seen(columns, maps, lattice)
 
 
 def _locate(

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +11,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from adatom.analyse import find_species_lattice
+from adatom.analyse import Lattice, find_species_lattice
 from adatom.data import nearest_distances, pixel_size_nm
 from adatom.locate import Peaks
-from adatom.models.catalogue import DEFAULT_MODEL, load, model_path
+from adatom.models.catalogue import DEFAULT_MODEL, load, model_path, read_header, shipped_models
+from adatom.models.recipe import parse_recipe
 from adatom.models.scale import Look, find_scale
 from adatom.models.segmenter import Segmenter
 from adatom.models.support import support
@@ -33,6 +34,8 @@ _SEARCH_WINDOWS = (128, 256)
 # Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
 # where the tail is dark, beyond this skewness, may atoms be.
 _DARK_SKEWNESS = -0.05
+# So many atoms must agree on a lattice for a material to be recognised by it.
+_SURE_LATTICE = 0.5
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class ModelAtScale:
         """Standard deviation of the network's positions along one axis, in the image's pixels, over its validation."""
         return float(self.model.figures_["val_position_rms_px"]) / np.sqrt(2) / self.factor
 
-    def see(self, values: Array, min_probability: float = 0.5, min_distance_px: float | None = None) -> Sight:
+    def see(self, values: Array, min_probability: float | None = None, min_distance_px: float | None = None) -> Sight:
         """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""
         maps, factor = self.model.look(self.sign * values, (self.factor, self.factor), levelled=True)
         apart = None if min_distance_px is None else min_distance_px * self.factor
@@ -142,6 +145,45 @@ def choose_model(
     return dark if dark.support > 1.05 * bright.support else bright
 
 
+def recognise(lattice: Lattice | None, spacing_px: float, square: Array, least_support: float) -> ModelAtScale | None:
+    """The model of one material whose cell the found atoms show, where it knows the image as well.
+
+    A finder that knows no material takes every bump for an atom; the model of a material knows which are none.
+
+    Parameters
+    ----------
+    lattice, spacing_px : of the atoms found, in pixels of `square`.
+    square : (y, x) image with square pixels, levelled.
+    least_support : of the model, to be taken.
+    """
+    if lattice is None or not lattice.is_hexagonal or lattice.coincidence < _SURE_LATTICE:
+        return None
+    for name, edge, distance in _materials():
+        # bumps between the atoms, taken for atoms, make the distance of neighbours too small
+        if not 0.85 < (lattice.edge / spacing_px) / (edge / distance) < 1.7:
+            continue
+        path = model_path(name)
+        model, sha256 = _loaded(path, path.stat().st_mtime_ns)
+        eyes, _ = _look(ModelAtScale(model, edge / lattice.edge, name, sha256), square)
+        if eyes.support >= least_support:
+            return eyes
+    return None
+
+
+@lru_cache(maxsize=1)
+def _materials() -> list[tuple[str, float, float]]:
+    """Of each model of one material that ships: name, edge of its cell and distance of its atoms in working pixels."""
+    materials = []
+    for name, path in shipped_models().items():
+        header = read_header(path)
+        if header["scale"]["calibrated"] and header["recipe"]:
+            recipe = parse_recipe(header["recipe"], name=path.name)
+            if recipe.material.lattice_constant_nm:
+                edge = recipe.material.lattice_constant_nm / recipe.microscope.pixel_size_nm
+                materials.append((name, edge, float(header["scale"]["spacing_px"])))
+    return materials
+
+
 @lru_cache(maxsize=4)
 def _loaded(path: Path, changed_ns: int) -> tuple[Segmenter, str]:
     """A model file, read once for many images; `changed_ns` tells a new file of the same name."""
@@ -156,8 +198,10 @@ def _search(eyes: ModelAtScale, square: Array) -> ModelAtScale:
         def look(factors: list[float], window: int = window) -> list[Look]:
             parts = [eyes.sign * _middle(square, factor, window) for factor in factors]
             return [
-                Look(factor, support(maps), partial(_atoms, eyes.model, maps, true_factor))
-                for factor, (maps, true_factor) in zip(factors, eyes.model.glance(parts, factors), strict=True)
+                Look(factor, support(maps), part.size, cache(partial(_atoms, eyes.model, maps, true_factor)))
+                for factor, part, (maps, true_factor) in zip(
+                    factors, parts, eyes.model.glance(parts, factors), strict=True
+                )
             ]
 
         found = find_scale(look, square.shape, spacing_px=eyes.model.scale_["spacing_px"])

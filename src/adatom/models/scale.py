@@ -21,15 +21,25 @@ _TELLING = (3.5, 14.0)
 _ENOUGH = 8
 _ROUNDS = 4
 _NEAR = 0.1
+_NEARLY = 0.8
+_FINER, _MANY_MORE = 1.7, 1.4
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a model saw at one scale: how far it knows what it saw (`support`), and the atoms in pixels of the image."""
+    """What a model saw at one scale: how far it knows what it saw (`support`), the pixels of the image that it looked
+    at (`area`), and the atoms in them.
+    """
 
     factor: float
     support: float
+    area: float
     peaks: Callable[[], Peaks]
+
+    @property
+    def density(self) -> float:
+        """Atoms a pixel of the image."""
+        return len(self.peaks().x) / self.area
 
 
 def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...], *, spacing_px: float) -> Look:
@@ -43,7 +53,17 @@ def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]
     """
     factors = [_FINEST / _RATIO**k for k in range(24)]
     factors = [factor for factor in factors if factor * min(shape) >= _SMALLEST] or [_SMALLEST / min(shape)]
-    best = max(look(factors), key=lambda seen: seen.support)
+    best = _settle(max(look(factors), key=lambda seen: seen.support), look, spacing_px)
+    # Seen too coarsely, a dim kind of atoms between bright ones vanishes, and the bright ones alone look well. Where
+    # there are no more atoms to be seen, a finer look finds as many.
+    finer = _settle(look([_FINER * best.factor])[0], look, spacing_px)
+    if finer.support >= _NEARLY * best.support and finer.density > _MANY_MORE * best.density:
+        return finer
+    return best
+
+
+def _settle(best: Look, look: Callable[[list[float]], list[Look]], spacing_px: float) -> Look:
+    """Change the scale until the atoms found are `spacing_px` apart."""
     for _ in range(_ROUNDS):
         peaks = best.peaks()
         if len(peaks.x) < _ENOUGH:
@@ -55,7 +75,7 @@ def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]
         if abs(factor / best.factor - 1) < _NEAR:
             break
         (other,) = look([factor])
-        if other.support < 0.8 * best.support:
+        if other.support < _NEARLY * best.support:
             break
         best = other
     return best

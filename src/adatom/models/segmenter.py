@@ -37,6 +37,8 @@ Factor = tuple[float, float]
 
 # A found atom counts as right within this share of the typical spacing.
 MATCH_SHARE = 0.35
+# Limits of the probability that are tried on the validation images.
+_LIMITS = (0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2)
 # Images this many times larger than the file are never made, whatever scale was asked for.
 _LARGEST_WORKING_SIDE = 16384
 
@@ -194,6 +196,7 @@ class Segmenter:
         judged = [record for record in self.history_ if "val_loss" in record]
         best = min(judged, key=lambda record: record["val_loss"])
         self.figures_ = {name: best[name] for name in ("step", "val_loss", "val_iou", "val_f1", "val_position_rms_px")}
+        self.figures_ |= self._best_limit(validation)
         self.figures_["training_seconds"] = round(self.history_[-1]["seconds"], 1)
         return self
 
@@ -219,10 +222,20 @@ class Segmenter:
 
     def _score(self, net: nn.Module, validation: list[Sample]) -> dict[str, float]:
         """Atom-level figures of `net`: F1, species included, and the distance of the matched atoms."""
+        return self._score_maps([self._maps(net, sample.image) for sample in validation], validation, 0.5)
+
+    def _best_limit(self, validation: list[Sample]) -> dict[str, float]:
+        """The probability below which claims are best left out, and the figures with it."""
+        maps = [self._maps(self.net_, sample.image) for sample in validation]
+        scores = {limit: self._score_maps(maps, validation, limit) for limit in _LIMITS}
+        best = max(scores, key=lambda limit: scores[limit]["val_f1"])
+        return {"min_probability": best, **scores[best]}
+
+    def _score_maps(self, maps: list[Array], validation: list[Sample], limit: float) -> dict[str, float]:
         tolerance = MATCH_SHARE * self.scale_["spacing_px"]
         hits, n_found, n_known, squares = 0, 0, 0, 0.0
-        for sample in validation:
-            peaks = self.peaks(self._maps(net, sample.image)).within(sample.inside)
+        for seen, sample in zip(maps, validation, strict=True):
+            peaks = self.peaks(seen, min_probability=limit).within(sample.inside)
             match = match_positions(np.column_stack([peaks.x, peaks.y]), sample.positions, tolerance=tolerance)
             hits += int((peaks.species[match.found] == sample.species[match.known]).sum())
             n_found, n_known = n_found + match.n_found, n_known + match.n_known
@@ -336,15 +349,18 @@ class Segmenter:
         longest = max(image.shape[-2:])
         return [f for f in factors if max(f) * longest <= _LARGEST_WORKING_SIDE] or [square]
 
-    def peaks(self, maps: Array, *, min_probability: float = 0.5, min_distance_px: float | None = None) -> Peaks:
+    def peaks(
+        self, maps: Array, *, min_probability: float | None = None, min_distance_px: float | None = None
+    ) -> Peaks:
         """Atoms of what `look` saw, in working pixels of the image, some of them a little outside; none closer than
-        half the typical spacing, or `min_distance_px`.
+        half the typical spacing, or `min_distance_px`; none less probable than what served the validation images best,
+        or `min_probability`.
         """
         found = find_peaks(
             maps,
             radius_px=self.scale_["label_radius_px"],
             min_distance_px=0.5 * self.scale_["spacing_px"] if min_distance_px is None else min_distance_px,
-            min_probability=min_probability,
+            min_probability=self.min_probability if min_probability is None else min_probability,
         )
         return Peaks(found.x - self._margin, found.y - self._margin, found.species, found.probability)
 
@@ -367,6 +383,13 @@ class Segmenter:
 
     def _prepare_working(self, values: Array) -> Array:
         return self._prepare(values, (1.0, 1.0))[0]
+
+    @property
+    def min_probability(self) -> float:
+        """Atoms less probable than this are left out by default: the limit that gave the best F1 on the validation
+        images; one half for models of before.
+        """
+        return float(self.figures_.get("min_probability", 0.5)) if hasattr(self, "figures_") else 0.5
 
     def prepared(self, values: Array, factor: float) -> Array:
         """What the network gets to see of `values` (y, x) at a scale."""
