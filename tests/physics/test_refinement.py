@@ -218,7 +218,7 @@ def test_no_atoms_give_no_rows_and_no_image_is_told():
 def test_ten_overlapping_atoms_of_all_heights_are_told_apart(noise, allowed):
     """A flake: bonds of 7 px, atoms 2 px wide, heights from 0.3 to 1, so that some are shoulders of others."""
     ring = 7.0 * np.array([[np.cos(a), np.sin(a)] for a in np.deg2rad(np.arange(0, 360, 60))])
-    truth = np.concatenate([ring, 2 * ring[::2], 1.5 * (ring[:1] + ring[1:2])]) + [30.3, 29.6]
+    truth = np.array([30.3, 29.6]) + np.concatenate([ring, 2 * ring[::2], 1.5 * (ring[:1] + ring[1:2])])
     height = np.array([1.0, 0.5, 0.8, 0.3, 1.0, 0.6, 0.4, 0.9, 0.7, 0.5])
     axis = np.arange(61)
     along_x, along_y = (np.exp(-0.5 * ((axis - at[:, None]) / 2.0) ** 2) for at in truth.T)
