@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from adatom.analyse import Lattice, find_bright_lattice, find_species_lattice, read_lattice_constant
 from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_nm, spacing
@@ -20,7 +21,7 @@ from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
 from adatom.locate.peaks import suppress_close
 from adatom.models.choice import LEAST_SUPPORT, Contrast, ModelAtScale, Sight, choose_model, recognise
-from adatom.prepare import image_periods, level_lines, level_plane, positions_back, resample, subtract_background
+from adatom.prepare import SquareImage, image_periods, positions_back, subtract_background
 
 if TYPE_CHECKING:
     from adatom.models.segmenter import Segmenter
@@ -145,11 +146,11 @@ def search(
         raise ShapeError(f"image: expected at least {_SMALLEST_SIDE} pixels a side, got shape {still.shape}.")
     if not np.isfinite(image).any():
         raise ArgumentError("image: expected measured values, got none that is a number. Choose another channel.")
-    square = _Square.of(still)
+    square = SquareImage.of(still)
     warnings: list[str] = []
     spacing_px, min_distance_px = (square.px_of(length) for length in (spacing_nm, min_distance_nm))
     eyes: ModelAtScale | _Classical
-    if _is_blank(square.values):
+    if square.is_blank:
         eyes = _Classical(spacing_px or 10.0)
         warnings.append("The image is constant: there is nothing to find.")
     elif method == "classical":
@@ -224,45 +225,6 @@ def search(
     )
 
 
-# -------------------------------------------------------------------------------------------------- the image
-
-
-@dataclass(frozen=True)
-class _Square:
-    """A frame with square pixels, levelled; `factor` says how many of them a pixel of the frame is, along (y, x)."""
-
-    values: Array
-    factor: tuple[float, float]
-    pixel_nm: float | None
-
-    @classmethod
-    def of(cls, frame: xr.DataArray) -> "_Square":
-        size = pixel_size_nm(frame)
-        values = np.asarray(frame.to_numpy(), dtype=float)
-        values = level_lines(level_plane(np.where(np.isfinite(values), values, np.nan)))
-        if size is None or abs(size[0] / size[1] - 1) < 0.01:
-            return cls(values, (1.0, 1.0), None if size is None else float(np.sqrt(size[0] * size[1])))
-        pixel = min(size)
-        values, factor = resample(values, (size[0] / pixel, size[1] / pixel))
-        return cls(values, factor, pixel)
-
-    def px_of(self, length_nm: float | None) -> float | None:
-        """A length that the user gave, in square pixels."""
-        if length_nm is None:
-            return None
-        if self.pixel_nm is None:
-            raise ArgumentError(
-                "pixel size: expected an image that has one where a length in nm is given, got none. "
-                "Give --pixel-size NM (pixel_size= in adatom.read)."
-            )
-        return length_nm / self.pixel_nm
-
-
-def _is_blank(values: Array) -> bool:
-    known = values[np.isfinite(values)]
-    return known.size == 0 or bool(np.ptp(known) <= 1e-12 * np.abs(known).max())
-
-
 # -------------------------------------------------------------------------------------------------- without a network
 
 
@@ -313,7 +275,7 @@ class _Seen:
 
 def _see_all(
     image: xr.DataArray,
-    square: _Square,
+    square: SquareImage,
     eyes: "ModelAtScale | _Classical",
     min_probability: float | None,
     min_distance_px: float | None,
@@ -323,12 +285,8 @@ def _see_all(
     frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
     tables, maps = [], None
     for number, frame in enumerate(frames):
-        part = square if number == 0 else _Square.of(frame)
-        sight = (
-            Sight(_NOTHING, ["atom"])
-            if _is_blank(part.values)
-            else eyes.see(part.values, min_probability, min_distance_px)
-        )
+        part = square if number == 0 else SquareImage.of(frame)
+        sight = Sight(_NOTHING, ["atom"]) if part.is_blank else eyes.see(part.values, min_probability, min_distance_px)
         tables.append(_locate(part.values, eyes, sight, number, refine, min_distance_px))
         if number == 0 and sight.maps is not None and isinstance(eyes, ModelAtScale):
             factor = (sight.factor[0] * square.factor[0], sight.factor[1] * square.factor[1])
@@ -360,14 +318,14 @@ def _locate(
         fitted = refine_positions(flat, x, y, spacing_px=apart_px)
         flux = eyes.sign * fitted.flux
         if isinstance(eyes, ModelAtScale):
-            inset = np.minimum.reduce([x, y, values.shape[1] - 1 - x, values.shape[0] - 1 - y])
+            near_border = _distance_to_border(values, x, y) < 0.3 * apart_px
             x, y, x_std, y_std = combine_positions(
                 x,
                 y,
                 fitted,
                 network_error_px=eyes.network_error_px,
                 spacing_px=apart_px,
-                at_border=inset < 0.3 * apart_px,
+                at_border=near_border,
             )
         else:
             x, y, x_std, y_std = fitted.x, fitted.y, fitted.x_std, fitted.y_std
@@ -391,7 +349,19 @@ def _locate(
     }
 
 
-def _in_image_units(columns: dict[str, Array], still: xr.DataArray, square: _Square) -> dict[str, Array]:
+def _distance_to_border(values: Array, x: Array, y: Array) -> Array:
+    """How far each atom is from the end of what was measured [px]; 0 beyond it."""
+    rows, columns = values.shape
+    known = np.isfinite(values)
+    if known.all():
+        return np.minimum.reduce([x, y, columns - 1 - x, rows - 1 - y])
+    inset = ndimage.distance_transform_edt(np.pad(known, 1)) - 1  # a pixel beside the end has 0
+    row, column = np.clip(np.round(y), -1, rows).astype(int) + 1, np.clip(np.round(x), -1, columns).astype(int) + 1
+    distance: Array = inset[row, column]
+    return distance
+
+
+def _in_image_units(columns: dict[str, Array], still: xr.DataArray, square: SquareImage) -> dict[str, Array]:
     """Positions from square pixels to the image's own unit; the centre of its first pixel is (0, 0)."""
     size = pixel_size_nm(still) or (1.0, 1.0)
     result = dict(columns)
@@ -405,7 +375,7 @@ def _in_image_units(columns: dict[str, Array], still: xr.DataArray, square: _Squ
 
 
 def _judge_lattice(
-    lattice: Lattice | None, known_edge_nm: float | None, square: _Square, stated: bool, warnings: list[str]
+    lattice: Lattice | None, known_edge_nm: float | None, square: SquareImage, stated: bool, warnings: list[str]
 ) -> dict[str, Any] | None:
     """The lattice as the summary has it; warns where it contradicts the stated pixel size."""
     if lattice is None:
@@ -435,7 +405,7 @@ def _undistorted(
     columns: dict[str, Array],
     lattice: Lattice | None,
     facts: dict[str, Any] | None,
-    square: _Square,
+    square: SquareImage,
     warnings: list[str],
 ) -> dict[str, Array]:
     """Positions on the regular lattice; notes the matrix in `facts`."""

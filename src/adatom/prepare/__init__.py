@@ -1,12 +1,16 @@
-"""Image to image: levelling, normalising, resampling, padding, and the scale of an image that does not say its own."""
+"""Image to image: square pixels, levelling, normalising, resampling, padding, and the periods of an image."""
 
 from adatom.prepare.level import has_line_offsets, level_lines, level_plane
 from adatom.prepare.normalise import normalise, subtract_background, tame_outliers
 from adatom.prepare.pad import pad_to_multiple
 from adatom.prepare.period import image_periods
 from adatom.prepare.resample import positions_back, resample
+from adatom.prepare.square import SquareImage
+from adatom.prepare.unmeasured import blank_padding
 
 __all__ = [
+    "SquareImage",
+    "blank_padding",
     "has_line_offsets",
     "image_periods",
     "level_lines",

@@ -1,0 +1,115 @@
+"""Make the gallery: `adatom find` on every real image of ``../shared/data``, as it comes, good or bad.
+
+    python docs/gallery.py [--out DIR]
+
+Writes ``docs/gallery.md`` and the overlays of images whose licence lets them be shown to ``docs/images/gallery/``;
+``--out`` keeps all overlays at full size, to be looked at. The verdicts are by a person, in `GROUPS`, and are checked
+against nothing: after a change of the finder, look again.
+"""
+
+import argparse
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+import adatom as ad
+from adatom.errors import AdatomError
+from adatom.files import info
+from adatom.finder import Finding, search
+from adatom.report import draw_overlay, figure_png
+
+DOCS = Path(__file__).resolve().parent
+DATA = DOCS.parent.parent / "shared" / "data"
+_WIDTH = 480  # of a picture in the page [px]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images of one source: how to find them, whether they may be shown, and what a person says of the result."""
+
+    title: str
+    pattern: str
+    source: str
+    shown: bool
+    verdict: str
+    channel: str | None = None
+    frame: int | None = None
+
+
+GROUPS = (
+    Group("Si(111)-7x7, STM", "stm_si111/*.dat", "access2theMatrix, BSD-3", True, "TODO"),
+    Group("MoS2 monolayers, HAADF-STEM", "mos2_haadf/*.npy", "SciLink, not to be shown", False, "TODO"),
+    Group("MoS2 with implanted Se, HAADF-STEM", "vendor/*.dm3", "temul-toolkit, not to be shown", False, "TODO"),
+    Group("A gold nanoparticle", "vendor/*.emd", "temul-toolkit, not to be shown", False, "TODO"),
+    Group("Single Pt atoms on carbon, HAADF-STEM", "pt_single_atoms/*.tif", "HPAI-BSC, MIT", True, "TODO"),
+    Group("Single Pt-porphyrin molecules", "re_pt_molecules/Ptporph*.tif", "Sjeon1, Apache-2.0", True, "TODO"),
+    Group("Re-bipyridine complexes", "re_pt_molecules/bpy*.[pt][ni][gf]", "Sjeon1, Apache-2.0", True, "TODO"),
+    Group("A porous network, STM", "nanonis/*.sxm", "ProbeFlow, MIT", True, "TODO", "Z"),
+    Group("The same kind of network, Createc STM", "nanonis/*.dat", "ProbeFlow, MIT", True, "TODO"),
+    Group(
+        "CO on graphene, a FAST-STM movie (frame 30)", "fast_stm_movie/*.h5", "pyfastspm, MIT", True, "TODO", None, 30
+    ),
+    Group("Ferroelectric domains, PFM: no atoms here", "pfm/*.h5", "DTMicroscope, MIT", True, "TODO"),
+    Group("Graphene oxide, conductive AFM", "pfm/GO_cafm.tif", "SciLink, not to be shown", False, "TODO"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run `adatom find` on every real image, and write the gallery.")
+    parser.add_argument("--out", type=Path, default=None, help="folder for all overlays at full size")
+    out = parser.parse_args().out
+    page = [
+        "# Gallery: every real image at hand",
+        "",
+        "`adatom find FILE`, nothing else: no model named, no size given, no image left out. Circles are atoms that the",
+        "finder claims. It was trained on simulated images only; some of these images were looked at while its",
+        "simulator was written. The verdicts are by eye. Made by `python docs/gallery.py`.",
+        "",
+    ]
+    pictures = DOCS / "images" / "gallery"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for group in GROUPS:
+        page += [f"## {group.title}", "", f"{group.verdict}", "", f"*{group.source}*", ""]
+        rows = ["| file | atoms | spacing | support | warnings |", "|---|---|---|---|---|"]
+        shown: list[str] = []
+        for file in sorted(DATA.glob(group.pattern)):
+            try:
+                finding = search(ad.read(file, channel=group.channel, frame=group.frame))
+            except AdatomError as error:
+                rows.append(f"| {file.name} | | | | not read: {error} |")
+                continue
+            rows.append(_row(file, group, finding))
+            picture = figure_png(draw_overlay(finding.image, finding.atoms))
+            print(rows[-1], flush=True)
+            if out is not None:
+                out.mkdir(parents=True, exist_ok=True)
+                (out / f"{file.stem}.png").write_bytes(picture)
+            if group.shown and len(shown) < 2:
+                name = f"{file.stem}.png"
+                _reduce(picture).save(pictures / name, optimize=True)
+                shown.append(f"![{file.name}](images/gallery/{name})")
+        page += rows + [""] + ([" ".join(shown), ""] if shown else ["(Not shown: the licence does not allow it.)", ""])
+    (DOCS / "gallery.md").write_text("\n".join(page), encoding="utf-8")
+
+
+def _row(file: Path, group: Group, finding: Finding) -> str:
+    summary = finding.summary
+    nm, px = summary["spacing_nm"], summary["spacing_px"]
+    apart = f"{nm:.3g} nm" if nm else f"{px:.3g} px" if px else ""
+    support = f"{summary['support']:.2f}" if summary["support"] is not None else ""
+    channels = info(file)["channels"]
+    channel = f" ({group.channel or channels[0]})" if len(channels) > 1 else ""
+    warnings = " ".join(each for each in summary["warnings"] if not each.startswith("The file states no pixel size"))
+    return f"| {file.name}{channel} | {summary['n_atoms']} | {apart} | {support} | {warnings} |"
+
+
+def _reduce(picture: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    image.thumbnail((_WIDTH, 2 * _WIDTH))
+    return image.quantize(64, dither=Image.Dither.NONE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""An image as everything after it wants it: square pixels, levelled, what was not measured NaN."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from adatom.data import pixel_size_nm
+from adatom.errors import ArgumentError
+from adatom.prepare.level import level_lines, level_plane
+from adatom.prepare.resample import resample
+from adatom.prepare.unmeasured import blank_padding
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SquareImage:
+    """A frame with square pixels, levelled; `factor` says how many of them a pixel of the frame is, along (y, x)."""
+
+    values: Array
+    factor: tuple[float, float]
+    pixel_nm: float | None
+
+    @classmethod
+    def of(cls, frame: xr.DataArray) -> "SquareImage":
+        size = pixel_size_nm(frame)
+        values = np.asarray(frame.to_numpy(), dtype=float)
+        values = level_lines(level_plane(blank_padding(np.where(np.isfinite(values), values, np.nan))))
+        if size is None or abs(size[0] / size[1] - 1) < 0.01:
+            return cls(values, (1.0, 1.0), None if size is None else float(np.sqrt(size[0] * size[1])))
+        pixel = min(size)
+        values, factor = resample(values, (size[0] / pixel, size[1] / pixel))
+        return cls(values, factor, pixel)
+
+    def px_of(self, length_nm: float | None) -> float | None:
+        """A length that the user gave, in square pixels."""
+        if length_nm is None:
+            return None
+        if self.pixel_nm is None:
+            raise ArgumentError(
+                "pixel size: expected an image that has one where a length in nm is given, got none. "
+                "Give --pixel-size NM (pixel_size= in adatom.read)."
+            )
+        return length_nm / self.pixel_nm
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing but one value."""
+        known = self.values[np.isfinite(self.values)]
+        return known.size == 0 or bool(np.ptp(known) <= 1e-12 * np.abs(known).max())
