@@ -13,16 +13,30 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Crystal:
-    """An image of atoms; `positions` (n, 2) as (x, y) [px] of those whose centres lie on it, `bond` [px] apart."""
+    """An image and its atoms (n, 2) as (x, y) [px], `bond` apart, also those whose centres lie just outside."""
 
     values: Array
-    positions: Array
+    atoms: Array
     bond: float
 
-    def f1(self, found: Array, known: NDArray[np.bool_] | None = None) -> float:
-        """Of found positions (n, 2) [px], one to one with the known ones, or those of them that are still there."""
-        positions = self.positions if known is None else self.positions[known]
-        match = match_positions(found, positions, tolerance=0.3 * self.bond)
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Atoms (n,) whose centres lie on the image."""
+        rows, columns = self.values.shape
+        inside: NDArray[np.bool_] = ((self.atoms >= -0.5) & (self.atoms < np.array([columns, rows]) - 0.5)).all(axis=1)
+        return inside
+
+    def f1(self, found: Array) -> float:
+        """Of found positions (n, 2) against the atoms inside, one to one; what is found outside is wrong."""
+        return self._f1(found, self.atoms[self.inside])
+
+    def f1_where(self, judged: NDArray[np.bool_], found: Array) -> float:
+        """The same where only some atoms (n,) are asked for, and finding one of the others is not wrong."""
+        others = match_positions(found, self.atoms[~judged], tolerance=0.3 * self.bond).found
+        return self._f1(np.delete(found, others, axis=0), self.atoms[judged])
+
+    def _f1(self, found: Array, known: Array) -> float:
+        match = match_positions(found, known, tolerance=0.3 * self.bond)
         return 2 * len(match.found) / (match.n_found + match.n_known)
 
 
@@ -43,8 +57,7 @@ def draw_honeycomb(rows: int, columns: int, *, bond: float = 8.3, angle: float =
     )
     values = (height[:, None] * along_y).T @ along_x
     values += 0.05 * np.random.default_rng(seed).normal(size=values.shape)
-    inside = ((atoms >= -0.5) & (atoms < np.array([columns, rows]) - 0.5)).all(axis=1)
-    return Crystal(values, atoms[inside], bond)
+    return Crystal(values, atoms, bond)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,49 @@
+"""Atoms up to the border and of either contrast, by the finder that ships, on a crystal whose atoms are all known."""
+
+import numpy as np
+import pytest
+
+import adatom as ad
+from adatom.locate import match_positions
+from tests.physics.conftest import Array, Crystal, draw_honeycomb
+
+
+def find(values: Array, **options) -> Array:
+    return ad.find(ad.make_image(values), **options)[["x", "y"]].to_numpy()
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.2, 0.5])
+def test_all_atoms_on_the_image_are_found_and_none_whose_centre_is_outside(angle: float) -> None:
+    """About a fifth of the atoms lie within a bond of the border, and as many again just beyond it."""
+    crystal = draw_honeycomb(160, 160, angle=angle)
+    found = find(crystal.values)
+    assert crystal.f1(found) >= 0.99
+    assert ((found >= -0.5) & (found < 159.5)).all()
+
+
+def test_atoms_that_the_border_cuts_are_where_they_are(honeycomb: Crystal) -> None:
+    found = find(honeycomb.values)
+    match = match_positions(found, honeycomb.atoms[honeycomb.inside], tolerance=0.3 * honeycomb.bond)
+    wrong = found[match.found] - honeycomb.atoms[honeycomb.inside][match.known]
+    cut = (np.abs(found[match.found] - 79.5) > 79.5 - 4).any(axis=1)
+    assert cut.sum() > 15
+    assert np.sqrt((wrong[~cut] ** 2).mean()) < 0.1
+    assert np.sqrt((wrong[cut] ** 2).mean()) < 0.4
+    outwards = (wrong * np.sign(found[match.found] - 79.5))[cut]
+    assert abs(outwards.mean()) < 0.2  # neither drawn in nor pushed out
+
+
+def test_dark_atoms_are_found_as_bright_ones_in_the_negative(honeycomb: Crystal) -> None:
+    bright, dark = find(honeycomb.values, contrast="bright"), find(-honeycomb.values, contrast="dark")
+    np.testing.assert_allclose(dark, bright, atol=1e-6)
+    assert honeycomb.f1(dark) >= 0.99
+
+
+def test_what_is_bright_in_the_negative_is_not_where_the_atoms_are(honeycomb: Crystal) -> None:
+    assert honeycomb.f1(find(-honeycomb.values, contrast="bright")) < 0.2
+
+
+def test_without_a_word_the_atoms_of_a_bright_image_are_bright(honeycomb: Crystal) -> None:
+    atoms = ad.find(ad.make_image(honeycomb.values))
+    assert atoms.attrs["summary"]["contrast"] == "bright"
+    np.testing.assert_array_equal(atoms[["x", "y"]], find(honeycomb.values, contrast="bright"))
