@@ -47,3 +47,15 @@ def test_without_a_word_the_atoms_of_a_bright_image_are_bright(honeycomb: Crysta
     atoms = ad.find(ad.make_image(honeycomb.values))
     assert atoms.attrs["summary"]["contrast"] == "bright"
     np.testing.assert_array_equal(atoms[["x", "y"]], find(honeycomb.values, contrast="bright"))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_without_a_word_lone_atoms_are_seen_whether_bright_or_dark(sign: int) -> None:
+    rng = np.random.default_rng(0)
+    grid = np.arange(15.0, 150, 16)
+    known = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2) + rng.uniform(-2, 2, (len(grid) ** 2, 2))
+    along_x, along_y = (np.exp(-0.5 * ((np.arange(160) - at[:, None]) / 2.0) ** 2) for at in known.T)
+    lone = Crystal(sign * (along_y.T @ along_x + 0.05 * rng.normal(size=(160, 160))), known, 10.0)
+    atoms = ad.find(ad.make_image(lone.values))
+    assert atoms.attrs["summary"]["contrast"] == ("bright" if sign > 0 else "dark")
+    assert lone.f1(atoms[["x", "y"]].to_numpy()) >= 0.95

@@ -85,7 +85,9 @@ def test_lengths_need_a_pixel_size(heights: np.ndarray, options: dict[str, float
         ad.find(ad.make_image(heights), **options)
 
 
-@pytest.mark.parametrize("options", [{"min_probability": 2}, {"spacing_nm": -1}, {"lattice_constant_nm": np.nan}])
+@pytest.mark.parametrize(
+    "options", [{"min_probability": 2}, {"spacing_nm": -1}, {"lattice_constant_nm": np.nan}, {"contrast": "grey"}]
+)
 def test_arguments_that_make_no_sense_are_refused(heights: np.ndarray, options: dict[str, float]) -> None:
     with pytest.raises(ArgumentError, match=next(iter(options))):
         ad.find(ad.make_image(heights, pixel_size=PIXEL_NM), **options)

@@ -196,6 +196,44 @@ def test_a_position_in_the_maps_is_a_position_in_the_image(tiny_model, pixel_siz
     assert np.sqrt((offset**2).mean(axis=0)).max() < 0.06
 
 
+def test_maps_reach_beyond_the_image_by_the_margin_and_the_inner_part_is_the_image(tiny_model):
+    margin = tiny_model.scale_["margin_px"]
+    image = some_image((31, 44))
+    seen, _ = tiny_model.look(image.to_numpy(), (1.0, 1.0))
+    assert margin > 0 and seen.shape == (3, 31 + 2 * margin, 44 + 2 * margin)
+    np.testing.assert_allclose(tiny_model.inner(seen), tiny_model.predict(image, factor=(1.0, 1.0)), atol=1e-6)
+
+
+def test_an_atom_that_the_border_cuts_is_placed_where_it_is_also_outside(tiny_model):
+    """A crystal is cut at every line of atoms: none of those just outside is drawn in, most are seen outside."""
+    known = honeycomb(7.0, 7.0)[:, :2] / 0.1
+    rows, columns = np.mgrid[:70, :70]
+    whole = np.zeros((70, 70))
+    for (y, x), height in zip(known, honeycomb(7.0, 7.0)[:, 2], strict=True):
+        whole += height * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 2 / 1.6**2)
+    n_outside = n_found = n_drawn_in = 0
+    for left in range(10, 34):
+        peaks = tiny_model.peaks(tiny_model.look(whole[10:60, left:60], (1.0, 1.0))[0])
+        just_outside = known[(known[:, 1] < left - 0.6) & (known[:, 1] > left - 2.1)] - [10, left]
+        just_outside = just_outside[np.abs(just_outside[:, 0] - 25) < 20]
+        apart = np.hypot(peaks.y - just_outside[:, :1], peaks.x - just_outside[:, 1:])  # (known, found)
+        nearest, match = apart.argmin(axis=1), apart.min(axis=1) < 2
+        n_outside += len(just_outside)
+        n_found += match.sum()
+        n_drawn_in += (match & (peaks.x[nearest] > -0.5)).sum()
+    assert n_outside > 15
+    assert n_found > 0.6 * n_outside and n_drawn_in < 0.3 * n_outside
+
+
+def test_a_glance_is_a_rougher_look_at_several_pieces_at_once(tiny_model, tiny_store):
+    values = open_training_set(tiny_store)["image"][0].to_numpy()
+    pieces, factors = [values, values[:30, :40]], [1.0, 0.9]
+    for piece, factor, (maps, true_factor) in zip(pieces, factors, tiny_model.glance(pieces, factors), strict=True):
+        exact, exact_factor = tiny_model.look(piece, (factor, factor), levelled=True)
+        assert true_factor == exact_factor and maps.shape == exact.shape
+        assert np.abs(tiny_model.inner(maps) - tiny_model.inner(exact)).mean() < 0.03
+
+
 def test_coordinates_follow_the_image_wherever_it_lies_and_whatever_its_unit(tiny_model):
     image = some_image(pixel_size=0.08)
     maps = tiny_model.predict(image)

@@ -70,6 +70,14 @@ def test_the_loss_falls():
     assert sum(r["loss"] for r in records[-5:]) < 0.7 * sum(r["loss"] for r in records[:5])
 
 
+def test_the_loss_falls_as_well_with_products_of_half_the_precision_and_weights_keep_the_whole():
+    net, records = run(changed(steps=40, precision="bfloat16"))
+    _, exact = run(changed(steps=40))
+    assert records[-1]["val_loss"] == pytest.approx(exact[-1]["val_loss"], rel=0.3)
+    assert records[0]["loss"] != exact[0]["loss"]
+    assert {weight.dtype for weight in net.parameters()} == {torch.float32}
+
+
 def test_every_step_is_recorded_and_validations_come_at_their_interval_and_at_the_end():
     _, records = run(changed(steps=10))
     assert [record["step"] for record in records] == list(range(1, 11))

@@ -30,6 +30,7 @@ def test_an_unknown_key_is_an_error_that_names_it(key):
         {"validate_every": 0},
         {"validation_images": 0},
         {"patience": 0},
+        {"precision": "float16"},
         {"seed": -1},
         {"seed": 2**63},
     ],
