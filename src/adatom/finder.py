@@ -311,12 +311,13 @@ def _locate(
     x, y = peaks.x, peaks.y
     error = np.full(len(x), np.nan)
     x_std, y_std, flux = error, error, error
+    empty = np.zeros(len(x), dtype=bool)
     if refine and len(x):
         apart_px = np.median(nearest_distances(np.column_stack([x, y]))) if len(x) >= 20 else eyes.spacing_px
         apart_px = float(np.clip(apart_px, 0.7 * eyes.spacing_px, 1.5 * eyes.spacing_px))
         flat = eyes.sign * subtract_background(values, sigma_px=apart_px)
         fitted = refine_positions(flat, x, y, spacing_px=apart_px)
-        flux = eyes.sign * fitted.flux
+        flux, empty = eyes.sign * fitted.flux, fitted.empty
         if isinstance(eyes, ModelAtScale):
             near_border = _distance_to_border(values, x, y) < 0.3 * apart_px
             x, y, x_std, y_std = combine_positions(
@@ -336,7 +337,7 @@ def _locate(
     apart = np.zeros(len(x), dtype=bool)
     least = 0.5 * eyes.spacing_px if min_distance_px is None else min_distance_px
     apart[suppress_close(np.column_stack([x, y]), peaks.probability, least)] = True
-    kept = inside & apart
+    kept = inside & apart & ~empty
     return {
         "frame": np.full(int(kept.sum()), frame),
         "x": x[kept],

@@ -19,6 +19,7 @@ _NEIGHBOURS = 1.8  # atoms so many spacings away still reach in
 # Widest and narrowest Gaussian, in spacings. Wider peaks would hardly be resolved from their neighbours, and without
 # the limit the fit of a dense lattice creeps: a wider peak, more of it subtracted next door, a wider peak there.
 _WIDEST, _NARROWEST = 0.33, 0.05
+_LEAST_HEIGHT = 0.1  # of an atom, in those of its brighter fellows
 _HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND = range(5)
 _ALL = [_HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND]
 _ONE_WIDTH = [_HEIGHT, _X, _Y, _BACKGROUND]
@@ -38,6 +39,7 @@ class Refined:
     x_std, y_std : (n,) standard deviations; NaN where the fit failed.
     flux : (n,) volume of the peak [value unit x px^2]; NaN where the fit failed.
     converged : (n,) bool.
+    empty : (n,) bool: the image shows that there is no peak, see `refine_positions`.
     """
 
     x: Array
@@ -46,6 +48,7 @@ class Refined:
     y_std: Array
     flux: Array
     converged: NDArray[np.bool_]
+    empty: NDArray[np.bool_]
 
 
 def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) -> Refined:
@@ -60,7 +63,9 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     Returns
     -------
     Positions with standard deviations from the Fisher information of the fit, scaled by its residuals. A fit that
-    leaves its start by more than a third of the spacing, is no surer than that, or finds no peak, is refused.
+    leaves its start by more than a third of the spacing, is no surer than that, or finds no peak, is refused. Where a
+    peak at the start, of the common width, would have a height that is surely below a small share of its kind's, the
+    image says that there is none: a vacancy in a lattice, say.
 
     Notes
     -----
@@ -79,7 +84,7 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     start = np.column_stack([x, y]).astype(float).reshape(n_atoms, 2)
     if n_atoms == 0:
         empty = np.zeros(0)
-        return Refined(empty, empty, empty, empty, empty, np.zeros(0, dtype=bool))
+        return Refined(empty, empty, empty, empty, empty, np.zeros(0, dtype=bool), np.zeros(0, dtype=bool))
     known = np.isfinite(values)
     level = float(np.median(values[known])) if known.any() else 0.0
     scale = float(np.std(values[known])) if known.any() else 0.0
@@ -105,7 +110,8 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
             parameters[:, _LOG_WIDTH] = np.median(parameters[:, _LOG_WIDTH])
         elif turn > _FREE_WIDTH and np.quantile(np.abs(step[:, [_X, _Y]]), 0.98) < _SETTLED * spacing_px:
             break
-    variance = _Fit.at(parameters, patches).position_variance(patches, neighbours, _ONE_WIDTH)
+    variance = _Fit.at(parameters, patches).variances(patches, neighbours, _ONE_WIDTH, [_X, _Y])
+    empty = _empty(parameters, start, patches, neighbours)
     moved = np.hypot(*(parameters[:, [_X, _Y]] - start).T)
     converged = (
         (moved < spacing_px / 3)
@@ -118,7 +124,25 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     position = np.where(converged[:, None], parameters[:, [_X, _Y]], start)
     width = np.exp(parameters[:, _LOG_WIDTH])
     flux = np.where(converged, 2 * np.pi * parameters[:, _HEIGHT] * width**2 * (scale or 1.0), np.nan)
-    return Refined(position[:, 0], position[:, 1], std[:, 0], std[:, 1], flux, converged)
+    return Refined(position[:, 0], position[:, 1], std[:, 0], std[:, 1], flux, converged, empty)
+
+
+def _empty(parameters: Array, start: Array, patches: "_Patches", neighbours: "_Neighbours") -> NDArray[np.bool_]:
+    """Where a peak at the start would be surely too low to be one."""
+    typical = float(np.quantile(parameters[:, _HEIGHT], 0.75))
+    suspects = parameters[:, _HEIGHT] < 0.5 * typical
+    suspects |= np.hypot(*(parameters[:, [_X, _Y]] - start).T) > np.exp(parameters[:, _LOG_WIDTH])
+    if not suspects.any() or typical <= 0:
+        return np.zeros(len(start), dtype=bool)
+    fixed = parameters.copy()
+    fixed[suspects, _HEIGHT] = 0.0
+    fixed[suspects, _X : _Y + 1] = start[suspects]
+    for _ in range(3):
+        step = _Fit.at(fixed, patches).step(patches, neighbours, [_HEIGHT, _BACKGROUND])
+        fixed[suspects] += step[suspects]
+    variance = _Fit.at(fixed, patches).variances(patches, neighbours, [_HEIGHT, _BACKGROUND], [_HEIGHT])[:, 0]
+    empty: NDArray[np.bool_] = suspects & (fixed[:, _HEIGHT] + 2 * np.sqrt(variance) < _LEAST_HEIGHT * typical)
+    return empty
 
 
 @dataclass(frozen=True)
@@ -229,8 +253,10 @@ class _Fit:
         step[:, free] = np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
         return step
 
-    def position_variance(self, patches: _Patches, neighbours: _Neighbours, free: list[int]) -> Array:
-        """Variances of x and y (n, 2) from the Fisher information, scaled by the residuals; NaN where undetermined."""
+    def variances(self, patches: _Patches, neighbours: _Neighbours, free: list[int], wanted: list[int]) -> Array:
+        """Variances of some parameters (n, wanted) by the Fisher information of the free ones, scaled by the residuals;
+        NaN where undetermined.
+        """
         n_atoms = len(self.parameters)
         theirs_x, theirs_y = self._neighbours_in(patches, neighbours)
         model = neighbours.sum(theirs_y[:, :, None] * theirs_x[:, None, :], n_atoms)
@@ -240,9 +266,9 @@ class _Fit:
         freedom = patches.weight.sum(axis=(1, 2)) - len(free)
         normal = self._normal(_gram(self.along_x), _gram(self.along_y), free)
         determined = (freedom > 0) & (np.linalg.cond(normal + 1e-12 * np.eye(len(free))) < 1e12)
-        variance = np.full((n_atoms, 2), np.nan)
+        variance = np.full((n_atoms, len(wanted)), np.nan)
         inverse = np.linalg.inv(normal[determined])
-        spots = [free.index(_X), free.index(_Y)]
+        spots = [free.index(parameter) for parameter in wanted]
         variance[determined] = inverse[:, spots, spots] * (squares[determined] / freedom[determined])[:, None]
         return variance
 

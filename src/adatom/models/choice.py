@@ -34,6 +34,9 @@ _SEARCH_WINDOWS = (128, 256)
 # Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
 # where the tail is dark, beyond this skewness, may atoms be.
 _DARK_SKEWNESS = -0.05
+# Beyond this they are, unless bright ones are better supported: of bright honeycombs only those blurred beyond 0.37
+# bonds have such a tail.
+_SURELY_DARK = -0.45
 # So many atoms must agree on a lattice for a material to be recognised by it.
 _SURE_LATTICE = 0.5
 
@@ -139,10 +142,11 @@ def choose_model(
     if contrast != "auto":
         return at_best_scale(1 if contrast == "bright" else -1)
     bright = at_best_scale(1)
-    if not eyes.model.finds_scale or _skewness(bright, square) > _DARK_SKEWNESS:
+    skewness = _skewness(bright, square) if eyes.model.finds_scale else 0.0
+    if skewness > _DARK_SKEWNESS:
         return bright
     dark = at_best_scale(-1)
-    return dark if dark.support > 1.05 * bright.support else bright
+    return dark if dark.support > (0.9 if skewness < _SURELY_DARK else 1.05) * bright.support else bright
 
 
 def recognise(lattice: Lattice | None, spacing_px: float, square: Array, least_support: float) -> ModelAtScale | None:

@@ -14,8 +14,8 @@ from adatom.locate import Peaks
 
 # Working pixels a pixel of the image at the finest scale looked at, and the ratio of each to the next.
 _FINEST, _RATIO = 2.6, 1.6
-# An image that would become smaller than this shows nothing [px].
-_SMALLEST = 24
+# An image that would become smaller than this, along its longer and its shorter side, shows nothing [px].
+_SMALLEST = (24, 6)
 # Atoms so far apart, in working pixels, tell the scale; further apart they may well be isolated.
 _TELLING = (3.5, 14.0)
 _ENOUGH = 8
@@ -52,7 +52,8 @@ def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]
     spacing_px : distance of neighbours at which the model sees best, in working pixels.
     """
     factors = [_FINEST / _RATIO**k for k in range(24)]
-    factors = [factor for factor in factors if factor * min(shape) >= _SMALLEST] or [_SMALLEST / min(shape)]
+    least = max(_SMALLEST[0] / max(shape), _SMALLEST[1] / min(shape))
+    factors = [factor for factor in factors if factor >= least] or [least]
     best = _settle(max(look(factors), key=lambda seen: seen.support), look, spacing_px)
     # Seen too coarsely, a dim kind of atoms between bright ones vanishes, and the bright ones alone look well. Where
     # there are no more atoms to be seen, a finer look finds as many.
