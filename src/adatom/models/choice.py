@@ -37,6 +37,7 @@ _DARK_SKEWNESS = -0.05
 # Beyond this they are, unless bright ones are better supported: of bright honeycombs only those blurred beyond 0.37
 # bonds have such a tail.
 _SURELY_DARK = -0.45
+_FINER = 1.7
 # So many atoms must agree on a lattice for a material to be recognised by it.
 _SURE_LATTICE = 0.5
 
@@ -226,8 +227,13 @@ def _back(peaks: Peaks, factor: tuple[float, float]) -> Peaks:
 
 
 def _skewness(eyes: ModelAtScale, square: Array) -> float:
-    """Skewness of the middle of an image as the model gets it, a little smoothed."""
-    prepared = eyes.model.prepared(_middle(square, eyes.factor, _SEARCH_WINDOWS[0]), eyes.factor)
+    """Skewness of the middle of an image as the model gets it, a little smoothed.
+
+    At a finer scale than the model's: bright gaps between dark atoms may have been taken for atoms, and are further
+    apart.
+    """
+    factor = _FINER * eyes.factor
+    prepared = eyes.model.prepared(_middle(square, factor, _SEARCH_WINDOWS[1]), factor)
     smooth = ndimage.gaussian_filter(prepared, 1.0)
     spread = smooth.std()
     return float(np.mean(np.clip((smooth - smooth.mean()) / spread, -3, 3) ** 3)) if spread > 0 else 0.0

@@ -9,7 +9,15 @@ from adatom.locate.refine import Refined
 def fitted(x, std, converged=True):
     x, std = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(std, float))
     ok = np.full(len(x), converged)
-    return Refined(x=x, y=np.zeros(len(x)), x_std=std, y_std=std, flux=np.ones(len(x)), converged=ok)
+    return Refined(
+        x=x,
+        y=np.zeros(len(x)),
+        x_std=std,
+        y_std=std,
+        flux=np.ones(len(x)),
+        converged=ok,
+        empty=np.zeros(len(x), dtype=bool),
+    )
 
 
 def combine(fit, x=0.0, *, error=0.3, spacing=8.0, at_border=False):
@@ -47,7 +55,15 @@ def opinions(n: int, fit_error: float, network_error: float) -> tuple[np.ndarray
     """Errors of the joint positions of n atoms and their stated deviations, where the network says 0.3 of itself."""
     fit, network = np.random.default_rng(0).normal(size=(2, 2, n)) * np.array([fit_error, network_error])[:, None, None]
     std = np.full(n, fit_error)
-    fitted = Refined(x=fit[0], y=fit[1], x_std=std, y_std=std, flux=std, converged=np.ones(n, dtype=bool))
+    fitted = Refined(
+        x=fit[0],
+        y=fit[1],
+        x_std=std,
+        y_std=std,
+        flux=std,
+        converged=np.ones(n, dtype=bool),
+        empty=np.zeros(n, dtype=bool),
+    )
     at_border = np.zeros(n, dtype=bool)
     x, y, x_std, y_std = combine_positions(*network, fitted, network_error_px=0.3, spacing_px=8.0, at_border=at_border)
     return np.array([x, y]), np.array([x_std, y_std])
