@@ -116,8 +116,8 @@ def test_fit_returns_the_estimator_and_what_it_learned_ends_in_an_underscore(est
     before = model.get_params()
     assert model.fit(brief_recipe) is model
     assert model.get_params() == before
-    learned = set(vars(model)) - set(before)
-    assert learned and all(name.endswith("_") and not name.startswith("_") for name in learned)
+    learned = {name for name in vars(model) if not name.startswith("_")} - set(before)
+    assert learned and all(name.endswith("_") for name in learned)
 
 
 @every_estimator
