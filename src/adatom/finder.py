@@ -178,6 +178,10 @@ def search(
             eyes = expert
             seen = _see_all(image, square, eyes, min_probability, min_distance_px, refine)
     columns, maps, lattice = seen.columns, seen.maps, seen.lattice
+    if eyes.sign < 0 and contrast == "auto":
+        warnings.append(
+            "Atoms are taken to be dark, as the grey values say. If they are bright, give --contrast bright."
+        )
     lattice_facts = _judge_lattice(
         lattice, stated_edge or eyes.lattice_constant_nm, square, stated_edge is not None, warnings
     )

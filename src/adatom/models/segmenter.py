@@ -85,7 +85,7 @@ class Segmenter:
         self.training = training
         self.random_state = random_state
         self.device = device
-        self._fused: tuple[nn.Module, nn.Module] | None = None
+        self._fused: tuple[object, nn.Module] | None = None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments by name, as scikit-learn has it."""
@@ -429,8 +429,10 @@ class Segmenter:
 
     def _fused_net(self) -> nn.Module:
         """`net_` with its batch normalisations taken into its convolutions: the same function, in less time."""
-        if self._fused is None or self._fused[0] is not self.net_:
-            self._fused = (self.net_, fuse_normalisation(self.net_))
+        # torch counts the changes of each tensor: weights that were changed in place are fused anew
+        state = (id(self.net_), *((id(value), value._version) for value in self.net_.state_dict().values()))
+        if self._fused is None or self._fused[0] != state:
+            self._fused = (state, fuse_normalisation(self.net_))
         return self._fused[1]
 
     def _torch_device(self) -> torch.device:

@@ -1,7 +1,8 @@
 """How atoms may lie: one function an arrangement, for a generator that should leave nothing out.
 
 Each takes a random generator and a radius, and returns the atoms within that radius of the origin: positions (n, 2) as
-(x, y) in units of the shortest distance of neighbours, and heights (n,) in units of the brightest kind's.
+(x, y) in units of the shortest distance of neighbours (somewhat less where layers or molecules meet), and heights (n,)
+in units of the brightest kind's (more where two atoms were merged).
 """
 
 from collections.abc import Callable

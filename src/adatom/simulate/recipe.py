@@ -6,7 +6,9 @@ once an image, unless its description says otherwise. Heights are in units of th
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from adatom.simulate.arrangements import ARRANGEMENTS
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -84,6 +86,16 @@ class AnyAtoms(StrictModel):
     displacement_nm: NonNegativeRange = Field(description="standard deviation of single atoms from their sites")
     grains_probability: float = Field(ge=0, le=1, description="share of the images with two to four grains")
     drift: NonNegativeRange = Field(description="uneven drift in units of the shortest distance")
+
+    @field_validator("arrangements")
+    @classmethod
+    def _arrangements_are_known(cls, weights: dict[str, float]) -> dict[str, float]:
+        unknown = [name for name in weights if name not in ARRANGEMENTS]
+        if unknown:
+            raise ValueError(f"expected some of {', '.join(ARRANGEMENTS)}, got {unknown[0]}")
+        if sum(weights.values()) <= 0:
+            raise ValueError("expected a positive weight for at least one arrangement, got none")
+        return weights
 
     @property
     def lattice_constant_nm(self) -> None:

@@ -6,11 +6,15 @@ halves, adatoms are sqrt(3) lattice constants apart. Source: Takayanagi, Tanishi
 J. Vac. Sci. Technol. A 3, 1502 (1985), 10.1116/1.573160.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.random import Generator
 
 from adatom.simulate.crystal import Crystal
-from adatom.simulate.recipe import Si111
+
+if TYPE_CHECKING:
+    from adatom.simulate.recipe import Si111
 
 _CORNER = np.array([[1, 1], [5, 1], [1, 5]]) / 7
 _CENTRE = np.array([[3, 1], [1, 3], [3, 3]]) / 7
@@ -20,7 +24,7 @@ IS_CORNER = np.tile(np.repeat([True, False], 3), 2)
 IS_FAULTED = np.repeat([True, False], 6)
 
 
-def draw_crystal(material: Si111, rng: Generator) -> Crystal:
+def draw_crystal(material: "Si111", rng: Generator) -> Crystal:
     corner = rng.uniform(*material.height_corner)
     faulted = rng.uniform(*material.height_faulted)
     a = material.lattice_constant_nm
