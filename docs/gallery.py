@@ -3,8 +3,8 @@
     python docs/gallery.py [--out DIR]
 
 Writes ``docs/gallery.md`` and the overlays of images whose licence lets them be shown to ``docs/images/gallery/``;
-``--out`` keeps all overlays at full size, to be looked at. The verdicts are by a person, in `GROUPS`, and are checked
-against nothing: after a change of the finder, look again.
+``--out`` keeps all overlays at full size, to be looked at. The verdicts are by a person, in ``gallery.yaml``, and are
+checked against nothing: after a change of the finder, look again.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from PIL import Image
 
 import adatom as ad
@@ -38,22 +39,7 @@ class Group:
     frame: int | None = None
 
 
-GROUPS = (
-    Group("Si(111)-7x7, STM", "stm_si111/*.dat", "access2theMatrix, BSD-3", True, "TODO"),
-    Group("MoS2 monolayers, HAADF-STEM", "mos2_haadf/*.npy", "SciLink, not to be shown", False, "TODO"),
-    Group("MoS2 with implanted Se, HAADF-STEM", "vendor/*.dm3", "temul-toolkit, not to be shown", False, "TODO"),
-    Group("A gold nanoparticle", "vendor/*.emd", "temul-toolkit, not to be shown", False, "TODO"),
-    Group("Single Pt atoms on carbon, HAADF-STEM", "pt_single_atoms/*.tif", "HPAI-BSC, MIT", True, "TODO"),
-    Group("Single Pt-porphyrin molecules", "re_pt_molecules/Ptporph*.tif", "Sjeon1, Apache-2.0", True, "TODO"),
-    Group("Re-bipyridine complexes", "re_pt_molecules/bpy*.[pt][ni][gf]", "Sjeon1, Apache-2.0", True, "TODO"),
-    Group("A porous network, STM", "nanonis/*.sxm", "ProbeFlow, MIT", True, "TODO", "Z"),
-    Group("The same kind of network, Createc STM", "nanonis/*.dat", "ProbeFlow, MIT", True, "TODO"),
-    Group(
-        "CO on graphene, a FAST-STM movie (frame 30)", "fast_stm_movie/*.h5", "pyfastspm, MIT", True, "TODO", None, 30
-    ),
-    Group("Ferroelectric domains, PFM: no atoms here", "pfm/*.h5", "DTMicroscope, MIT", True, "TODO"),
-    Group("Graphene oxide, conductive AFM", "pfm/GO_cafm.tif", "SciLink, not to be shown", False, "TODO"),
-)
+GROUPS = [Group(**each) for each in yaml.safe_load((DOCS / "gallery.yaml").read_text(encoding="utf-8"))]
 
 
 def main() -> None:
@@ -63,8 +49,8 @@ def main() -> None:
     page = [
         "# Gallery: every real image at hand",
         "",
-        "`adatom find FILE`, nothing else: no model named, no size given, no image left out. Circles are atoms that the",
-        "finder claims. It was trained on simulated images only; some of these images were looked at while its",
+        "`adatom find FILE`, nothing else: no model named, no size given, no image left out. Circles are atoms that",
+        "the finder claims. It was trained on simulated images only; some of these images were looked at while its",
         "simulator was written. The verdicts are by eye. Made by `python docs/gallery.py`.",
         "",
     ]
