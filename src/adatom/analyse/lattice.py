@@ -16,6 +16,8 @@ _MOST_ATOMS = 1000
 _FEWEST = 20
 # Distance of the means of two groups in their standard deviations; one Gaussian cut in half has 2.65.
 _TWO_KINDS = 3.5
+# Of atoms that agree so well on a lattice nobody else is asked.
+_PLAIN = 0.8
 
 
 @dataclass(frozen=True)
@@ -175,19 +177,21 @@ def find_bright_lattice(x: Array, y: Array, flux: Array) -> Lattice | None:
     Two kinds on one regular lattice, as in a perovskite, repeat only with the larger cell of each.
     """
     positions = np.column_stack([x, y])
-    all_atoms = find_lattice(positions)
     known = np.isfinite(flux)
     if known.sum() < 2 * _FEWEST or np.ptp(flux[known]) == 0:
-        return all_atoms
+        return find_lattice(positions)
     bright = np.zeros(len(x), dtype=bool)
     bright[known] = flux[known] > threshold_otsu(flux[known])
     dim = known & ~bright
     spread = np.sqrt((flux[bright].var() + flux[dim].var()) / 2)
     if flux[bright].mean() - flux[dim].mean() < _TWO_KINDS * spread:
-        return all_atoms
+        return find_lattice(positions)
     of_bright = find_lattice(positions[bright])
-    if of_bright is None or (all_atoms is not None and all_atoms.coincidence > of_bright.coincidence + 0.1):
-        return all_atoms
+    if of_bright is not None and of_bright.coincidence > _PLAIN:
+        return of_bright
+    of_all = find_lattice(positions)
+    if of_bright is None or (of_all is not None and of_all.coincidence > of_bright.coincidence + 0.1):
+        return of_all
     return of_bright
 
 

@@ -10,7 +10,7 @@ from adatom.errors import ShapeError
 
 Array = NDArray[np.float64]
 
-_ROUNDS = 30  # of moving all atoms at once, at most
+_ROUNDS = 24  # of moving all atoms at once, at most
 _FREE_WIDTH = 5  # of them with a width of its own for each atom; then one for all
 _SETTLED = 5e-4  # of the spacing: when hardly an atom moves further, all are done
 _DAMPING = 0.02
@@ -108,7 +108,7 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
         parameters[:, _LOG_WIDTH] = np.clip(parameters[:, _LOG_WIDTH], narrowest, widest)
         if turn == _FREE_WIDTH - 1:
             parameters[:, _LOG_WIDTH] = np.median(parameters[:, _LOG_WIDTH])
-        elif turn > _FREE_WIDTH and np.quantile(np.abs(step[:, [_X, _Y]]), 0.98) < _SETTLED * spacing_px:
+        elif turn > _FREE_WIDTH and np.quantile(np.abs(step[:, [_X, _Y]]), 0.9) < _SETTLED * spacing_px:
             break
     variance = _Fit.at(parameters, patches).variances(patches, neighbours, _ONE_WIDTH, [_X, _Y])
     empty = _empty(parameters, start, patches, neighbours)

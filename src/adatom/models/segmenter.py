@@ -4,6 +4,7 @@ import inspect
 import json
 import platform
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -430,7 +431,8 @@ class Segmenter:
     def _fused_net(self) -> nn.Module:
         """`net_` with its batch normalisations taken into its convolutions: the same function, in less time."""
         # torch counts the changes of each tensor: weights that were changed in place are fused anew
-        state = (id(self.net_), *((id(value), value._version) for value in self.net_.state_dict().values()))
+        tensors = chain(self.net_.parameters(), self.net_.buffers())
+        state = (id(self.net_), *((id(value), value._version) for value in tensors))
         if self._fused is None or self._fused[0] != state:
             self._fused = (state, fuse_normalisation(self.net_))
         return self._fused[1]
