@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 
 import adatom as ad
+from adatom.analyse import find_lattice
 from adatom.data import nearest_distances
 from adatom.errors import ArgumentError, ShapeError
+from adatom.models.recipe import load_recipe
+from adatom.simulate import simulate_image
 
 IMAGE = Path(ad.__file__).parent / "examples" / "image_with_defects.dat"
 PIXEL_NM = 0.0588
@@ -98,3 +101,21 @@ def test_images_that_hold_nothing_are_refused() -> None:
         ad.find(ad.make_image(np.ones((1, 1))))
     with pytest.raises(ArgumentError, match="got none that is a number"):
         ad.find(ad.make_image(np.full((20, 20), np.nan)))
+
+
+def test_a_named_material_gives_the_pixel_size_and_undistorted_positions() -> None:
+    recipe = load_recipe("hexagonal_two_atoms")
+    clean = recipe.microscope.model_copy(
+        update={"noise": (0.05, 0.05), "image_size": 192, "strain": (-0.04, 0.04), "border_probability": 0.0}
+    )
+    drawn = simulate_image(recipe.model_copy(update={"microscope": clean}), seed=3, index=1)
+    image = ad.make_image(drawn.image, pixel_size=0.0228)
+    atoms = ad.find(image, lattice_constant_nm="MoS2", undistort=True)
+    summary = atoms.attrs["summary"]
+    assert summary["model"] == "any_atoms"
+    demanded = summary["lattice"]["pixel_size"]
+    assert demanded == pytest.approx(0.0228 / drawn.scale, rel=0.06)  # strain changes the area by up to 8 %
+    straight = find_lattice(atoms[["x_undistorted", "y_undistorted"]].to_numpy())
+    assert straight is not None
+    assert straight.edge == pytest.approx(0.316, rel=0.02)
+    assert straight.stretch == pytest.approx(1, abs=0.01)
