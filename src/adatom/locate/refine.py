@@ -83,8 +83,8 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     n_atoms = len(x)
     start = np.column_stack([x, y]).astype(float).reshape(n_atoms, 2)
     if n_atoms == 0:
-        empty = np.zeros(0)
-        return Refined(empty, empty, empty, empty, empty, np.zeros(0, dtype=bool), np.zeros(0, dtype=bool))
+        none, never = np.zeros(0), np.zeros(0, dtype=bool)
+        return Refined(none, none, none, none, none, never, never)
     known = np.isfinite(values)
     level = float(np.median(values[known])) if known.any() else 0.0
     scale = float(np.std(values[known])) if known.any() else 0.0
