@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from adatom.prepare import resample
@@ -90,8 +91,9 @@ def random_field(size: int, correlation: float, rng: Generator) -> Array:
     coarse = rng.standard_normal((size // coarsening + 4,) * 2)
     coarse = ndimage.gaussian_filter(coarse, correlation / coarsening, mode="wrap")
     if coarsening > 1:
-        coarse = ndimage.zoom(coarse, coarsening, order=1)
-    field = coarse[:size, :size]
+        side = len(coarse) * coarsening
+        coarse = np.asarray(Image.fromarray(coarse.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR))
+    field = coarse[:size, :size].astype(float)
     return (field - field.mean()) / max(field.std(), 1e-12)
 
 
