@@ -172,9 +172,9 @@ def search(
             )
 
     seen = _see_all(image, square, eyes, min_probability, min_distance_px, refine)
-    if model is None and isinstance(eyes, ModelAtScale) and seen.lattice is not None:
+    if model is None and isinstance(eyes, ModelAtScale) and eyes.sign > 0 and seen.lattice is not None:
         expert = recognise(seen.lattice, seen.spacing_px, square.values, 0.8 * eyes.support)
-        if expert is not None and contrast != "dark":
+        if expert is not None:
             eyes = expert
             seen = _see_all(image, square, eyes, min_probability, min_distance_px, refine)
     columns, maps, lattice = seen.columns, seen.maps, seen.lattice

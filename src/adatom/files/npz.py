@@ -1,5 +1,6 @@
 """NumPy npz: the arrays with two or three axes are channels, named as they were saved. Nothing is ever unpickled."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def read_channels(path: Path) -> list[Channel]:
     return channels
 
 
-def _channel(name: str, shape: tuple[int, ...], dtype: np.dtype, load_all) -> Channel:  # type: ignore[no-untyped-def]
+def _channel(name: str, shape: tuple[int, ...], dtype: np.dtype, load_all: Callable[[], np.ndarray]) -> Channel:
     def load(frame: int | None) -> np.ndarray:
         values: np.ndarray = load_all()
         return values if frame is None else values[frame]

@@ -53,5 +53,5 @@ def combine_positions(
     agrees = fitted.converged & (np.abs(fit - network) < _FARTHEST * np.sqrt(variance + gate)).all(axis=1)
     weight = prior / (prior + variance)  # of the fit
     joint = np.where(agrees[:, None], network + weight * (fit - network), network)
-    std = np.where(agrees[:, None], np.sqrt(weight * variance), np.sqrt(prior) + 0 * network)
+    std = np.where(agrees[:, None], np.sqrt(weight * variance), np.broadcast_to(np.sqrt(prior), network.shape))
     return joint[:, 0], joint[:, 1], std[:, 0], std[:, 1]

@@ -61,8 +61,9 @@ class Segmenter:
     classes_ : names of the species.
     net_ : the network.
     scale_ : the working scale: ``pixel_size_nm``, ``spacing_px`` (typical distance of nearest neighbours),
-        ``period_px`` (what `image_periods` measures on the training images), ``label_radius_px``, ``calibrated``
-        (whether nm mean something: False for a lattice of no certain size).
+        ``period_px`` (what `image_periods` measures on the training images), ``label_radius_px``, ``margin_px`` (how
+        far the maps of `look` reach beyond an image), ``calibrated`` (whether nm mean something: False for a lattice of
+        no certain size).
     history_ : records of the training.
     figures_ : figures reached on the validation images.
     recipe_ : the recipe, or None.
