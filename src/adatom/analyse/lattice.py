@@ -11,13 +11,15 @@ from skimage.filters import threshold_otsu
 
 Array = NDArray[np.float64]
 
-
 _MOST_ATOMS = 1000
 _FEWEST = 20
 # Distance of the means of two groups in their standard deviations; one Gaussian cut in half has 2.65.
 _TWO_KINDS = 3.5
 # Of atoms that agree so well on a lattice nobody else is asked.
 _PLAIN = 0.8
+# Two differences are the same within so many neighbour distances; these are divided into so many bins, and the bins of
+# the same difference lie so far around its own.
+_TOLERANCE, _BINS, _DISC = 0.25, 12, 3
 
 
 @dataclass(frozen=True)
@@ -131,33 +133,17 @@ def find_lattice(positions: Array, *, least: int = _FEWEST) -> Lattice | None:
     extent = np.ptp(positions, axis=0).max()
     reach = min(8 * neighbour, 0.5 * extent)
     pairs = tree.query_pairs(reach, output_type="ndarray")
-    difference = positions[pairs[:, 1]] - positions[pairs[:, 0]]
-    difference = np.concatenate([difference, -difference])
-    candidates = _patterson_peaks(difference, reach, neighbour)
-    tolerance = 0.25 * neighbour
-    scored = []
-    difference_tree = cKDTree(difference)
-    for candidate in candidates:
-        close = difference[difference_tree.query_ball_point(candidate, tolerance)]
-        if len(close) < 3:
-            continue
-        vector = np.median(close, axis=0)
-        share = _coincidence(tree, positions, vector, tolerance)
-        if share is not None:
-            scored.append((float(np.linalg.norm(vector)), share, vector))
-    if not scored:
-        return None
-    best = max(share for _, share, _ in scored)
+    difference = positions[pairs[:, 1]] - positions[pairs[:, 0]]  # that of i and j, but not also of j and i
+    scored = sorted(_candidates(positions, difference, reach, neighbour), key=lambda scored: scored[0])
+    best = max((share for _, share, _ in scored), default=0.0)
     if best < 0.4:
         return None
-    good = sorted(
-        ((length, share, vector) for length, share, vector in scored if share >= 0.85 * best), key=lambda s: s[0]
-    )
-    first = good[0][2]
-    for length, _, vector in good[1:]:
+    good = [(length, vector) for length, share, vector in scored if share >= 0.85 * best]
+    first = good[0][1]
+    for length, vector in good[1:]:
         sine = abs(first[0] * vector[1] - first[1] * vector[0]) / (np.linalg.norm(first) * length)
         if sine > 0.3:
-            vectors = _fit_vectors(np.array([first, vector]), difference, tolerance)
+            vectors = _fit_vectors(np.array([first, vector]), difference, _TOLERANCE * neighbour)
             return Lattice(vectors=_reduce(vectors), coincidence=best)
     return None
 
@@ -195,36 +181,46 @@ def find_bright_lattice(x: Array, y: Array, flux: Array) -> Lattice | None:
     return of_bright
 
 
-def _patterson_peaks(difference: Array, reach: float, neighbour: float) -> Array:
-    """Centres (k, 2) of the clusters of difference vectors, one of each pair +v and -v."""
-    bin_width = neighbour / 12
-    n_bins = 2 * int(np.ceil(reach / bin_width)) + 1
-    edges = (np.arange(n_bins + 1) - n_bins / 2) * bin_width
-    histogram, _, _ = np.histogram2d(difference[:, 1], difference[:, 0], bins=[edges, edges])
+def _candidates(
+    positions: Array, difference: Array, reach: float, neighbour: float
+) -> list[tuple[float, float, Array]]:
+    """Length, coincidence and vector of each cluster of differences, one of each pair +v and -v.
+
+    The share of the atoms that have a partner at a vector, of those whose partner would lie among the atoms, is the
+    number of differences near it over theirs: no atom has two partners there, as no two atoms are so close.
+    """
+    bins = 2 * int(np.ceil(reach / neighbour * _BINS)) + 1
+    middle = bins // 2
+    column, row = (np.round(difference * (_BINS / neighbour)) + middle).astype(int).T
+    histogram = np.bincount(row * bins + column, minlength=bins**2).reshape(bins, bins).astype(float)
+    histogram = np.pad(histogram + histogram[::-1, ::-1], _DISC)
     smooth = ndimage.gaussian_filter(histogram, 1.5)
-    top = (smooth == ndimage.maximum_filter(smooth, size=7)) & (smooth > 0.15 * smooth.max())
-    row, column = np.nonzero(top)
-    centres = np.column_stack([edges[column], edges[row]]) + bin_width / 2
-    upper = (centres[:, 1] > 1e-9) | ((np.abs(centres[:, 1]) <= 1e-9) & (centres[:, 0] > 0))
-    return centres[upper & (np.linalg.norm(centres, axis=1) > 0.6 * neighbour)]
+    row, column = np.nonzero((smooth == ndimage.maximum_filter(smooth, size=7)) & (smooth > 0.15 * smooth.max()))
+    y, x = row - _DISC - middle, column - _DISC - middle
+    wanted = ((y > 0) | ((y == 0) & (x > 0))) & (np.hypot(y, x) > 0.6 * _BINS)
+    row, column, y, x = row[wanted], column[wanted], y[wanted], x[wanted]
 
-
-def _coincidence(tree: cKDTree, positions: Array, vector: Array, tolerance: float) -> float | None:
-    """Share of the atoms that have a partner at `vector`, of those whose partner would lie inside; None if too few."""
-    target = positions + vector
-    low, high = positions.min(axis=0), positions.max(axis=0)
-    inside = ((target >= low) & (target <= high)).all(axis=1)
-    if inside.sum() < 8:
-        return None
-    distance, _ = tree.query(target[inside], distance_upper_bound=tolerance)
-    return float(np.isfinite(distance).mean())
+    around = np.arange(-_DISC, _DISC + 1)
+    disc = np.hypot(around[:, None], around) <= _TOLERANCE * _BINS
+    near = histogram[row[:, None, None] + around[:, None], column[:, None, None] + around] * disc
+    count = near.sum(axis=(1, 2))
+    off = np.stack([(near * around).sum(axis=(1, 2)), (near * around[:, None]).sum(axis=(1, 2))], axis=1)
+    vectors = (np.column_stack([x, y]) + off / np.maximum(count, 1)[:, None]) * (neighbour / _BINS)
+    target = positions + vectors[:, None]
+    possible = ((target >= positions.min(axis=0)) & (target <= positions.max(axis=0))).all(axis=2).sum(axis=1)
+    return [
+        (float(np.linalg.norm(vector)), min(1.0, float(found / among)), vector)
+        for vector, found, among in zip(vectors, count, possible, strict=True)
+        if found >= 3 and among >= 8
+    ]
 
 
 def _fit_vectors(vectors: Array, difference: Array, tolerance: float) -> Array:
     """Least-squares fit of the vectors to all differences that are multiples of them: long ones tell them best."""
     multiple = np.round(difference @ np.linalg.inv(vectors))
     close = (np.linalg.norm(difference - multiple @ vectors, axis=1) < tolerance) & multiple.any(axis=1)
-    fitted: Array = np.linalg.lstsq(multiple[close], difference[close], rcond=None)[0]
+    many, apart = multiple[close], difference[close]
+    fitted: Array = np.linalg.lstsq(many.T @ many, many.T @ apart, rcond=None)[0]
     return fitted
 
 

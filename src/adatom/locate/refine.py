@@ -1,25 +1,30 @@
 """Refinement: where exactly in the measured image each atom sits, and how sure that is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from adatom.errors import ShapeError
 
 Array = NDArray[np.float64]
+# Sums over a patch need no more digits than its pixels have; parameters and pixel coordinates keep theirs.
+Floats = NDArray[np.float32]
 
 _ROUNDS = 24  # of moving all atoms at once, at most
 _FREE_WIDTH = 5  # of them with a width of its own for each atom; then one for all
-_SETTLED = 5e-4  # of the spacing: when hardly an atom moves further, all are done
+_SETTLED = 2e-3  # of the spacing: when hardly an atom moves further, all are done
 _DAMPING = 0.02
 _HALF_SIDE = 0.55  # of the fitted square, in spacings
-_NEIGHBOURS = 1.8  # atoms so many spacings away still reach in
+_NEIGHBOURS = 1.6  # atoms so many spacings away still reach in
 # Widest and narrowest Gaussian, in spacings. Wider peaks would hardly be resolved from their neighbours, and without
 # the limit the fit of a dense lattice creeps: a wider peak, more of it subtracted next door, a wider peak there.
 _WIDEST, _NARROWEST = 0.33, 0.05
 _LEAST_HEIGHT = 0.1  # of an atom, in those of its brighter fellows
+_NO_PEAK = 1e-4  # of the image's standard deviation: rounding
 _HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND = range(5)
 _ALL = [_HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND]
 _ONE_WIDTH = [_HEIGHT, _X, _Y, _BACKGROUND]
@@ -91,17 +96,18 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     data = np.where(known, (values - level) / (scale or 1.0), 0.0)  # numbers near 1: fits do not care for units
 
     patches = _Patches.around(start, data, known, max(2, round(_HALF_SIDE * spacing_px)))
-    neighbours = _Neighbours.of(start, _NEIGHBOURS * spacing_px)
-    low, high = np.percentile(patches.data.reshape(n_atoms, -1), [10, 95], axis=1)
+    neighbours = _Neighbours.around(start, _NEIGHBOURS * spacing_px)
+    ordered = np.sort(patches.data.reshape(n_atoms, -1), axis=1)
+    low, high = (ordered[:, int(share * (ordered.shape[1] - 1))].astype(float) for share in (0.1, 0.95))
     parameters = np.column_stack(
         [np.maximum(high - low, 1e-3), start, np.full(n_atoms, np.log(0.27 * spacing_px)), low]
     )
     narrowest, widest = np.log(_NARROWEST * spacing_px), np.log(_WIDEST * spacing_px)
     for turn in range(_ROUNDS):
         free = _ALL if turn < _FREE_WIDTH else _ONE_WIDTH
-        step = _Fit.at(parameters, patches).step(patches, neighbours, free)
+        step = _Fit.at(parameters, parameters, patches).step(patches, neighbours, free)
         step[:, [_X, _Y]] = np.clip(step[:, [_X, _Y]], -0.15 * spacing_px, 0.15 * spacing_px)
-        step[:, _LOG_WIDTH] = np.clip(step[:, _LOG_WIDTH], -0.2, 0.2)
+        step[:, _LOG_WIDTH] = np.clip(step[:, _LOG_WIDTH], -0.35, 0.35)
         parameters = parameters + step
         # far off, a Gaussian no longer feels its atom
         parameters[:, [_X, _Y]] = np.clip(parameters[:, [_X, _Y]], start - 0.5 * spacing_px, start + 0.5 * spacing_px)
@@ -110,12 +116,12 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
             parameters[:, _LOG_WIDTH] = np.median(parameters[:, _LOG_WIDTH])
         elif turn > _FREE_WIDTH and np.quantile(np.abs(step[:, [_X, _Y]]), 0.9) < _SETTLED * spacing_px:
             break
-    variance = _Fit.at(parameters, patches).variances(patches, neighbours, _ONE_WIDTH, [_X, _Y])
+    variance = _Fit.at(parameters, parameters, patches).variances(patches, neighbours, _ONE_WIDTH, [_X, _Y])
     empty = _empty(parameters, start, patches, neighbours)
     moved = np.hypot(*(parameters[:, [_X, _Y]] - start).T)
     converged = (
         (moved < spacing_px / 3)
-        & (parameters[:, _HEIGHT] > 0)
+        & (parameters[:, _HEIGHT] > _NO_PEAK)
         & np.isfinite(variance).all(axis=1)
         & (variance > 0).all(axis=1)
         & (variance < (spacing_px / 3) ** 2).all(axis=1)
@@ -134,14 +140,18 @@ def _empty(parameters: Array, start: Array, patches: "_Patches", neighbours: "_N
     suspects |= np.hypot(*(parameters[:, [_X, _Y]] - start).T) > np.exp(parameters[:, _LOG_WIDTH])
     if not suspects.any() or typical <= 0:
         return np.zeros(len(start), dtype=bool)
-    fixed = parameters.copy()
-    fixed[suspects, _HEIGHT] = 0.0
-    fixed[suspects, _X : _Y + 1] = start[suspects]
+    rows = np.flatnonzero(suspects)
+    patches, neighbours = patches.of(rows), neighbours.of(rows)
+    everyone = parameters.copy()
+    everyone[rows, _HEIGHT] = 0.0
+    everyone[rows, _X : _Y + 1] = start[rows]
+    free = [_HEIGHT, _BACKGROUND]
     for _ in range(3):
-        step = _Fit.at(fixed, patches).step(patches, neighbours, [_HEIGHT, _BACKGROUND])
-        fixed[suspects] += step[suspects]
-    variance = _Fit.at(fixed, patches).variances(patches, neighbours, [_HEIGHT, _BACKGROUND], [_HEIGHT])[:, 0]
-    empty: NDArray[np.bool_] = suspects & (fixed[:, _HEIGHT] + 2 * np.sqrt(variance) < _LEAST_HEIGHT * typical)
+        everyone[rows] += _Fit.at(everyone[rows], everyone, patches).step(patches, neighbours, free)
+    fit = _Fit.at(everyone[rows], everyone, patches)
+    variance = fit.variances(patches, neighbours, free, [_HEIGHT])[:, 0]
+    empty = np.zeros(len(start), dtype=bool)
+    empty[rows] = everyone[rows, _HEIGHT] + 2 * np.sqrt(variance) < _LEAST_HEIGHT * typical
     return empty
 
 
@@ -157,12 +167,12 @@ class _Patches:
     row_weight, column_weight : (n, side), 0 for lines beyond the image.
     """
 
-    data: Array
-    weight: Array
+    data: Floats
+    weight: Floats
     row: Array
     column: Array
-    row_weight: Array
-    column_weight: Array
+    row_weight: Floats
+    column_weight: Floats
 
     @classmethod
     def around(cls, start: Array, data: Array, known: NDArray[np.bool_], half: int) -> "_Patches":
@@ -172,62 +182,89 @@ class _Patches:
         in_rows = (row >= 0) & (row < data.shape[0])
         in_columns = (column >= 0) & (column < data.shape[1])
         index = np.clip(row, 0, data.shape[0] - 1)[:, :, None], np.clip(column, 0, data.shape[1] - 1)[:, None, :]
-        weight = (in_rows[:, :, None] & in_columns[:, None, :] & known[index]).astype(float)
+        inside = in_rows[:, :, None] & in_columns[:, None, :]
+        if not known.all():
+            inside &= known[index]
+        weight = inside.astype(np.float32)
         return cls(
-            data[index] * weight,
+            data.astype(np.float32)[index] * weight,
             weight,
             row.astype(float),
             column.astype(float),
-            weight.any(axis=2).astype(float),
-            weight.any(axis=1).astype(float),
+            inside.any(axis=2).astype(np.float32),
+            inside.any(axis=1).astype(np.float32),
         )
+
+    def of(self, rows: NDArray[np.int64]) -> "_Patches":
+        """Those of some atoms."""
+        return _Patches(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)
 class _Neighbours:
-    """Pairs of atoms, both ways, sorted by the first of each.
+    """The neighbours of some atoms among all atoms.
 
     Attributes
     ----------
-    mine, other : (m,) rows of the atoms.
-    owner, first : the atoms that have neighbours at all, and where their pairs begin.
+    mine : (m,) numbers among the some, ascending.
+    other : (m,) numbers of their neighbours, among all.
+    pairs_of : (n, m) a sparse matrix of ones: which of the pairs are those of each atom.
     """
 
     mine: NDArray[np.int64]
     other: NDArray[np.int64]
-    owner: NDArray[np.int64]
-    first: NDArray[np.int64]
+    pairs_of: csr_array
 
     @classmethod
-    def of(cls, start: Array, reach: float) -> "_Neighbours":
+    def around(cls, start: Array, reach: float) -> "_Neighbours":
         close = cKDTree(start).query_pairs(reach, output_type="ndarray").astype(np.int64)
-        both = np.concatenate([close, close[:, ::-1]])
-        both = both[np.argsort(both[:, 0], kind="stable")]
-        owner, first = np.unique(both[:, 0], return_index=True)
-        return cls(both[:, 0], both[:, 1], owner, first)
+        mine, other = np.concatenate([close, close[:, ::-1]]).T
+        order = np.argsort(mine, kind="stable")
+        return cls.sorted(mine[order], other[order], len(start))
 
-    def sum(self, values: Array, n_atoms: int) -> Array:
+    @classmethod
+    def sorted(cls, mine: NDArray[np.int64], other: NDArray[np.int64], n: int) -> "_Neighbours":
+        first = np.searchsorted(mine, np.arange(n + 1))
+        ones = np.ones(len(mine), dtype=np.float32)
+        return cls(mine, other, csr_array((ones, np.arange(len(mine)), first), shape=(n, len(mine))))
+
+    def of(self, rows: NDArray[np.int64]) -> "_Neighbours":
+        """Those of some atoms, which are counted anew."""
+        number = np.full(self.pairs_of.shape[0], -1)
+        number[rows] = np.arange(len(rows))
+        kept = number[self.mine] >= 0
+        return _Neighbours.sorted(number[self.mine[kept]], self.other[kept], len(rows))
+
+    def sum(self, values: Floats) -> Floats:
         """Sum of what each pair has (m, ...) over the pairs of each atom (n, ...)."""
-        total = np.zeros((n_atoms, *values.shape[1:]))
-        if len(self.owner):
-            total[self.owner] = np.add.reduceat(values, self.first, axis=0)
-        return total
+        total: Floats = self.pairs_of @ values.reshape(len(values), prod(values.shape[1:]))
+        return total.reshape(len(total), *values.shape[1:])
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """A state of the fit: its parameters (n, 5), and the lines (n, 4, side) along x and y that its sums are made of."""
+    """A state of the fit.
+
+    Attributes
+    ----------
+    parameters : (n, 5) of the atoms that are fitted.
+    everyone : (all, 5) of these and their neighbours.
+    width : (n,) of the peaks.
+    along_x, along_y : (n, 4, side) lines that the sums of the fit are made of.
+    """
 
     parameters: Array
+    everyone: Array
     width: Array
-    along_x: Array
-    along_y: Array
+    along_x: Floats
+    along_y: Floats
 
     @classmethod
-    def at(cls, parameters: Array, patches: _Patches) -> "_Fit":
+    def at(cls, parameters: Array, everyone: Array, patches: _Patches) -> "_Fit":
         width = np.exp(parameters[:, _LOG_WIDTH])
         return cls(
             parameters,
+            everyone,
             width,
             _lines(patches.column, parameters[:, _X], width, patches.column_weight),
             _lines(patches.row, parameters[:, _Y], width, patches.row_weight),
@@ -240,7 +277,7 @@ class _Fit:
         theirs_x, theirs_y = self._neighbours_in(patches, neighbours)
         sums_x = (self.along_x[neighbours.mine] @ theirs_x[:, :, None])[:, :, 0]  # (m, 4)
         sums_y = (self.along_y[neighbours.mine] @ theirs_y[:, :, None])[:, :, 0]
-        left -= neighbours.sum(sums_y[:, :, None] * sums_x[:, None, :], len(left))
+        left -= neighbours.sum(sums_y[:, :, None] * sums_x[:, None, :])
         overlap_x, overlap_y = _gram(self.along_x), _gram(self.along_y)
         for line, height in ((0, self.parameters[:, _HEIGHT]), (_ONES, self.parameters[:, _BACKGROUND])):
             left -= height[:, None, None] * overlap_y[:, :, line, None] * overlap_x[:, None, line, :]
@@ -257,28 +294,29 @@ class _Fit:
         """Variances of some parameters (n, wanted) by the Fisher information of the free ones, scaled by the residuals;
         NaN where undetermined.
         """
-        n_atoms = len(self.parameters)
         theirs_x, theirs_y = self._neighbours_in(patches, neighbours)
-        model = neighbours.sum(theirs_y[:, :, None] * theirs_x[:, None, :], n_atoms)
-        own = self.along_y[:, 0, :, None] * self.along_x[:, 0, None, :]
-        model += self.parameters[:, _HEIGHT, None, None] * own + self.parameters[:, _BACKGROUND, None, None]
+        model = neighbours.sum(theirs_y[:, :, None] * theirs_x[:, None, :])
+        height, background = self.parameters[:, [_HEIGHT, _BACKGROUND]].astype(np.float32).T
+        model += (height[:, None] * self.along_y[:, 0])[:, :, None] * self.along_x[:, 0, None, :]
+        model += background[:, None, None]
         squares = (patches.weight * (patches.data - model) ** 2).sum(axis=(1, 2))
         freedom = patches.weight.sum(axis=(1, 2)) - len(free)
         normal = self._normal(_gram(self.along_x), _gram(self.along_y), free)
-        determined = (freedom > 0) & (np.linalg.cond(normal + 1e-12 * np.eye(len(free))) < 1e12)
-        variance = np.full((n_atoms, len(wanted)), np.nan)
+        size = np.sqrt(np.maximum(np.einsum("nii->ni", normal), 1e-30))
+        determined = (freedom > 0) & (np.linalg.det(normal / (size[:, :, None] * size[:, None, :])) > 1e-9)
+        variance = np.full((len(self.parameters), len(wanted)), np.nan)
         inverse = np.linalg.inv(normal[determined])
         spots = [free.index(parameter) for parameter in wanted]
         variance[determined] = inverse[:, spots, spots] * (squares[determined] / freedom[determined])[:, None]
         return variance
 
-    def _neighbours_in(self, patches: _Patches, neighbours: _Neighbours) -> tuple[Array, Array]:
+    def _neighbours_in(self, patches: _Patches, neighbours: _Neighbours) -> tuple[Floats, Floats]:
         """Gaussians of the neighbours along the lines of each atom's patch (m, side), the heights in those along y."""
-        mine, other = neighbours.mine, neighbours.other
-        inverse = 1 / self.width[other, None]
-        x = (patches.column[mine] - self.parameters[other, _X, None]) * inverse
-        y = (patches.row[mine] - self.parameters[other, _Y, None]) * inverse
-        height = self.parameters[other, _HEIGHT, None]
+        mine, theirs = neighbours.mine, self.everyone[neighbours.other]
+        inverse = np.exp(-theirs[:, _LOG_WIDTH, None])
+        x = ((patches.column[mine] - theirs[:, _X, None]) * inverse).astype(np.float32)
+        y = ((patches.row[mine] - theirs[:, _Y, None]) * inverse).astype(np.float32)
+        height = theirs[:, _HEIGHT, None].astype(np.float32)
         return (
             np.exp(-0.5 * x**2) * patches.column_weight[mine],
             height * np.exp(-0.5 * y**2) * patches.row_weight[mine],
@@ -290,7 +328,7 @@ class _Fit:
         slope = height * inverse
         return {_HEIGHT: ones, _X: slope, _Y: slope, _LOG_WIDTH: slope, _BACKGROUND: ones}
 
-    def _normal(self, overlap_x: Array, overlap_y: Array, free: list[int]) -> Array:
+    def _normal(self, overlap_x: Floats, overlap_y: Floats, free: list[int]) -> Array:
         """Sums of the products of each two derivatives over the patch (n, free, free)."""
         factor = self._factors()
         normal = np.empty((len(self.parameters), len(free), len(free)))
@@ -303,14 +341,14 @@ class _Fit:
         return normal
 
 
-def _lines(at: Array, centre: Array, width: Array, weight: Array) -> Array:
+def _lines(at: Array, centre: Array, width: Array, weight: Floats) -> Floats:
     """Distances to the powers 0, 1 and 2 times a Gaussian, and ones, along a line of pixels: (n, 4, side)."""
-    distance = at - centre[:, None]
-    gaussian = np.exp(-0.5 * (distance / width[:, None]) ** 2) * weight
+    distance = (at - centre[:, None]).astype(np.float32)
+    gaussian = np.exp(-0.5 * (distance / width[:, None].astype(np.float32)) ** 2) * weight
     return np.stack([gaussian, distance * gaussian, distance**2 * gaussian, weight], axis=1)
 
 
-def _gram(lines: Array) -> Array:
+def _gram(lines: Floats) -> Floats:
     """Sums of the products of each two lines (n, 4, 4)."""
-    products: Array = lines @ lines.transpose(0, 2, 1)
+    products: Floats = lines @ lines.transpose(0, 2, 1)
     return products

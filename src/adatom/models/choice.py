@@ -30,7 +30,7 @@ LEAST_SUPPORT = 0.5
 _LIKELY = 0.6
 # Of a large image the middle is enough to choose by: so many working pixels a side.
 _WINDOW = 512
-_SEARCH_WINDOWS = (128, 256)
+_SEARCH_WINDOWS = (96, 256)
 # Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
 # where the tail is dark, beyond this skewness, may atoms be.
 _DARK_SKEWNESS = -0.05

@@ -20,6 +20,7 @@ _SMALLEST = (24, 6)
 _TELLING = (3.5, 14.0)
 _ENOUGH = 8
 _ROUNDS = 4
+_PLAIN = 0.7
 _NEAR = 0.1
 _NEARLY = 0.8
 _FINER, _MANY_MORE = 1.7, 1.4
@@ -54,13 +55,24 @@ def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]
     factors = [_FINEST / _RATIO**k for k in range(24)]
     least = max(_SMALLEST[0] / max(shape), _SMALLEST[1] / min(shape))
     factors = [factor for factor in factors if factor >= least] or [least]
-    best = _settle(max(look(factors), key=lambda seen: seen.support), look, spacing_px)
+    # most atoms are seen at one of the first scales, and plainly so if they are plain
+    first = factors[2:7:2] or factors
+    seen = look(first)
+    others = [factor for factor in factors if factor not in first]
+    if others and max(each.support for each in seen) < _PLAIN:
+        seen += look(others)
+    best = _settle(max(seen, key=lambda each: each.support), look, spacing_px)
     # Seen too coarsely, a dim kind of atoms between bright ones vanishes, and the bright ones alone look well. Where
     # there are no more atoms to be seen, a finer look finds as many.
-    finer = _settle(look([_FINER * best.factor])[0], look, spacing_px)
+    finer = _settle(_finer(best, seen) or look([_FINER * best.factor])[0], look, spacing_px)
     if finer.support >= _NEARLY * best.support and finer.density > _MANY_MORE * best.density:
         return finer
     return best
+
+
+def _finer(best: Look, seen: list[Look]) -> Look | None:
+    """A look that was taken already and is somewhat finer than the best one."""
+    return next((each for each in seen if _FINER / 1.2 < each.factor / best.factor < _FINER * 1.2), None)
 
 
 def _settle(best: Look, look: Callable[[list[float]], list[Look]], spacing_px: float) -> Look:

@@ -277,10 +277,10 @@ class Segmenter:
         """Probabilities (class, y, x) of `values` (y, x) at a scale, and the factor that whole pixels allowed.
 
         The maps reach ``scale_["margin_px"]`` pixels beyond the image on all sides; `peaks` and `maps_as_image` know.
-        `levelled` says that tilt and offsets of lines are out of `values` already.
+        `levelled` says that tilt, offsets of lines and outliers are out of `values` already.
         """
         prepared, true_factor = self._prepare(values, factor, levelled)
-        return self._maps(self._fused_net(), prepared), true_factor
+        return self._maps(self._fused_net(), prepared, roughly=True), true_factor
 
     def glance(self, parts: list[Array], factors: list[float]) -> list[tuple[Array, Factor]]:
         """`look` at several small, levelled pieces at once, each at its own scale, quickly rather than exactly."""
@@ -379,8 +379,9 @@ class Segmenter:
 
     def _prepare(self, values: Array, factor: Factor, levelled: bool = False) -> tuple[Array, Factor]:
         """Level, bring to the working scale, normalise."""
-        values = _finite(values)
-        working, true_factor = resample(tame_outliers(values if levelled else level_lines(level_plane(values))), factor)
+        if not levelled:
+            values = tame_outliers(level_lines(level_plane(_finite(values))))
+        working, true_factor = resample(values, factor)
         return normalise(working, **self.preprocessing_), true_factor
 
     def _prepare_working(self, values: Array) -> Array:
@@ -394,8 +395,8 @@ class Segmenter:
         return float(self.figures_.get("min_probability", 0.5)) if hasattr(self, "figures_") else 0.5
 
     def prepared(self, values: Array, factor: float) -> Array:
-        """What the network gets to see of `values` (y, x) at a scale."""
-        return self._prepare(values, (factor, factor))[0]
+        """What the network gets to see of levelled `values` (y, x) at a scale."""
+        return self._prepare(values, (factor, factor), levelled=True)[0]
 
     @property
     def finds_scale(self) -> bool:
@@ -410,21 +411,24 @@ class Segmenter:
     def _multiple(self) -> int:
         return int(self.net_.multiple)  # type: ignore[arg-type]  # an attribute of every net, see adatom.nets
 
-    def _maps(self, net: nn.Module, prepared: Array) -> Array:
+    def _maps(self, net: nn.Module, prepared: Array, *, roughly: bool = False) -> Array:
         """Probabilities (class, y, x) of a prepared image (y, x); without any contrast it is all background."""
         prepared = np.pad(prepared, self._margin)
         if not prepared.any():
             return np.stack([np.full(prepared.shape, float(k == 0)) for k in range(len(self.classes_) + 1)])
-        return self._probabilities(net, prepared.astype(np.float32)[None, None])[0]
+        return self._probabilities(net, prepared.astype(np.float32)[None, None], roughly=roughly)[0]
 
     @torch.inference_mode()
     def _probabilities(self, net: nn.Module, images: NDArray[np.float32], *, roughly: bool = False) -> Array:
-        """Probabilities (n, class, y, x) of prepared images (n, 1, y, x) of any size; `roughly` in half precision."""
+        """Probabilities (n, class, y, x) of prepared images (n, 1, y, x) of any size.
+
+        `roughly` in bfloat16, where that is faster: atoms move by some thousandths of a pixel.
+        """
         rows, columns = images.shape[2:]
         device = next(net.parameters()).device
         batch = torch.from_numpy(pad_to_multiple(images, self._multiple)).to(device)
         net.eval()
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=roughly):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=roughly and _has_bfloat16(device)):
             logits = net(batch.contiguous(memory_format=torch.channels_last))
         probability: Array = logits.float().softmax(dim=1)[:, :, :rows, :columns].double().cpu().numpy()
         return probability
@@ -498,6 +502,14 @@ class Segmenter:
         ):
             raise ModelFileError(f"model: {path.name} is damaged: some of its weights are not numbers.")
         return model
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 itself."""
+    if device.type != "cpu":
+        return True
+    knows: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9
+    return any(knows.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _finite(values: Array) -> Array:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from adatom.errors import ShapeError
 from adatom.prepare.resample import local_mean
+from adatom.prepare.sample import median, sampled
 
 Array = NDArray[np.float64]
 
@@ -32,10 +33,10 @@ def normalise(values: Array, *, background_px: float, clip: float = 5.0, bend: f
     if not known.any():
         return np.zeros_like(values)
     flat = subtract_background(values, sigma_px=background_px)
-    flat -= np.median(flat[known])
-    contrast = 1.4826 * np.median(np.abs(flat[known]))
+    flat -= median(flat)
+    contrast = 1.4826 * median(np.abs(flat))
     # Rounding is not contrast: that of a huge offset (one huge pixel is no offset), or beside a lonely step.
-    if contrast <= max(1e-9 * float(np.median(np.abs(values[known]))), 1e-12 * float(np.abs(flat[known]).max())):
+    if contrast <= max(1e-9 * abs(median(values)), 1e-12 * float(np.nanmax(np.abs(flat)))):
         return np.zeros_like(values)
     flat /= contrast
     if bend is not None:
@@ -51,7 +52,7 @@ def subtract_background(values: Array, *, sigma_px: float) -> Array:
     known = np.isfinite(values)
     if not known.any():
         return values.copy()
-    tamed = np.where(known, tame_outliers(values) - np.median(values[known]), 0.0)
+    tamed = np.where(known, tame_outliers(values) - median(values), 0.0)
     local = local_mean(tamed, sigma_px)
     if not known.all():
         local /= np.maximum(local_mean(known.astype(float), sigma_px), 1e-6)
@@ -63,11 +64,11 @@ def tame_outliers(values: Array) -> Array:
 
     Before anything that spreads a pixel over others: a hot pixel resampled is a hot spot.
     """
-    known = np.isfinite(values)
-    if not known.any():
+    some = sampled(values)
+    if not some.size:
         return values.copy()
-    centre = np.median(values[known])
-    middle, most = np.quantile(np.abs(values[known] - centre), [0.5, 0.99])
+    centre = np.median(some)
+    middle, most = np.quantile(np.abs(some - centre), [0.5, 0.99])
     # a few atoms on a quiet ground, or on padding, are no outliers: of them the median deviation knows nothing
     spread = max(1.4826 * middle, most / 2.576)
     return np.clip(values, centre - 20 * spread, centre + 20 * spread) if spread > 0 else values.copy()

@@ -6,6 +6,7 @@ from PIL import Image
 from scipy import ndimage
 
 from adatom.errors import ArgumentError, ShapeError
+from adatom.prepare.sample import median
 
 Array = NDArray[np.float64]
 
@@ -32,9 +33,10 @@ def resample(values: Array, factor: tuple[float, float]) -> tuple[Array, tuple[f
     if shape == values.shape:
         return values.copy(), true_factor
     known = np.isfinite(values)
-    result = _resize(np.where(known, values, np.median(values[known]) if known.any() else 0.0), shape)
-    if not known.all():
-        result[_resize(known.astype(float), shape, Image.Resampling.BILINEAR) < 0.5] = np.nan
+    if known.all():
+        return _resize(values, shape), true_factor
+    result = _resize(np.where(known, values, median(values)), shape)
+    result[_resize(known.astype(float), shape, Image.Resampling.BILINEAR) < 0.5] = np.nan
     return result, true_factor
 
 
@@ -56,10 +58,12 @@ def _resize(
     Pixels are areas whose outer edges coincide, which is where the half pixels in `positions_back` come from. Pillow
     counts in float32: a huge offset would cost all digits, so it is taken out before.
     """
-    offset = float(np.median(values))
-    scale = float(np.abs(values - offset).max()) or 1.0
+    low, high = float(values.min()), float(values.max())
+    offset, scale = 0.5 * (low + high), (high - low) or 1.0
     picture = Image.fromarray(((values - offset) / scale).astype(np.float32))
-    resized: Array = np.asarray(picture.resize((shape[1], shape[0]), kernel), dtype=float) * scale + offset
+    # a gap of 3: what becomes much smaller is averaged in blocks first, which is many times as fast and as good
+    resized: Array = np.asarray(picture.resize((shape[1], shape[0]), kernel, reducing_gap=3.0), dtype=float)
+    resized = resized * scale + offset
     return resized
 
 

@@ -1,4 +1,4 @@
-"""An image as everything after it wants it: square pixels, levelled, what was not measured NaN."""
+"""An image as everything after it wants it: square pixels, levelled, outliers tamed, what was not measured NaN."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from adatom.data import pixel_size_nm
 from adatom.errors import ArgumentError
 from adatom.prepare.level import level_lines, level_plane
+from adatom.prepare.normalise import tame_outliers
 from adatom.prepare.resample import resample
 from adatom.prepare.unmeasured import blank_padding
 
@@ -17,7 +18,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SquareImage:
-    """A frame with square pixels, levelled; `factor` says how many of them a pixel of the frame is, along (y, x)."""
+    """A frame with square pixels, levelled, without outliers.
+
+    `factor` says how many of them a pixel of the frame is, along (y, x).
+    """
 
     values: Array
     factor: tuple[float, float]
@@ -28,6 +32,7 @@ class SquareImage:
         size = pixel_size_nm(frame)
         values = np.asarray(frame.to_numpy(), dtype=float)
         values = level_lines(level_plane(blank_padding(np.where(np.isfinite(values), values, np.nan))))
+        values = tame_outliers(values)
         if size is None or abs(size[0] / size[1] - 1) < 0.01:
             return cls(values, (1.0, 1.0), None if size is None else float(np.sqrt(size[0] * size[1])))
         pixel = min(size)
