@@ -47,7 +47,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[formats,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,formats,test]'
 	touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed

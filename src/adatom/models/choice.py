@@ -30,13 +30,16 @@ LEAST_SUPPORT = 0.5
 _LIKELY = 0.6
 # Of a large image the middle is enough to choose by: so many working pixels a side.
 _WINDOW = 512
-_SEARCH_WINDOWS = (96, 256)
+# A small part of the middle is enough where atoms are plain in it: of each window, the support that suffices.
+_SEARCH_WINDOWS = {64: 0.7, 128: LEAST_SUPPORT, 256: 0.0}
+_SKEWNESS_WINDOW = 256
 # Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
 # where the tail is dark, beyond this skewness, may atoms be.
 _DARK_SKEWNESS = -0.05
 # Beyond this they are, unless bright ones are better supported: of bright honeycombs only those blurred beyond 0.37
 # bonds have such a tail.
 _SURELY_DARK = -0.45
+_MANY_MORE = 1.4
 _FINER = 1.7
 # So many atoms must agree on a lattice for a material to be recognised by it.
 _SURE_LATTICE = 0.5
@@ -71,6 +74,7 @@ class ModelAtScale:
     sign : 1 for bright atoms, -1 for dark ones.
     is_stated : whether the scale is the one that the image's calibration states.
     support : how well the model knows what it sees, 0 to 1, see `adatom.models.support`.
+    density : of the atoms it saw while it searched for the scale, a pixel.
     """
 
     model: Segmenter
@@ -80,6 +84,7 @@ class ModelAtScale:
     sign: int = 1
     is_stated: bool = False
     support: float = float("nan")
+    density: float = float("nan")
 
     @property
     def lattice_constant_nm(self) -> float | None:
@@ -147,7 +152,9 @@ def choose_model(
     if skewness > _DARK_SKEWNESS:
         return bright
     dark = at_best_scale(-1)
-    return dark if dark.support > (0.9 if skewness < _SURELY_DARK else 1.05) * bright.support else bright
+    # The gaps of a honeycomb are as plain as its atoms, but half as many.
+    surely = skewness < _SURELY_DARK or dark.density > _MANY_MORE * bright.density
+    return dark if dark.support > (0.9 if surely else 1.05) * bright.support else bright
 
 
 def recognise(lattice: Lattice | None, spacing_px: float, square: Array, least_support: float) -> ModelAtScale | None:
@@ -198,7 +205,7 @@ def _loaded(path: Path, changed_ns: int) -> tuple[Segmenter, str]:
 def _search(eyes: ModelAtScale, square: Array) -> ModelAtScale:
     """The scale that the image itself shows; in a larger window where a small one says too little."""
     found = None
-    for window in _SEARCH_WINDOWS:
+    for window, enough in _SEARCH_WINDOWS.items():
 
         def look(factors: list[float], window: int = window) -> list[Look]:
             parts = [eyes.sign * _middle(square, factor, window) for factor in factors]
@@ -210,10 +217,10 @@ def _search(eyes: ModelAtScale, square: Array) -> ModelAtScale:
             ]
 
         found = find_scale(look, square.shape, spacing_px=eyes.model.scale_["spacing_px"])
-        if found.support >= LEAST_SUPPORT:
+        if found.support >= enough:
             break
     assert found is not None
-    return replace(eyes, factor=found.factor, support=found.support)
+    return replace(eyes, factor=found.factor, support=found.support, density=found.density)
 
 
 def _atoms(model: Segmenter, maps: Array, factor: tuple[float, float]) -> Peaks:
@@ -233,10 +240,13 @@ def _skewness(eyes: ModelAtScale, square: Array) -> float:
     apart.
     """
     factor = _FINER * eyes.factor
-    prepared = eyes.model.prepared(_middle(square, factor, _SEARCH_WINDOWS[1]), factor)
+    prepared = eyes.model.prepared(_middle(square, factor, _SKEWNESS_WINDOW), factor)
     smooth = ndimage.gaussian_filter(prepared, 1.0)
-    spread = smooth.std()
-    return float(np.mean(np.clip((smooth - smooth.mean()) / spread, -3, 3) ** 3)) if spread > 0 else 0.0
+    spread = float(smooth.std())
+    if spread == 0:
+        return 0.0
+    score = np.clip((smooth - smooth.mean()) / spread, -3, 3)
+    return float(np.mean(score * score * score))
 
 
 def _by_calibration_or_period(

@@ -29,12 +29,13 @@ from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.header import SegmenterHeader, is_whole, sealed
 from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
 from adatom.nets import build_net
-from adatom.nets.fusion import fuse_normalisation
+from adatom.nets.engine import Engine
 from adatom.prepare import image_periods, level_lines, level_plane, normalise, pad_to_multiple, resample, tame_outliers
 from adatom.train import Record, TrainingSettings, train
 
 Array = NDArray[np.float64]
 Factor = tuple[float, float]
+Run = Callable[[torch.Tensor], torch.Tensor]  # images (n, 1, y, x) to logits (n, class, y, x)
 
 # A found atom counts as right within this share of the typical spacing.
 MATCH_SHARE = 0.35
@@ -87,7 +88,7 @@ class Segmenter:
         self.training = training
         self.random_state = random_state
         self.device = device
-        self._fused: tuple[object, nn.Module] | None = None
+        self._fast: tuple[object, Engine] | None = None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments by name, as scikit-learn has it."""
@@ -183,7 +184,7 @@ class Segmenter:
             "calibrated": pixel_size is not None and _calibrated(recipe, dataset),
         }
         batches = [stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
-        self._fused = None
+        self._fast = None
         self.history_ = train(
             self.net_,
             source.batch,
@@ -224,11 +225,11 @@ class Segmenter:
 
     def _score(self, net: nn.Module, validation: list[Sample]) -> dict[str, float]:
         """Atom-level figures of `net`: F1, species included, and the distance of the matched atoms."""
-        return self._score_maps([self._maps(net, sample.image) for sample in validation], validation, 0.5)
+        return self._score_maps([self._maps(_exactly(net), sample.image) for sample in validation], validation, 0.5)
 
     def _best_limit(self, validation: list[Sample]) -> dict[str, float]:
         """The probability below which claims are best left out, and the figures with it."""
-        maps = [self._maps(self.net_, sample.image) for sample in validation]
+        maps = [self._maps(_exactly(self.net_), sample.image) for sample in validation]
         scores = {limit: self._score_maps(maps, validation, limit) for limit in _LIMITS}
         best = max(scores, key=lambda limit: scores[limit]["val_f1"])
         return {"min_probability": best, **scores[best]}
@@ -280,7 +281,7 @@ class Segmenter:
         `levelled` says that tilt, offsets of lines and outliers are out of `values` already.
         """
         prepared, true_factor = self._prepare(values, factor, levelled)
-        return self._maps(self._fused_net(), prepared, roughly=True), true_factor
+        return self._maps(self._engine(), prepared), true_factor
 
     def glance(self, parts: list[Array], factors: list[float]) -> list[tuple[Array, Factor]]:
         """`look` at several small, levelled pieces at once, each at its own scale, quickly rather than exactly."""
@@ -291,7 +292,7 @@ class Segmenter:
         images = np.zeros((len(parts), 1, rows, columns), dtype=np.float32)
         for number, (image, _) in enumerate(prepared):
             images[number, 0, margin : margin + image.shape[0], margin : margin + image.shape[1]] = image
-        maps = self._probabilities(self._fused_net(), images, roughly=True)
+        maps = self._probabilities(self._engine(), images)
         return [
             (maps[number, :, : shape[0], : shape[1]], factor)
             for number, (shape, (_, factor)) in enumerate(zip(shapes, prepared, strict=True))
@@ -411,36 +412,28 @@ class Segmenter:
     def _multiple(self) -> int:
         return int(self.net_.multiple)  # type: ignore[arg-type]  # an attribute of every net, see adatom.nets
 
-    def _maps(self, net: nn.Module, prepared: Array, *, roughly: bool = False) -> Array:
+    def _maps(self, run: Run, prepared: Array) -> Array:
         """Probabilities (class, y, x) of a prepared image (y, x); without any contrast it is all background."""
         prepared = np.pad(prepared, self._margin)
         if not prepared.any():
             return np.stack([np.full(prepared.shape, float(k == 0)) for k in range(len(self.classes_) + 1)])
-        return self._probabilities(net, prepared.astype(np.float32)[None, None], roughly=roughly)[0]
+        return self._probabilities(run, prepared.astype(np.float32)[None, None])[0]
 
-    @torch.inference_mode()
-    def _probabilities(self, net: nn.Module, images: NDArray[np.float32], *, roughly: bool = False) -> Array:
-        """Probabilities (n, class, y, x) of prepared images (n, 1, y, x) of any size.
-
-        `roughly` in bfloat16, where that is faster: atoms move by some thousandths of a pixel.
-        """
+    def _probabilities(self, run: Run, images: NDArray[np.float32]) -> Array:
+        """Probabilities (n, class, y, x) of prepared images (n, 1, y, x) of any size."""
         rows, columns = images.shape[2:]
-        device = next(net.parameters()).device
-        batch = torch.from_numpy(pad_to_multiple(images, self._multiple)).to(device)
-        net.eval()
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=roughly and _has_bfloat16(device)):
-            logits = net(batch.contiguous(memory_format=torch.channels_last))
-        probability: Array = logits.float().softmax(dim=1)[:, :, :rows, :columns].double().cpu().numpy()
+        logits = run(torch.from_numpy(pad_to_multiple(images, self._multiple)))
+        probability: Array = logits.softmax(dim=1)[:, :, :rows, :columns].double().numpy()
         return probability
 
-    def _fused_net(self) -> nn.Module:
-        """`net_` with its batch normalisations taken into its convolutions: the same function, in less time."""
-        # torch counts the changes of each tensor: weights that were changed in place are fused anew
+    def _engine(self) -> Engine:
+        """`net_` as it predicts fastest."""
+        # torch counts the changes of each tensor: for weights that were changed in place there is a new one
         tensors = chain(self.net_.parameters(), self.net_.buffers())
         state = (id(self.net_), *((id(value), value._version) for value in tensors))
-        if self._fused is None or self._fused[0] != state:
-            self._fused = (state, fuse_normalisation(self.net_))
-        return self._fused[1]
+        if self._fast is None or self._fast[0] != state:
+            self._fast = (state, Engine(self.net_))
+        return self._fast[1]
 
     def _torch_device(self) -> torch.device:
         if self.device != "auto":
@@ -504,12 +497,16 @@ class Segmenter:
         return model
 
 
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 itself."""
-    if device.type != "cpu":
-        return True
-    knows: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9
-    return any(knows.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+def _exactly(net: nn.Module) -> Run:
+    """Logits of a network as it is, in float32."""
+
+    @torch.inference_mode()
+    def run(images: torch.Tensor) -> torch.Tensor:
+        device = next(net.parameters()).device
+        logits: torch.Tensor = net.eval()(images.to(device).contiguous(memory_format=torch.channels_last))
+        return logits.cpu()
+
+    return run
 
 
 def _finite(values: Array) -> Array:

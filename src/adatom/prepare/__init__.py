@@ -1,4 +1,4 @@
-"""Image to image: square pixels, levelling, normalising, resampling, padding, and the periods of an image."""
+"""Image to image: square pixels, levelling, steps, normalising, resampling, padding, and the periods of an image."""
 
 from adatom.prepare.level import has_line_offsets, level_lines, level_plane
 from adatom.prepare.normalise import normalise, subtract_background, tame_outliers
@@ -6,11 +6,13 @@ from adatom.prepare.pad import pad_to_multiple
 from adatom.prepare.period import image_periods
 from adatom.prepare.resample import positions_back, resample
 from adatom.prepare.square import SquareImage
+from adatom.prepare.terraces import flatten_terraces
 from adatom.prepare.unmeasured import blank_padding
 
 __all__ = [
     "SquareImage",
     "blank_padding",
+    "flatten_terraces",
     "has_line_offsets",
     "image_periods",
     "level_lines",

@@ -11,6 +11,7 @@ from adatom.errors import ArgumentError
 from adatom.prepare.level import level_lines, level_plane
 from adatom.prepare.normalise import tame_outliers
 from adatom.prepare.resample import resample
+from adatom.prepare.terraces import flatten_terraces
 from adatom.prepare.unmeasured import blank_padding
 
 Array = NDArray[np.float64]
@@ -31,7 +32,8 @@ class SquareImage:
     def of(cls, frame: xr.DataArray) -> "SquareImage":
         size = pixel_size_nm(frame)
         values = np.asarray(frame.to_numpy(), dtype=float)
-        values = level_lines(level_plane(blank_padding(np.where(np.isfinite(values), values, np.nan))))
+        values = level_plane(blank_padding(np.where(np.isfinite(values), values, np.nan)))
+        values = level_lines(flatten_terraces(values))
         values = tame_outliers(values)
         if size is None or abs(size[0] / size[1] - 1) < 0.01:
             return cls(values, (1.0, 1.0), None if size is None else float(np.sqrt(size[0] * size[1])))
