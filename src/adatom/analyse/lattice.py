@@ -11,7 +11,7 @@ from skimage.filters import threshold_otsu
 
 Array = NDArray[np.float64]
 
-_MOST_ATOMS = 1000
+_MOST_ATOMS = 600
 _FEWEST = 20
 # Distance of the means of two groups in their standard deviations; one Gaussian cut in half has 2.65.
 _TWO_KINDS = 3.5
@@ -105,7 +105,7 @@ def find_lattice(positions: Array, *, least: int = _FEWEST) -> Lattice | None:
 
     Parameters
     ----------
-    positions : (n, 2) x and y in any unit, of atoms of one species; of more than a thousand the central ones are used.
+    positions : (n, 2) x and y in any unit, of atoms of one species; of more than 600 the central ones are used.
     least : with fewer atoms there is no answer.
 
     Returns
@@ -123,7 +123,7 @@ def find_lattice(positions: Array, *, least: int = _FEWEST) -> Lattice | None:
     positions = np.asarray(positions, dtype=float).reshape(-1, 2)
     if len(positions) < least:
         return None
-    # A thousand neighbouring atoms tell the lattice; a million would only take longer.
+    # Six hundred neighbouring atoms tell the lattice; a million would only take longer.
     central = np.hypot(*(positions - np.median(positions, axis=0)).T)
     positions = positions[np.argsort(central, kind="stable")[:_MOST_ATOMS]]
     tree = cKDTree(positions)

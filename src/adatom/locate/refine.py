@@ -15,7 +15,8 @@ Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
 _ROUNDS = 24  # of moving all atoms at once, at most
-_FREE_WIDTH = 5  # of them with a width of its own for each atom; then one for all
+# Before, this many rounds of so many atoms in the middle, with a width of its own for each: then there is one for all.
+_FREE_WIDTH, _TELLING = 5, 400
 _SETTLED = 2e-3  # of the spacing: when hardly an atom moves further, all are done
 _DAMPING = 0.02
 _HALF_SIDE = 0.55  # of the fitted square, in spacings
@@ -24,6 +25,7 @@ _NEIGHBOURS = 1.6  # atoms so many spacings away still reach in
 # the limit the fit of a dense lattice creeps: a wider peak, more of it subtracted next door, a wider peak there.
 _WIDEST, _NARROWEST = 0.33, 0.05
 _LEAST_HEIGHT = 0.1  # of an atom, in those of its brighter fellows
+_MOST_WIDER = 0.35  # a change of the logarithm of the width in a round
 _NO_PEAK = 1e-4  # of the image's standard deviation: rounding
 _HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND = range(5)
 _ALL = [_HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND]
@@ -75,8 +77,8 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     Notes
     -----
     Damped Gauss-Newton least squares, all atoms at once; in each round neighbours are subtracted as the round before
-    left them. The first rounds have a width of its own for each atom, the next ones the median of these: one
-    instrument, one width, and at low dose a free width follows the noise. Residuals are taken as white: correlated
+    left them. All have one width, the median of those that some in the middle have on their own: one instrument, one
+    width, and at low dose a free width follows the noise. Residuals are taken as white: correlated
     noise makes the stated deviations too small.
 
     A round Gaussian is a product of one along x and one along y. So are its derivatives, and so is the overlap of two
@@ -91,8 +93,7 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
         none, never = np.zeros(0), np.zeros(0, dtype=bool)
         return Refined(none, none, none, none, none, never, never)
     known = np.isfinite(values)
-    level = float(np.median(values[known])) if known.any() else 0.0
-    scale = float(np.std(values[known])) if known.any() else 0.0
+    level, scale = (float(of(values[known])) if known.any() else 0.0 for of in (np.mean, np.std))
     data = np.where(known, (values - level) / (scale or 1.0), 0.0)  # numbers near 1: fits do not care for units
 
     patches = _Patches.around(start, data, known, max(2, round(_HALF_SIDE * spacing_px)))
@@ -102,19 +103,11 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     parameters = np.column_stack(
         [np.maximum(high - low, 1e-3), start, np.full(n_atoms, np.log(0.27 * spacing_px)), low]
     )
-    narrowest, widest = np.log(_NARROWEST * spacing_px), np.log(_WIDEST * spacing_px)
-    for turn in range(_ROUNDS):
-        free = _ALL if turn < _FREE_WIDTH else _ONE_WIDTH
-        step = _Fit.at(parameters, parameters, patches).step(patches, neighbours, free)
-        step[:, [_X, _Y]] = np.clip(step[:, [_X, _Y]], -0.15 * spacing_px, 0.15 * spacing_px)
-        step[:, _LOG_WIDTH] = np.clip(step[:, _LOG_WIDTH], -0.35, 0.35)
-        parameters = parameters + step
-        # far off, a Gaussian no longer feels its atom
-        parameters[:, [_X, _Y]] = np.clip(parameters[:, [_X, _Y]], start - 0.5 * spacing_px, start + 0.5 * spacing_px)
-        parameters[:, _LOG_WIDTH] = np.clip(parameters[:, _LOG_WIDTH], narrowest, widest)
-        if turn == _FREE_WIDTH - 1:
-            parameters[:, _LOG_WIDTH] = np.median(parameters[:, _LOG_WIDTH])
-        elif turn > _FREE_WIDTH and np.quantile(np.abs(step[:, [_X, _Y]]), 0.9) < _SETTLED * spacing_px:
+    parameters[:, _LOG_WIDTH] = _common_width(parameters, start, patches, neighbours, spacing_px)
+    for _ in range(_ROUNDS):
+        before = parameters
+        parameters = _moved(before, start, patches, neighbours, _ONE_WIDTH, spacing_px)
+        if np.quantile(np.abs(parameters - before)[:, [_X, _Y]], 0.9) < _SETTLED * spacing_px:
             break
     variance = _Fit.at(parameters, parameters, patches).variances(patches, neighbours, _ONE_WIDTH, [_X, _Y])
     empty = _empty(parameters, start, patches, neighbours)
@@ -131,6 +124,42 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     width = np.exp(parameters[:, _LOG_WIDTH])
     flux = np.where(converged, 2 * np.pi * parameters[:, _HEIGHT] * width**2 * (scale or 1.0), np.nan)
     return Refined(position[:, 0], position[:, 1], std[:, 0], std[:, 1], flux, converged, empty)
+
+
+def _common_width(
+    parameters: Array, start: Array, patches: "_Patches", neighbours: "_Neighbours", spacing_px: float
+) -> float:
+    """Logarithm of the median width of some atoms in the middle, each fitted with its own."""
+    central = np.argsort(np.hypot(*(start - np.median(start, axis=0)).T), kind="stable")
+    rows = central[:_TELLING]
+    parameters, start = parameters[rows], start[rows]
+    patches, neighbours = patches.of(rows), neighbours.within(rows)
+    for _ in range(_FREE_WIDTH):
+        parameters = _moved(parameters, start, patches, neighbours, _ALL, spacing_px)
+    # the outer ones have neighbours that were left out
+    inner = parameters if len(rows) == len(central) else parameters[: _TELLING // 2]
+    return float(np.median(inner[:, _LOG_WIDTH]))
+
+
+def _moved(
+    parameters: Array,
+    start: Array,
+    patches: "_Patches",
+    neighbours: "_Neighbours",
+    free: list[int],
+    spacing_px: float,
+) -> Array:
+    """Parameters after a round of the fit, within their limits."""
+    step = _Fit.at(parameters, parameters, patches).step(patches, neighbours, free)
+    farthest = 0.15 * spacing_px
+    step[:, [_X, _Y]] = np.clip(step[:, [_X, _Y]], -farthest, farthest)
+    step[:, _LOG_WIDTH] = np.clip(step[:, _LOG_WIDTH], -_MOST_WIDER, _MOST_WIDER)
+    moved: Array = parameters + step
+    # far off, a Gaussian no longer feels its atom
+    moved[:, [_X, _Y]] = np.clip(moved[:, [_X, _Y]], start - 0.5 * spacing_px, start + 0.5 * spacing_px)
+    narrowest, widest = np.log(_NARROWEST * spacing_px), np.log(_WIDEST * spacing_px)
+    moved[:, _LOG_WIDTH] = np.clip(moved[:, _LOG_WIDTH], narrowest, widest)
+    return moved
 
 
 def _empty(parameters: Array, start: Array, patches: "_Patches", neighbours: "_Neighbours") -> NDArray[np.bool_]:
@@ -230,10 +259,23 @@ class _Neighbours:
 
     def of(self, rows: NDArray[np.int64]) -> "_Neighbours":
         """Those of some atoms, which are counted anew."""
-        number = np.full(self.pairs_of.shape[0], -1)
-        number[rows] = np.arange(len(rows))
+        number = self._number(rows)
         kept = number[self.mine] >= 0
         return _Neighbours.sorted(number[self.mine[kept]], self.other[kept], len(rows))
+
+    def within(self, rows: NDArray[np.int64]) -> "_Neighbours":
+        """Those of some atoms among themselves, all counted anew."""
+        number = self._number(rows)
+        mine, other = number[self.mine], number[self.other]
+        kept = (mine >= 0) & (other >= 0)
+        order = np.argsort(mine[kept], kind="stable")
+        return _Neighbours.sorted(mine[kept][order], other[kept][order], len(rows))
+
+    def _number(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The place of each of all atoms among some of them, -1 for the others."""
+        number = np.full(self.pairs_of.shape[0], -1)
+        number[rows] = np.arange(len(rows))
+        return number
 
     def sum(self, values: Floats) -> Floats:
         """Sum of what each pair has (m, ...) over the pairs of each atom (n, ...)."""

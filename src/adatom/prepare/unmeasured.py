@@ -14,6 +14,8 @@ def blank_padding(values: Array) -> Array:
     values = np.asarray(values, dtype=float)
     if values.ndim != 2 or values.size == 0 or not np.isfinite(values).any():
         return values
+    if all(np.ptp(line) > 0 for line in (values[0], values[-1], values[:, 0], values[:, -1])):
+        return values  # no padding on any side
     top, bottom = _measured(values)
     if top == bottom:
         return values
