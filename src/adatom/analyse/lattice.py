@@ -124,7 +124,7 @@ def find_lattice(positions: Array, *, least: int = _FEWEST) -> Lattice | None:
     if len(positions) < least:
         return None
     # Six hundred neighbouring atoms tell the lattice; a million would only take longer.
-    central = np.hypot(*(positions - np.median(positions, axis=0)).T)
+    central = np.abs(positions - np.median(positions, axis=0)).max(axis=1)  # a square of them, as images are
     positions = positions[np.argsort(central, kind="stable")[:_MOST_ATOMS]]
     tree = cKDTree(positions)
     neighbour = float(np.median(tree.query(positions, k=2)[0][:, 1]))

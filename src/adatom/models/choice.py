@@ -16,7 +16,7 @@ from adatom.data import nearest_distances, pixel_size_nm
 from adatom.locate import Peaks
 from adatom.models.catalogue import DEFAULT_MODEL, load, model_path, read_header, shipped_models
 from adatom.models.recipe import parse_recipe
-from adatom.models.scale import Look, find_scale
+from adatom.models.scale import Look, find_lone_scale, find_scale
 from adatom.models.segmenter import Segmenter
 from adatom.models.support import support
 from adatom.prepare import positions_back
@@ -31,7 +31,12 @@ _LIKELY = 0.6
 # Of a large image the middle is enough to choose by: so many working pixels a side.
 _WINDOW = 512
 # A small part of the middle is enough where atoms are plain in it: of each window, the support that suffices.
-_SEARCH_WINDOWS = {64: 0.7, 128: LEAST_SUPPORT, 256: 0.0}
+_PLAIN = 0.7
+_SEARCH_WINDOWS = {64: _PLAIN, 128: LEAST_SUPPORT, 256: 0.0}
+# Where nothing is plain, atoms are lone ones, if any. They take a larger part of the image to be met with, and noise
+# has about as many grains that look like atoms: only those that are likelier than this are kept.
+_LONE_WINDOW = 256
+_LEAST_PROBABILITY = 0.75
 _SKEWNESS_WINDOW = 256
 # Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
 # where the tail is dark, beyond this skewness, may atoms be.
@@ -75,6 +80,7 @@ class ModelAtScale:
     is_stated : whether the scale is the one that the image's calibration states.
     support : how well the model knows what it sees, 0 to 1, see `adatom.models.support`.
     density : of the atoms it saw while it searched for the scale, a pixel.
+    min_probability : atoms less probable are left out, if it is more than the model's own limit.
     """
 
     model: Segmenter
@@ -85,6 +91,7 @@ class ModelAtScale:
     is_stated: bool = False
     support: float = float("nan")
     density: float = float("nan")
+    min_probability: float | None = None
 
     @property
     def lattice_constant_nm(self) -> float | None:
@@ -106,7 +113,8 @@ class ModelAtScale:
         """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""
         maps, factor = self.model.look(self.sign * values, (self.factor, self.factor), levelled=True)
         apart = None if min_distance_px is None else min_distance_px * self.factor
-        peaks = self.model.peaks(maps, min_probability=min_probability, min_distance_px=apart)
+        least = self.min_probability if min_probability is None else min_probability
+        peaks = self.model.peaks(maps, min_probability=least, min_distance_px=apart)
         return Sight(_back(peaks, factor), self.model.classes_, maps, factor)
 
 
@@ -204,23 +212,26 @@ def _loaded(path: Path, changed_ns: int) -> tuple[Segmenter, str]:
 
 def _search(eyes: ModelAtScale, square: Array) -> ModelAtScale:
     """The scale that the image itself shows; in a larger window where a small one says too little."""
-    found = None
     for window, enough in _SEARCH_WINDOWS.items():
-
-        def look(factors: list[float], window: int = window) -> list[Look]:
-            parts = [eyes.sign * _middle(square, factor, window) for factor in factors]
-            return [
-                Look(factor, support(maps), part.size, cache(partial(_atoms, eyes.model, maps, true_factor)))
-                for factor, part, (maps, true_factor) in zip(
-                    factors, parts, eyes.model.glance(parts, factors), strict=True
-                )
-            ]
-
+        look = partial(_glance, eyes, square, window)
         found = find_scale(look, square.shape, spacing_px=eyes.model.scale_["spacing_px"])
         if found.support >= enough:
             break
-    assert found is not None
-    return replace(eyes, factor=found.factor, support=found.support, density=found.density)
+    least = None
+    if found.support < _PLAIN:
+        lone = find_lone_scale(partial(_glance, eyes, square, _LONE_WINDOW), square.shape)
+        if lone.density_of_sure > _MANY_MORE * found.density_of_sure:
+            found, least = lone, _LEAST_PROBABILITY
+    return replace(eyes, factor=found.factor, support=found.support, density=found.density, min_probability=least)
+
+
+def _glance(eyes: ModelAtScale, square: Array, window: int, factors: list[float]) -> list[Look]:
+    """What is seen at several scales in the middle of an image, `window` working pixels a side."""
+    parts = [eyes.sign * _middle(square, factor, window) for factor in factors]
+    return [
+        Look(factor, support(maps), part.size, cache(partial(_atoms, eyes.model, maps, true_factor)))
+        for factor, part, (maps, true_factor) in zip(factors, parts, eyes.model.glance(parts, factors), strict=True)
+    ]
 
 
 def _atoms(model: Segmenter, maps: Array, factor: tuple[float, float]) -> Peaks:

@@ -24,6 +24,7 @@ _PLAIN = 0.7
 _NEAR = 0.1
 _NEARLY = 0.8
 _FINER, _MANY_MORE = 1.7, 1.4
+_SURE = 0.85
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Look:
         """Atoms a pixel of the image."""
         return len(self.peaks().x) / self.area
 
+    @property
+    def density_of_sure(self) -> float:
+        """The same of atoms that are surely some."""
+        return float((self.peaks().probability > _SURE).sum()) / self.area
+
 
 def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...], *, spacing_px: float) -> Look:
     """The scale at which `look` is best supported, and its atoms are `spacing_px` apart.
@@ -52,9 +58,7 @@ def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]
     shape : (y, x) of the image.
     spacing_px : distance of neighbours at which the model sees best, in working pixels.
     """
-    factors = [_FINEST / _RATIO**k for k in range(24)]
-    least = max(_SMALLEST[0] / max(shape), _SMALLEST[1] / min(shape))
-    factors = [factor for factor in factors if factor >= least] or [least]
+    factors = _factors(shape)
     # most atoms are seen at one of the first scales, and plainly so if they are plain
     first = factors[2:7:2] or factors
     seen = look(first)
@@ -68,6 +72,23 @@ def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]
     if finer.support >= _NEARLY * best.support and finer.density > _MANY_MORE * best.density:
         return finer
     return best
+
+
+def find_lone_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]) -> Look:
+    """The scale at which `look` is sure of the most atoms, where their distances say nothing.
+
+    Finer than the image's own pixels, noise is smooth, and its grains look like atoms.
+    """
+    factors = _factors(shape)
+    coarse = [factor for factor in factors if factor < 1.1] or factors[-1:]
+    return max(look(coarse), key=lambda each: each.density_of_sure)
+
+
+def _factors(shape: tuple[int, ...]) -> list[float]:
+    """The scales to look at."""
+    factors = [_FINEST / _RATIO**k for k in range(24)]
+    least = max(_SMALLEST[0] / max(shape), _SMALLEST[1] / min(shape))
+    return [factor for factor in factors if factor >= least] or [least]
 
 
 def _finer(best: Look, seen: list[Look]) -> Look | None:
