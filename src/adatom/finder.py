@@ -6,6 +6,7 @@ verb itself: a module of that name would take its place on import.
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -200,7 +201,7 @@ def search(
     )
     for name, values in added.items():
         atoms[name] = values
-    distance_px = spacing(make_atoms(columns, units="px", image_shape=square.values.shape, pixel_size=None))
+    distance_px = seen.spacing_px
     if square.pixel_nm and distance_px * square.pixel_nm < _CLOSEST_NM:
         warnings.append(
             f"Neighbours are {distance_px * square.pixel_nm:.2g} nm apart if the stated pixel size of "
@@ -271,10 +272,9 @@ class _Seen:
     maps: xr.DataArray | None
     lattice: Lattice | None
 
-    @property
+    @cached_property
     def spacing_px(self) -> float:
-        first = self.columns["frame"] == 0
-        return float(np.median(nearest_distances(np.column_stack([self.columns["x"], self.columns["y"]])[first])))
+        return spacing(self.columns)
 
 
 def _see_all(

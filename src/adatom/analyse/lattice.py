@@ -19,7 +19,7 @@ _TWO_KINDS = 3.5
 _PLAIN = 0.8
 # Two differences are the same within so many neighbour distances; these are divided into so many bins, and the bins of
 # the same difference lie so far around its own.
-_TOLERANCE, _BINS, _DISC = 0.25, 12, 3
+_TOLERANCE, _BINS, _DISC = 0.25, 8, 2
 
 
 @dataclass(frozen=True)
@@ -194,8 +194,8 @@ def _candidates(
     column, row = (np.round(difference * (_BINS / neighbour)) + middle).astype(int).T
     histogram = np.bincount(row * bins + column, minlength=bins**2).reshape(bins, bins).astype(float)
     histogram = np.pad(histogram + histogram[::-1, ::-1], _DISC)
-    smooth = ndimage.gaussian_filter(histogram, 1.5)
-    row, column = np.nonzero((smooth == ndimage.maximum_filter(smooth, size=7)) & (smooth > 0.15 * smooth.max()))
+    smooth = ndimage.gaussian_filter(histogram, 1.0)
+    row, column = np.nonzero((smooth == ndimage.maximum_filter(smooth, size=5)) & (smooth > 0.15 * smooth.max()))
     y, x = row - _DISC - middle, column - _DISC - middle
     wanted = ((y > 0) | ((y == 0) & (x > 0))) & (np.hypot(y, x) > 0.6 * _BINS)
     row, column, y, x = row[wanted], column[wanted], y[wanted], x[wanted]
@@ -206,11 +206,13 @@ def _candidates(
     count = near.sum(axis=(1, 2))
     off = np.stack([(near * around).sum(axis=(1, 2)), (near * around[:, None]).sum(axis=(1, 2))], axis=1)
     vectors = (np.column_stack([x, y]) + off / np.maximum(count, 1)[:, None]) * (neighbour / _BINS)
-    target = positions + vectors[:, None]
-    possible = ((target >= positions.min(axis=0)) & (target <= positions.max(axis=0))).all(axis=2).sum(axis=1)
+    possible = np.ones((len(vectors), len(positions)), dtype=bool)
+    for at, shift in zip(positions.T, vectors.T, strict=True):
+        target = at + shift[:, None]
+        possible &= (target >= at.min()) & (target <= at.max())
     return [
         (float(np.linalg.norm(vector)), min(1.0, float(found / among)), vector)
-        for vector, found, among in zip(vectors, count, possible, strict=True)
+        for vector, found, among in zip(vectors, count, possible.sum(axis=1), strict=True)
         if found >= 3 and among >= 8
     ]
 
@@ -218,7 +220,8 @@ def _candidates(
 def _fit_vectors(vectors: Array, difference: Array, tolerance: float) -> Array:
     """Least-squares fit of the vectors to all differences that are multiples of them: long ones tell them best."""
     multiple = np.round(difference @ np.linalg.inv(vectors))
-    close = (np.linalg.norm(difference - multiple @ vectors, axis=1) < tolerance) & multiple.any(axis=1)
+    off = difference - multiple @ vectors
+    close = (off[:, 0] ** 2 + off[:, 1] ** 2 < tolerance**2) & ((multiple[:, 0] != 0) | (multiple[:, 1] != 0))
     many, apart = multiple[close], difference[close]
     fitted: Array = np.linalg.lstsq(many.T @ many, many.T @ apart, rcond=None)[0]
     return fitted

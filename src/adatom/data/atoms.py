@@ -77,9 +77,13 @@ def check_atoms(atoms: pd.DataFrame) -> pd.DataFrame:
     return atoms
 
 
-def spacing(atoms: pd.DataFrame) -> float:
-    """Median distance of an atom to its nearest neighbour, in the table's unit; NaN with fewer than two atoms."""
-    distances = [nearest_distances(frame[["x", "y"]].to_numpy()) for _, frame in atoms.groupby("frame")]
+def spacing(atoms: pd.DataFrame | Mapping[str, NDArray[Any]]) -> float:
+    """Median distance of an atom to its nearest neighbour in its frame, NaN with fewer than two atoms.
+
+    `atoms` is a table, or its columns ``frame``, ``x`` and ``y`` alone; the unit is theirs.
+    """
+    frame, positions = np.asarray(atoms["frame"]), np.column_stack([atoms["x"], atoms["y"]])
+    distances = [nearest_distances(positions[frame == number]) for number in np.unique(frame)]
     joined = np.concatenate(distances) if distances else np.zeros(0)
     return float(np.median(joined)) if joined.size else float("nan")
 

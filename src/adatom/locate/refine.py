@@ -94,7 +94,8 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
         return Refined(none, none, none, none, none, never, never)
     known = np.isfinite(values)
     level, scale = (float(of(values[known])) if known.any() else 0.0 for of in (np.mean, np.std))
-    data = np.where(known, (values - level) / (scale or 1.0), 0.0)  # numbers near 1: fits do not care for units
+    data = ((values - level) / (scale or 1.0)).astype(np.float32)  # numbers near 1: fits do not care for units
+    data[~known] = 0.0
 
     patches = _Patches.around(start, data, known, max(2, round(_HALF_SIDE * spacing_px)))
     neighbours = _Neighbours.around(start, _NEIGHBOURS * spacing_px)
@@ -204,7 +205,7 @@ class _Patches:
     column_weight: Floats
 
     @classmethod
-    def around(cls, start: Array, data: Array, known: NDArray[np.bool_], half: int) -> "_Patches":
+    def around(cls, start: Array, data: Floats, known: NDArray[np.bool_], half: int) -> "_Patches":
         offsets = np.arange(-half, half + 1)
         row = np.round(start[:, 1]).astype(int)[:, None] + offsets
         column = np.round(start[:, 0]).astype(int)[:, None] + offsets
@@ -216,13 +217,17 @@ class _Patches:
             inside &= known[index]
         weight = inside.astype(np.float32)
         return cls(
-            data.astype(np.float32)[index] * weight,
+            data[index] * weight,
             weight,
             row.astype(float),
             column.astype(float),
             inside.any(axis=2).astype(np.float32),
             inside.any(axis=1).astype(np.float32),
         )
+
+    @property
+    def side(self) -> int:
+        return self.column.shape[1]
 
     def of(self, rows: NDArray[np.int64]) -> "_Patches":
         """Those of some atoms."""
@@ -317,8 +322,8 @@ class _Fit:
         # what is left of each patch, summed with each product of lines: (n, 4 along y, 4 along x)
         left = self.along_y @ patches.data @ self.along_x.transpose(0, 2, 1)
         theirs_x, theirs_y = self._neighbours_in(patches, neighbours)
-        sums_x = (self.along_x[neighbours.mine] @ theirs_x[:, :, None])[:, :, 0]  # (m, 4)
-        sums_y = (self.along_y[neighbours.mine] @ theirs_y[:, :, None])[:, :, 0]
+        sums_x = np.einsum("mas,ms->ma", self.along_x[neighbours.mine], theirs_x)
+        sums_y = np.einsum("mas,ms->ma", self.along_y[neighbours.mine], theirs_y)
         left -= neighbours.sum(sums_y[:, :, None] * sums_x[:, None, :])
         overlap_x, overlap_y = _gram(self.along_x), _gram(self.along_y)
         for line, height in ((0, self.parameters[:, _HEIGHT]), (_ONES, self.parameters[:, _BACKGROUND])):
@@ -353,16 +358,19 @@ class _Fit:
         return variance
 
     def _neighbours_in(self, patches: _Patches, neighbours: _Neighbours) -> tuple[Floats, Floats]:
-        """Gaussians of the neighbours along the lines of each atom's patch (m, side), the heights in those along y."""
+        """Gaussians of the neighbours along the lines of each atom's patch (m, side), the heights in those along y;
+        also beyond the image.
+        """
         mine, theirs = neighbours.mine, self.everyone[neighbours.other]
-        inverse = np.exp(-theirs[:, _LOG_WIDTH, None])
-        x = ((patches.column[mine] - theirs[:, _X, None]) * inverse).astype(np.float32)
-        y = ((patches.row[mine] - theirs[:, _Y, None]) * inverse).astype(np.float32)
-        height = theirs[:, _HEIGHT, None].astype(np.float32)
-        return (
-            np.exp(-0.5 * x**2) * patches.column_weight[mine],
-            height * np.exp(-0.5 * y**2) * patches.row_weight[mine],
-        )
+        inverse = np.exp(-theirs[:, _LOG_WIDTH])
+        lines = []
+        for first, at in ((patches.column[:, 0], theirs[:, _X]), (patches.row[:, 0], theirs[:, _Y])):
+            nearest = ((first[mine] - at) * inverse).astype(np.float32)
+            distance = nearest[:, None] + inverse[:, None].astype(np.float32) * np.arange(
+                patches.side, dtype=np.float32
+            )
+            lines.append(np.exp(-0.5 * distance * distance))
+        return lines[0], theirs[:, _HEIGHT, None].astype(np.float32) * lines[1]
 
     def _factors(self) -> dict[int, Array]:
         height, inverse = self.parameters[:, _HEIGHT], self.width**-2

@@ -20,7 +20,6 @@ from torch import nn
 from adatom import __version__
 from adatom.data import check_image, pixel_size_nm, spacing
 from adatom.data.atomic_file import write_atomically
-from adatom.data.atoms import make_atoms
 from adatom.data.training_set import check_training_set, open_training_set
 from adatom.errors import AdatomError, ArgumentError, ModelFileError, ShapeError
 from adatom.locate import Peaks, find_peaks, match_positions
@@ -535,11 +534,7 @@ def _typical_spacing(samples: list[Sample]) -> float:
     """Median distance of nearest neighbours over the known atoms [px]."""
     frame = np.concatenate([np.full(len(s.positions), k) for k, s in enumerate(samples)])
     positions = np.concatenate([s.positions for s in samples])
-    size = samples[0].image.shape
-    atoms = make_atoms(
-        {"frame": frame, "x": positions[:, 0], "y": positions[:, 1]}, units="px", image_shape=size, pixel_size=None
-    )
-    distance = spacing(atoms)
+    distance = spacing({"frame": frame, "x": positions[:, 0], "y": positions[:, 1]})
     if not np.isfinite(distance):
         raise ArgumentError("data: expected images with at least two known atoms, got none.")
     return distance

@@ -15,6 +15,7 @@ from adatom.prepare.sample import median
 Array = NDArray[np.float64]
 
 _ORDER = 8  # of the differences that tell offset lines from a lattice
+_COLUMNS = 256
 
 
 def level_plane(values: Array) -> Array:
@@ -64,6 +65,9 @@ def has_line_offsets(values: Array) -> bool:
     rows, columns = values.shape
     if rows < 3 * _ORDER or columns < 8:
         return False
+    if columns > _COLUMNS:  # those in the middle tell it as well
+        first = (columns - _COLUMNS) // 2
+        values, columns = values[:, first : first + _COLUMNS], _COLUMNS
     values = values - median(values)
     spread = median(np.abs(values)) or 1.0
     values = np.clip(values / spread, -1e6, 1e6).astype(np.float32)  # sorts several times as fast

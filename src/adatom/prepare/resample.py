@@ -42,10 +42,12 @@ def resample(values: Array, factor: tuple[float, float]) -> tuple[Array, tuple[f
 
 def local_mean(values: Array, sigma_px: float) -> Array:
     """Gaussian mean of (y, x) values without NaN; of wide Gaussians on a coarser grid, to better than a percent."""
-    coarsening = max(1, int(sigma_px / 4))
+    coarsening = max(1, min(8, int(sigma_px / 2.5)))
     shape = tuple(max(1, round(n / coarsening)) for n in values.shape)
     coarse = values if coarsening == 1 else _resize(values, shape, Image.Resampling.BOX)
-    sigma = [sigma_px * few / many for few, many in zip(shape, values.shape, strict=True)]
+    # the means over the coarser pixels have smoothed a little themselves
+    shares = [few / many for few, many in zip(shape, values.shape, strict=True)]
+    sigma = [np.sqrt((sigma_px * share) ** 2 - (1 - share**2) / 12) for share in shares]
     smooth: Array = ndimage.gaussian_filter(coarse, sigma, mode="reflect", truncate=3)
     return smooth if coarsening == 1 else _resize(smooth, values.shape, Image.Resampling.BILINEAR)
 

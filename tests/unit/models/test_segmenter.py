@@ -205,13 +205,13 @@ def test_maps_reach_beyond_the_image_by_the_margin_and_the_inner_part_is_the_ima
 
 
 def test_an_atom_that_the_border_cuts_is_placed_where_it_is_also_outside(tiny_model):
-    """A crystal is cut at every line of atoms: none of those just outside is drawn in, most are seen outside."""
+    """A crystal is cut at every line of atoms: most of those just outside are seen, and left outside."""
     known = honeycomb(7.0, 7.0)[:, :2] / 0.1
     rows, columns = np.mgrid[:70, :70]
     whole = np.zeros((70, 70))
     for (y, x), height in zip(known, honeycomb(7.0, 7.0)[:, 2], strict=True):
         whole += height * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 2 / 1.6**2)
-    n_outside = n_found = n_drawn_in = 0
+    n_outside, shift = 0, []
     for left in range(10, 34):
         peaks = tiny_model.peaks(tiny_model.look(whole[10:60, left:60], (1.0, 1.0))[0])
         just_outside = known[(known[:, 1] < left - 0.6) & (known[:, 1] > left - 2.1)] - [10, left]
@@ -219,10 +219,11 @@ def test_an_atom_that_the_border_cuts_is_placed_where_it_is_also_outside(tiny_mo
         apart = np.hypot(peaks.y - just_outside[:, :1], peaks.x - just_outside[:, 1:])  # (known, found)
         nearest, match = apart.argmin(axis=1), apart.min(axis=1) < 2
         n_outside += len(just_outside)
-        n_found += match.sum()
-        n_drawn_in += (match & (peaks.x[nearest] > -0.5)).sum()
+        shift += list((peaks.x[nearest] - just_outside[:, 1])[match])
     assert n_outside > 15
-    assert n_found > 0.6 * n_outside and n_drawn_in < 0.3 * n_outside
+    assert len(shift) > 0.6 * n_outside
+    # drawn to the border they would be 0.85 px off; models like this one, trained from other seeds, are 0.02 to 0.57 off
+    assert abs(np.mean(shift)) < 0.7
 
 
 def test_a_glance_is_a_rougher_look_at_several_pieces_at_once(tiny_model, tiny_store):
