@@ -222,7 +222,7 @@ def test_an_atom_that_the_border_cuts_is_placed_where_it_is_also_outside(tiny_mo
         shift += list((peaks.x[nearest] - just_outside[:, 1])[match])
     assert n_outside > 15
     assert len(shift) > 0.6 * n_outside
-    # drawn to the border they would be 0.85 px off; models like this one, trained from other seeds, are 0.02 to 0.57 off
+    # drawn to the border they would be 0.85 px off; such models, trained from other seeds, are 0.02 to 0.57 px off
     assert abs(np.mean(shift)) < 0.7
 
 
