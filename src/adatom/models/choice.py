@@ -29,7 +29,7 @@ LEAST_SUPPORT = 0.5
 # Candidates with less than this share of the best support are not looked at again.
 _LIKELY = 0.6
 # Of a large image the middle is enough to choose by: so many working pixels a side.
-_WINDOW = 512
+_WINDOW = 320
 # A small part of the middle is enough where atoms are plain in it: of each window, the support that suffices.
 _PLAIN = 0.7
 _SEARCH_WINDOWS = {64: _PLAIN, 128: LEAST_SUPPORT, 256: 0.0}
