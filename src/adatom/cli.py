@@ -26,10 +26,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-# Lines of metadata that `info` shows, and what one asks first about an image where there are more.
-_N_TOLD = 12
-_ASKED_FOR = ("bias", "voltage", "current", "setpoint", "dwell", "magnif", "detector", "temperature", "date", "comment")
-
 _STOPPED = "stopped. `adatom train ... --resume` goes on with a training that was interrupted."
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
@@ -77,6 +73,10 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+def _print_lines(lines: list[str]) -> None:
+    print("\n".join(lines), flush=True)
+
+
 def _print_json(content: dict[str, Any]) -> None:
     print(json.dumps(content, ensure_ascii=False, allow_nan=False))
 
@@ -118,52 +118,13 @@ def _root(
 def info(file: Annotated[Path, typer.Argument()], as_json: Json = False, debug: Debug = False) -> None:
     """Tell what a file holds: format, channels, shape, pixel size, units."""
     from adatom.files import info as describe
+    from adatom.report.lines import contents_lines
 
     facts = describe(file)
     if as_json:
         _print_json(facts)
         return
-    _tell_contents(file, facts)
-
-
-def _tell_contents(file: Path, facts: dict[str, Any]) -> None:
-    n = len(facts["channels"])
-    print(f"{file.name}: {facts['format']}, {n} channel{'s' if n > 1 else ''}")
-    rows = [("channel", "shape", "axes", "type", "units", "pixel size", "field of view")]
-    for each in facts["contents"]:
-        size = each["pixel_size"]
-        y, x = (size, size) if isinstance(size, float) else size or (None, None)
-        sides = dict(zip(each["dims"], each["shape"], strict=True))
-        rows.append(
-            (
-                each["name"],
-                " x ".join(str(n) for n in each["shape"]),
-                " ".join(each["dims"]),
-                each["dtype"],
-                each["units"] or "not stated",
-                f"{x:.6g} nm" if isinstance(size, float) else f"{x:.6g} x {y:.6g} nm" if size else "not stated",
-                f"{x * sides['x']:.4g} x {y * sides['y']:.4g} nm" if size else "",
-            )
-        )
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    for row in rows:
-        print("  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-    axis = facts["spectral_axis"]
-    if axis is not None:
-        print(f"  {axis['name']}: {axis['n']} values from {axis['min']:.6g} to {axis['max']:.6g} {axis['units']}")
-    if facts["pixel_size"] is None:
-        print("  To find atoms in nm, give --pixel-size NM.")
-    if n > 1:
-        print(f"  Without --channel, {facts['channels'][0]} is read.")
-    for step in facts["history"]:
-        print(f"  note: {step}")
-    every = facts["metadata"].items()
-    asked_for = [(key, value) for key, value in every if any(word in key.split(".")[-1].lower() for word in _ASKED_FOR)]
-    told = list(every) if len(every) <= _N_TOLD else asked_for[:_N_TOLD]
-    for key, value in told:
-        print(f"  {key}: {' '.join(str(value).split())[:100]}")
-    if len(every) > len(told):
-        print(f"  ... and {len(every) - len(told)} more lines of metadata; --json tells all")
+    _print_lines(contents_lines(file.name, facts))
 
 
 @app.command(epilog="Example: adatom convert scan.sxm --channel Z --out scan.tif")
@@ -230,6 +191,7 @@ def find(
 ) -> None:
     """Find the atoms of images: tables, overlay, summary and report of each in its own folder."""
     from adatom.report import result_folders, write_results
+    from adatom.report.lines import finding_lines
 
     if method not in ("network", "classical"):
         raise typer.BadParameter("expected network or classical", param_hint="--method")
@@ -268,7 +230,7 @@ def find(
                 continue
             results.append({**finding.summary, "out": str(folder)})
             if not as_json:
-                _tell(file, finding.summary, folder)
+                _print_lines(finding_lines(file.name, finding.summary, folder))
         advance(len(files), "")
     _write_run(out, {"files": [str(file) for file in files], "failed": failed, "n_done": len(results)})
     if as_json:
@@ -277,20 +239,6 @@ def find(
         if len(files) > 1:
             print(f"adatom: {len(failed)} of {len(files)} files failed.", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _tell(file: Path, summary: dict[str, Any], folder: Path) -> None:
-    species = ", ".join(f"{n} {name}" for name, n in summary["species"].items()) or "none"
-    nm = summary["spacing_nm"]
-    apart = f"{nm} nm apart" if nm else f"{summary['spacing_px']} px apart" if summary["spacing_px"] else ""
-    print(f"{file.name}: {summary['n_atoms']} atoms ({species}) {apart}, by {summary['model']}, {summary['seconds']} s")
-    if summary["lattice"]:
-        cell = summary["lattice"]
-        edges = f"{cell['a_px']} x {cell['b_px']} px at {cell['angle_deg']} deg"
-        print(f"  lattice  {edges}, regular edge {cell['edge_px']} px")
-    for warning in summary["warnings"]:
-        print(f"  warning  {warning}")
-    print(f"  written  {folder}/overlay.png, report.html, atoms.csv, atoms.parquet, summary.json")
 
 
 def _write_run(out: Path, facts: dict[str, Any]) -> None:
@@ -352,6 +300,7 @@ def train(
     """Train a model on simulated images: model file, loss curve, and samples of what it was shown."""
     from adatom.models.recipe import load_recipe
     from adatom.models.training_run import change_training, train_model
+    from adatom.report.lines import progress_line
 
     chosen = change_training(load_recipe(recipe), steps=steps, seed=seed)
     with _progress(f"training {chosen.name}", chosen.training.steps) as advance:
@@ -359,7 +308,7 @@ def train(
         def show(record: dict[str, Any]) -> None:
             advance(record["step"], f"loss {record['loss']:.3f}")
             if "val_loss" in record and not as_json:
-                print(_progress_line(record), flush=True)
+                print(progress_line(record), flush=True)
 
         model = train_model(chosen, out, resume=resume, device=device, on_record=show)
     _draw_training(out, model)
@@ -369,13 +318,6 @@ def train(
     else:
         f1 = model.figures_["val_f1"]
         print(f"{out}/model.safetensors: F1 {f1:.3f} on validation images; see loss.png, samples.png")
-
-
-def _progress_line(record: dict[str, Any]) -> str:
-    return (
-        f"  step {record['step']:5d}  loss {record['loss']:.3f}  validation loss {record['val_loss']:.3f}  "
-        f"IoU {record['val_iou']:.3f}  atoms F1 {record['val_f1']:.3f}  ({record['seconds']:.0f} s)"
-    )
 
 
 def _draw_training(out: Path, model: Any) -> None:
@@ -454,6 +396,7 @@ def demo(
     from adatom.models.recipe import load_recipe
     from adatom.models.training_run import change_training, train_model
     from adatom.report import write_results
+    from adatom.report.lines import finding_lines, progress_line
 
     started = time.monotonic()
     recipe = change_training(load_recipe("si111_7x7"), steps=steps, seed=None)
@@ -464,7 +407,7 @@ def demo(
         def show(record: dict[str, Any]) -> None:
             advance(record["step"], f"loss {record['loss']:.3f}")
             if "val_loss" in record:
-                print(_progress_line(record), flush=True)
+                print(progress_line(record), flush=True)
 
         model = train_model(recipe, out / "training", resume=False, device="auto", on_record=show)
     _draw_training(out / "training", model)
@@ -473,7 +416,7 @@ def demo(
         finding = search(read(file), model=out / "training" / "model.safetensors")
         finding.summary["file"] = file.name
         write_results(out / file.stem, finding.image, finding.atoms, finding.maps, finding.summary)
-        _tell(file, finding.summary, out / file.stem)
+        _print_lines(finding_lines(file.name, finding.summary, out / file.stem))
     _write_run(out, {"seed": recipe.training.seed, "n_atoms": finding.summary["n_atoms"]})
     print(f"Look at {out / file.stem}/overlay.png, {out}/training/loss.png and {out}/training/samples.png.")
     print(f"Done in {time.monotonic() - started:.0f} s. Next: adatom find YOUR_FILE --out results")

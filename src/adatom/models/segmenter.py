@@ -1,7 +1,6 @@
 """The segmenter: for each pixel, the probability that an atom of each species is there."""
 
 import inspect
-import json
 import platform
 from collections.abc import Callable
 from itertools import chain
@@ -13,19 +12,16 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import nn
 
 from adatom import __version__
 from adatom.data import check_image, pixel_size_nm, spacing
-from adatom.data.atomic_file import write_atomically
 from adatom.data.training_set import check_training_set, open_training_set
-from adatom.errors import AdatomError, ArgumentError, ModelFileError, ShapeError
+from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, find_peaks, match_positions
 from adatom.models.batches import MARGIN_PX, Sample, SimulatedSamples, StoredSamples, stack
 from adatom.models.catalogue import FORMAT_VERSION
-from adatom.models.header import SegmenterHeader, is_whole, sealed
+from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
 from adatom.nets import build_net
 from adatom.nets.engine import Engine
@@ -462,37 +458,17 @@ class Segmenter:
     def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file, its header included; nothing is pickled."""
         self._check_fitted("save")
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.net_.state_dict().items()}
-        header = sealed(self.header(), {name: value.numpy() for name, value in tensors.items()})
-        write_atomically(Path(path), save(tensors, metadata={"adatom": json.dumps(header, sort_keys=True)}))
+        write_model_file(Path(path), self.header(), self.net_)
 
     @classmethod
     def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
-        try:
-            SegmenterHeader.model_validate(header)
-            arguments = header["architecture"]["arguments"]
-            model = cls(classes=list(header["classes"]), width=arguments["width"], depth=arguments["depth"])
-            model.architecture_, model.classes_ = header["architecture"], header["classes"]
-            model.scale_, model.preprocessing_ = header["scale"], header["preprocessing"]
-            model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []
-            model.recipe_ = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
-            with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
-                model.net_ = build_net(header["architecture"]["name"], **arguments)
-            tensors = load_file(path)
-            if not is_whole(header, {name: value.numpy() for name, value in tensors.items()}):
-                raise ModelFileError(f"model: {path.name} is damaged: its content is not what was written.")
-            model.net_.load_state_dict(tensors, assign=True)
-            model.net_.eval().float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        except ModelFileError:
-            raise
-        except ValidationError as error:
-            raise ModelFileError(f"model: {path.name} is damaged ({first_problem(error)}).") from error
-        except (AdatomError, SafetensorError, OSError, RuntimeError) as error:
-            raise ModelFileError(f"model: {path.name} is damaged ({_first_line(error)}).") from error
-        if not all(
-            torch.isfinite(value).all() for value in model.net_.state_dict().values() if value.is_floating_point()
-        ):
-            raise ModelFileError(f"model: {path.name} is damaged: some of its weights are not numbers.")
+        net, recipe = read_model_file(path, header)
+        arguments = header["architecture"]["arguments"]
+        model = cls(classes=list(header["classes"]), width=arguments["width"], depth=arguments["depth"])
+        model.architecture_, model.classes_ = header["architecture"], header["classes"]
+        model.scale_, model.preprocessing_ = header["scale"], header["preprocessing"]
+        model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []
+        model.recipe_, model.net_ = recipe, net
         return model
 
 
@@ -519,11 +495,6 @@ def _calibrated(recipe: Recipe | None, dataset: xr.Dataset | None) -> bool:
     if recipe is None and dataset is not None and dataset.attrs.get("recipe"):
         recipe = parse_recipe(dataset.attrs["recipe"], name="the recipe of the training set")
     return recipe is None or recipe.microscope.scale_from == "calibration"
-
-
-def _first_line(error: Exception) -> str:
-    """What went wrong, without the list of all tensors that torch adds."""
-    return " ".join(str(error).split())[:200].rstrip(".")
 
 
 def _step(coordinate: xr.DataArray) -> float:

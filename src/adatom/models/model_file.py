@@ -1,0 +1,60 @@
+"""The model file: weights as safetensors, under a header that says what is needed to use them rightly.
+
+Nothing is pickled, and nothing of a file is used before its header was checked and the whole found undamaged.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from adatom.data.atomic_file import write_atomically
+from adatom.errors import AdatomError, ModelFileError
+from adatom.models.header import SegmenterHeader, is_whole, sealed
+from adatom.models.recipe import Recipe, first_problem, parse_recipe
+from adatom.nets import build_net
+
+
+def write_model_file(path: Path, header: dict[str, Any], net: nn.Module) -> None:
+    """Write the weights of a network, and a header that is JSON-serialisable."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    whole = sealed(header, {name: value.numpy() for name, value in tensors.items()})
+    write_atomically(path, save(tensors, metadata={"adatom": json.dumps(whole, sort_keys=True)}))
+
+
+def read_model_file(path: Path, header: dict[str, Any]) -> tuple[nn.Module, Recipe | None]:
+    """The network of a model file, ready to predict, and its recipe; `header` from `catalogue.read_header`.
+
+    Raises
+    ------
+    ModelFileError : if the file is not what was written.
+    """
+    try:
+        SegmenterHeader.model_validate(header)
+        recipe = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
+        with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
+            net = build_net(header["architecture"]["name"], **header["architecture"]["arguments"])
+        tensors = load_file(path)
+        if not is_whole(header, {name: value.numpy() for name, value in tensors.items()}):
+            raise ModelFileError(f"model: {path.name} is damaged: its content is not what was written.")
+        net.load_state_dict(tensors, assign=True)
+        net.eval().float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    except ModelFileError:
+        raise
+    except ValidationError as error:
+        raise ModelFileError(f"model: {path.name} is damaged ({first_problem(error)}).") from error
+    except (AdatomError, SafetensorError, OSError, RuntimeError) as error:
+        raise ModelFileError(f"model: {path.name} is damaged ({_first_line(error)}).") from error
+    if not all(torch.isfinite(value).all() for value in net.state_dict().values() if value.is_floating_point()):
+        raise ModelFileError(f"model: {path.name} is damaged: some of its weights are not numbers.")
+    return net, recipe
+
+
+def _first_line(error: Exception) -> str:
+    """What went wrong, without the list of all tensors that torch adds."""
+    return " ".join(str(error).split())[:200].rstrip(".")

@@ -1,0 +1,72 @@
+"""What a person reads in a terminal, as lines of text; the command line prints them."""
+
+from pathlib import Path
+from typing import Any
+
+# Lines of metadata that are shown of a file, and what one asks first about an image where there are more.
+_N_TOLD = 12
+_ASKED_FOR = ("bias", "voltage", "current", "setpoint", "dwell", "magnif", "detector", "temperature", "date", "comment")
+
+
+def contents_lines(name: str, facts: dict[str, Any]) -> list[str]:
+    """What a file called `name` holds, from the facts of `adatom.files.info`."""
+    n = len(facts["channels"])
+    lines = [f"{name}: {facts['format']}, {n} channel{'s' if n > 1 else ''}"]
+    rows = [("channel", "shape", "axes", "type", "units", "pixel size", "field of view")]
+    for each in facts["contents"]:
+        size = each["pixel_size"]
+        y, x = (size, size) if isinstance(size, float) else size or (None, None)
+        sides = dict(zip(each["dims"], each["shape"], strict=True))
+        rows.append(
+            (
+                each["name"],
+                " x ".join(str(n) for n in each["shape"]),
+                " ".join(each["dims"]),
+                each["dtype"],
+                each["units"] or "not stated",
+                f"{x:.6g} nm" if isinstance(size, float) else f"{x:.6g} x {y:.6g} nm" if size else "not stated",
+                f"{x * sides['x']:.4g} x {y * sides['y']:.4g} nm" if size else "",
+            )
+        )
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    for row in rows:
+        lines.append("  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    axis = facts["spectral_axis"]
+    if axis is not None:
+        span = f"{axis['n']} values from {axis['min']:.6g} to {axis['max']:.6g} {axis['units']}"
+        lines.append(f"  {axis['name']}: {span}")
+    if facts["pixel_size"] is None:
+        lines.append("  To find atoms in nm, give --pixel-size NM.")
+    if n > 1:
+        lines.append(f"  Without --channel, {facts['channels'][0]} is read.")
+    lines += [f"  note: {step}" for step in facts["history"]]
+    every = facts["metadata"].items()
+    asked_for = [(key, value) for key, value in every if any(word in key.split(".")[-1].lower() for word in _ASKED_FOR)]
+    told = list(every) if len(every) <= _N_TOLD else asked_for[:_N_TOLD]
+    lines += [f"  {key}: {' '.join(str(value).split())[:100]}" for key, value in told]
+    if len(every) > len(told):
+        lines.append(f"  ... and {len(every) - len(told)} more lines of metadata; --json tells all")
+    return lines
+
+
+def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
+    """What was found in a file called `name`, from its summary; the results are in `folder`."""
+    species = ", ".join(f"{n} {kind}" for kind, n in summary["species"].items()) or "none"
+    nm = summary["spacing_nm"]
+    apart = f"{nm} nm apart" if nm else f"{summary['spacing_px']} px apart" if summary["spacing_px"] else ""
+    lines = [f"{name}: {summary['n_atoms']} atoms ({species}) {apart}, by {summary['model']}, {summary['seconds']} s"]
+    if summary["lattice"]:
+        cell = summary["lattice"]
+        edges = f"{cell['a_px']} x {cell['b_px']} px at {cell['angle_deg']} deg"
+        lines.append(f"  lattice  {edges}, regular edge {cell['edge_px']} px")
+    lines += [f"  warning  {warning}" for warning in summary["warnings"]]
+    lines.append(f"  written  {folder}/overlay.png, report.html, atoms.csv, atoms.parquet, summary.json")
+    return lines
+
+
+def progress_line(record: dict[str, Any]) -> str:
+    """How a training stands at a validation, from its record, see `adatom.train.train`."""
+    return (
+        f"  step {record['step']:5d}  loss {record['loss']:.3f}  validation loss {record['val_loss']:.3f}  "
+        f"IoU {record['val_iou']:.3f}  atoms F1 {record['val_f1']:.3f}  ({record['seconds']:.0f} s)"
+    )
