@@ -1,6 +1,7 @@
 """Which model to look through, at which scale and contrast: the one that best supports what it sees in the image."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -31,10 +32,10 @@ _LIKELY = 0.6
 # Of a large image the middle is enough to choose by: so many working pixels a side.
 _WINDOW = 320
 # A small part of the middle is enough where atoms are plain in it: of each window, the support that suffices.
-_PLAIN = 0.7
-_SEARCH_WINDOWS = {64: _PLAIN, 128: LEAST_SUPPORT, 256: 0.0}
-# Where nothing is plain, atoms are lone ones, if any. They take a larger part of the image to be met with, and noise
-# has about as many grains that look like atoms: only those that are likelier than this are kept.
+_SEARCH_WINDOWS = {64: 0.6, 128: LEAST_SUPPORT, 256: 0.0}
+# Below this support nothing is plain, and atoms are lone ones, if any. They take a larger part of the image to be met
+# with, and noise has about as many grains that look like atoms: only those that are likelier than this are kept.
+_LONE_BELOW = 0.6
 _LONE_WINDOW = 256
 _LEAST_PROBABILITY = 0.75
 _SKEWNESS_WINDOW = 256
@@ -79,7 +80,7 @@ class ModelAtScale:
     sign : 1 for bright atoms, -1 for dark ones.
     is_stated : whether the scale is the one that the image's calibration states.
     support : how well the model knows what it sees, 0 to 1, see `adatom.models.support`.
-    density : of the atoms it saw while it searched for the scale, a pixel.
+    seen : what it saw at this scale in the middle of the image, where it searched for the scale.
     min_probability : atoms less probable are left out, if it is more than the model's own limit.
     """
 
@@ -90,7 +91,7 @@ class ModelAtScale:
     sign: int = 1
     is_stated: bool = False
     support: float = float("nan")
-    density: float = float("nan")
+    seen: Look | None = None
     min_probability: float | None = None
 
     @property
@@ -153,15 +154,23 @@ def choose_model(
             return _search(signed, square)
         return _by_calibration_or_period(signed, image, square, square_factor)
 
-    if contrast != "auto":
-        return at_best_scale(1 if contrast == "bright" else -1)
+    if contrast == "auto":
+        chosen = _of_bright_and_dark(at_best_scale, square)
+    else:
+        chosen = at_best_scale(1 if contrast == "bright" else -1)
+    return _lone(chosen, square) if chosen.support < _LONE_BELOW else chosen
+
+
+def _of_bright_and_dark(at_best_scale: Callable[[int], ModelAtScale], square: Array) -> ModelAtScale:
+    """For bright atoms, unless the image has them dark."""
     bright = at_best_scale(1)
-    skewness = _skewness(bright, square) if eyes.model.finds_scale else 0.0
-    if skewness > _DARK_SKEWNESS:
+    if not bright.model.finds_scale or (skewness := _skewness(bright, square)) > _DARK_SKEWNESS:
         return bright
     dark = at_best_scale(-1)
-    # The gaps of a honeycomb are as plain as its atoms, but half as many.
-    surely = skewness < _SURELY_DARK or dark.density > _MANY_MORE * bright.density
+    surely = skewness < _SURELY_DARK
+    if bright.seen is not None and dark.seen is not None:
+        # the gaps of a honeycomb are as plain as its atoms, but half as many
+        surely |= dark.seen.density > _MANY_MORE * bright.seen.density
     return dark if dark.support > (0.9 if surely else 1.05) * bright.support else bright
 
 
@@ -217,12 +226,17 @@ def _search(eyes: ModelAtScale, square: Array) -> ModelAtScale:
         found = find_scale(look, square.shape, spacing_px=eyes.model.scale_["spacing_px"])
         if found.support >= enough:
             break
-    least = None
-    if found.support < _PLAIN:
-        lone = find_lone_scale(partial(_glance, eyes, square, _LONE_WINDOW), square.shape)
-        if lone.density_of_sure > _MANY_MORE * found.density_of_sure:
-            found, least = lone, _LEAST_PROBABILITY
-    return replace(eyes, factor=found.factor, support=found.support, density=found.density, min_probability=least)
+    return replace(eyes, factor=found.factor, support=found.support, seen=found)
+
+
+def _lone(eyes: ModelAtScale, square: Array) -> ModelAtScale:
+    """The scale for lone atoms, if it shows many more that are sure than the one that was found."""
+    if eyes.seen is None:
+        return eyes
+    lone = find_lone_scale(partial(_glance, eyes, square, _LONE_WINDOW), square.shape)
+    if lone.density_of_sure <= _MANY_MORE * eyes.seen.density_of_sure:
+        return eyes
+    return replace(eyes, factor=lone.factor, support=lone.support, seen=lone, min_probability=_LEAST_PROBABILITY)
 
 
 def _glance(eyes: ModelAtScale, square: Array, window: int, factors: list[float]) -> list[Look]:
