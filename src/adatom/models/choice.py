@@ -12,12 +12,12 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from adatom.analyse import Lattice, find_species_lattice
+from adatom.analyse import Lattice, find_lattice, find_species_lattice
 from adatom.data import nearest_distances, pixel_size_nm
 from adatom.locate import Peaks
 from adatom.models.catalogue import DEFAULT_MODEL, load, model_path, read_header, shipped_models
 from adatom.models.recipe import parse_recipe
-from adatom.models.scale import Look, find_lone_scale, find_scale
+from adatom.models.scale import FINEST_FOR_LONE, Look, find_lone_scale, find_scale
 from adatom.models.segmenter import Segmenter
 from adatom.models.support import support
 from adatom.prepare import positions_back
@@ -230,13 +230,17 @@ def _search(eyes: ModelAtScale, square: Array) -> ModelAtScale:
 
 
 def _lone(eyes: ModelAtScale, square: Array) -> ModelAtScale:
-    """The scale for lone atoms, if it shows many more that are sure than the one that was found."""
+    """The scale for lone atoms, where those that were found stand on no lattice."""
     if eyes.seen is None:
         return eyes
-    lone = find_lone_scale(partial(_glance, eyes, square, _LONE_WINDOW), square.shape)
-    if lone.density_of_sure <= _MANY_MORE * eyes.seen.density_of_sure:
+    peaks = eyes.seen.peaks()
+    lattice = find_lattice(np.column_stack([peaks.x, peaks.y]))
+    if lattice is not None and lattice.coincidence > _SURE_LATTICE:
         return eyes
-    return replace(eyes, factor=lone.factor, support=lone.support, seen=lone, min_probability=_LEAST_PROBABILITY)
+    lone = find_lone_scale(partial(_glance, eyes, square, _LONE_WINDOW), square.shape)
+    if lone.density_of_sure > eyes.seen.density_of_sure or eyes.factor > FINEST_FOR_LONE:
+        eyes = replace(eyes, factor=lone.factor, support=lone.support, seen=lone)
+    return replace(eyes, min_probability=_LEAST_PROBABILITY)
 
 
 def _glance(eyes: ModelAtScale, square: Array, window: int, factors: list[float]) -> list[Look]:

@@ -25,6 +25,8 @@ _NEAR = 0.1
 _NEARLY = 0.8
 _FINER, _MANY_MORE = 1.7, 1.4
 _SURE = 0.85
+# Finer than an image's own pixels its noise is smooth, and the grains of it look like lone atoms.
+FINEST_FOR_LONE = 1.1
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,9 @@ def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]
 
 
 def find_lone_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]) -> Look:
-    """The scale at which `look` is sure of the most atoms, where their distances say nothing.
-
-    Finer than the image's own pixels, noise is smooth, and its grains look like atoms.
-    """
+    """The scale at which `look` is sure of the most atoms, where their distances say nothing."""
     factors = _factors(shape)
-    coarse = [factor for factor in factors if factor < 1.1] or factors[-1:]
+    coarse = [factor for factor in factors if factor < FINEST_FOR_LONE] or factors[-1:]
     return max(look(coarse), key=lambda each: each.density_of_sure)
 
 

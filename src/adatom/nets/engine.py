@@ -33,7 +33,7 @@ class Engine:
     def __init__(self, net: nn.Module, *, pays_after: int = _PAYS_AFTER) -> None:
         self.net = fuse_normalisation(net).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = next(net.parameters()).device
-        self.has_bfloat16 = self.device.type != "cpu" or _multiplies_bfloat16()
+        self.has_bfloat16 = _multiplies_bfloat16(self.device)
         self._request: Any = None
         self._turn = Lock()
         self._left = pays_after if self.device.type == "cpu" and has_openvino() else None
@@ -65,8 +65,12 @@ def has_openvino() -> bool:
     return find_spec("openvino") is not None and find_spec("onnx") is not None
 
 
-def _multiplies_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself."""
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a processor multiplies bfloat16 itself."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
     knows: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9
     return any(knows.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 

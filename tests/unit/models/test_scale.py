@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adatom.locate import Peaks
-from adatom.models.scale import Look, find_scale
+from adatom.models.scale import Look, find_lone_scale, find_scale
 
 BEST = 7.0  # working pixels from atom to atom
 
@@ -89,3 +89,20 @@ def test_dim_atoms_between_bright_ones_that_only_a_finer_look_shows_are_taken_if
     found = find_scale(TwoKinds(10.0, (400, 400)), (400, 400), spacing_px=BEST)
     assert (len(found.peaks().x) == 200) == are_taken
     assert found.factor == pytest.approx(0.7 if are_taken else 0.4, rel=0.2)
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (400, 300)])
+def test_the_scale_for_lone_atoms_is_that_at_which_most_are_sure_and_never_finer_than_the_pixels(shape):
+    """More is seen the finer one looks, but surely so only near a factor of 0.4, and beyond 1.5 in the noise."""
+
+    def look(factors):
+        looks = []
+        for factor in factors:
+            probability = np.full(int(100 * factor), 0.7)
+            probability[: 10 if 0.3 < factor < 0.5 else 50 if factor > 1.5 else 3] = 0.9
+            peaks = Peaks(*np.zeros((2, len(probability))), np.zeros(len(probability), dtype=np.int64), probability)
+            looks.append(Look(factor, 0.3, float(np.prod(shape)), lambda peaks=peaks: peaks))
+        return looks
+
+    found = find_lone_scale(look, shape).factor
+    assert 0.3 < found < 0.5 if min(shape) > 60 else found > 1
