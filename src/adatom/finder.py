@@ -166,7 +166,12 @@ def search(
             spacing_px=spacing_px,
             contrast=contrast,
         )
-        if eyes.support < LEAST_SUPPORT:
+        if eyes.is_of_lone_atoms:
+            warnings.append(
+                f"Nothing here stands on a lattice that would confirm it (support {eyes.support:.2f} of 1): less "
+                "likely atoms were left out (--min-probability). Look at the overlay before you trust the others."
+            )
+        elif eyes.support < LEAST_SUPPORT:
             warnings.append(
                 f"The model {eyes.name} explains this image poorly (support {eyes.support:.2f} of 1): "
                 "do not trust these atoms without looking at the overlay."

@@ -101,6 +101,11 @@ class ModelAtScale:
         return recipe.material.lattice_constant_nm if recipe and self.model.scale_["calibrated"] else None
 
     @property
+    def is_of_lone_atoms(self) -> bool:
+        """Whether nothing but their looks speaks for the atoms."""
+        return self.min_probability is not None
+
+    @property
     def spacing_px(self) -> float:
         """Typical distance of nearest neighbours in the image's pixels."""
         return float(self.model.scale_["spacing_px"]) / self.factor
