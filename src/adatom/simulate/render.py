@@ -27,10 +27,12 @@ def render_atoms(specimen: Specimen, size: int, precision: Array, row_shift: Arr
     row0, column0 = np.round(specimen.y).astype(int), np.round(specimen.x).astype(int)
     rows = row0[:, None, None] + offsets[None, :, None]  # (n, patch, 1)
     columns = column0[:, None, None] + offsets[None, None, :]  # (n, 1, patch)
-    dy = rows - specimen.y[:, None, None]
-    dx = columns - specimen.x[:, None, None] - row_shift[np.clip(rows, 0, size - 1)]
-    exponent = precision[0, 0] * dx**2 + 2 * precision[0, 1] * dx * dy + precision[1, 1] * dy**2  # (n, patch, patch)
-    values = specimen.height[:, None, None] * np.exp(-0.5 * exponent)
+    # float32 is finer than any detector, and its exponentials take a fifth of the time
+    dy = (rows - specimen.y[:, None, None]).astype(np.float32)
+    dx = (columns - specimen.x[:, None, None] - row_shift[np.clip(rows, 0, size - 1)]).astype(np.float32)
+    xx, xy, yy = precision[[0, 0, 1], [0, 1, 1]].astype(np.float32)
+    exponent = (xx * dx + 2 * xy * dy) * dx + yy * dy**2  # (n, patch, patch)
+    values = specimen.height[:, None, None].astype(np.float32) * np.exp(-0.5 * exponent)
     inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
     flat = (rows * size + columns)[inside]
     image = np.bincount(flat, weights=values[inside], minlength=size * size).astype(float)
