@@ -8,7 +8,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -201,36 +203,58 @@ def find(
     chosen_contrast = next((each for each in CONTRASTS if each == contrast), None)
     if chosen_contrast is None:
         raise typer.BadParameter(f"expected one of {', '.join(CONTRASTS)}", param_hint="--contrast")
-    results, failed = [], []
-    folders = result_folders(files, out)
-    with _progress("finding atoms", len(files)) as advance:
-        for number, (file, folder) in enumerate(zip(files, folders, strict=True)):
+    results: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+
+    def settle(file: Path, folder: Path, done: Callable[[], dict[str, Any]]) -> None:
+        try:
+            summary = done()
+        except Exception as error:  # one bad file must not stop the others
+            if debug:
+                raise
+            failed.append({"file": str(file), "error": _sentence(error)})
+            print(f"adatom: {file}: {_sentence(error)}", file=sys.stderr)
+            return
+        results.append({**summary, "out": str(folder)})
+        if not as_json:
+            _print_lines(finding_lines(file.name, summary, folder))
+
+    def find_and_hand_over(file: Path, folder: Path, pool: ThreadPoolExecutor) -> Callable[[], dict[str, Any]]:
+        finding = search(
+            read(file, channel=channel, frame=frame, pixel_size=pixel_size),
+            model=model,
+            method="classical" if method == "classical" else "network",
+            spacing_nm=spacing,
+            min_distance_nm=min_distance,
+            min_probability=min_probability,
+            refine=refine,
+            lattice_constant_nm=lattice_constant,
+            undistort=undistort,
+            contrast=chosen_contrast,
+        )
+        finding.summary["file"] = file.name
+        writing = pool.submit(write_results, folder, finding.image, finding.atoms, finding.maps, finding.summary)
+
+        def done() -> dict[str, Any]:
+            writing.result()
+            return finding.summary
+
+        return done
+
+    # the results of a file are drawn and written while the atoms of the next are looked for
+    with _progress("finding atoms", len(files)) as advance, ThreadPoolExecutor(max_workers=1) as pool:
+        before: tuple[Path, Path, Callable[[], dict[str, Any]]] | None = None
+        for number, (file, folder) in enumerate(zip(files, result_folders(files, out), strict=True)):
             advance(number, file.name)
             try:
-                image = read(file, channel=channel, frame=frame, pixel_size=pixel_size)
-                finding = search(
-                    image,
-                    model=model,
-                    method="classical" if method == "classical" else "network",
-                    spacing_nm=spacing,
-                    min_distance_nm=min_distance,
-                    min_probability=min_probability,
-                    refine=refine,
-                    lattice_constant_nm=lattice_constant,
-                    undistort=undistort,
-                    contrast=chosen_contrast,
-                )
-                finding.summary["file"] = file.name
-                write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary)
-            except Exception as error:  # one bad file must not stop the others
-                if debug:
-                    raise
-                failed.append({"file": str(file), "error": _sentence(error)})
-                print(f"adatom: {file}: {_sentence(error)}", file=sys.stderr)
-                continue
-            results.append({**finding.summary, "out": str(folder)})
-            if not as_json:
-                _print_lines(finding_lines(file.name, finding.summary, folder))
+                done = find_and_hand_over(file, folder, pool)
+            except Exception as error:
+                done = partial(_reraise, error)
+            if before is not None:
+                settle(*before)
+            before = (file, folder, done)
+        if before is not None:
+            settle(*before)
         advance(len(files), "")
     _write_run(out, {"files": [str(file) for file in files], "failed": failed, "n_done": len(results)})
     if as_json:
@@ -239,6 +263,10 @@ def find(
         if len(files) > 1:
             print(f"adatom: {len(failed)} of {len(files)} files failed.", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _reraise(error: Exception) -> NoReturn:
+    raise error
 
 
 def _write_run(out: Path, facts: dict[str, Any]) -> None:

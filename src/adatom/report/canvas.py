@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 DPI = 200
+_COMPRESSION = 2  # of PNG, 0 to 9
 FONT = 8.0  # [pt], the size of a figure's text in most journals
 INK = "#222222"
 
@@ -56,5 +57,8 @@ def figure_png(figure: Figure, dpi: int = DPI) -> bytes:
     with warnings.catch_warnings():
         # A file name in a script that the font lacks shows as boxes; that is no reason to warn about the result.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
-        figure.savefig(stream, format="png", dpi=dpi, metadata={"Software": None})
+        # noise does not compress: trying harder takes twice the time and saves nothing
+        figure.savefig(
+            stream, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"compress_level": _COMPRESSION}
+        )
     return stream.getvalue()
