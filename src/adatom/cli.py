@@ -8,9 +8,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -198,7 +197,7 @@ def find(
     if method not in ("network", "classical"):
         raise typer.BadParameter("expected network or classical", param_hint="--method")
     from adatom.files import read
-    from adatom.finder import CONTRASTS, search
+    from adatom.finder import CONTRASTS, Finding, search
 
     chosen_contrast = next((each for each in CONTRASTS if each == contrast), None)
     if chosen_contrast is None:
@@ -206,20 +205,7 @@ def find(
     results: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
 
-    def settle(file: Path, folder: Path, done: Callable[[], dict[str, Any]]) -> None:
-        try:
-            summary = done()
-        except Exception as error:  # one bad file must not stop the others
-            if debug:
-                raise
-            failed.append({"file": str(file), "error": _sentence(error)})
-            print(f"adatom: {file}: {_sentence(error)}", file=sys.stderr)
-            return
-        results.append({**summary, "out": str(folder)})
-        if not as_json:
-            _print_lines(finding_lines(file.name, summary, folder))
-
-    def find_and_hand_over(file: Path, folder: Path, pool: ThreadPoolExecutor) -> Callable[[], dict[str, Any]]:
+    def search_file(file: Path) -> Finding:
         finding = search(
             read(file, channel=channel, frame=frame, pixel_size=pixel_size),
             model=model,
@@ -233,28 +219,39 @@ def find(
             contrast=chosen_contrast,
         )
         finding.summary["file"] = file.name
-        writing = pool.submit(write_results, folder, finding.image, finding.atoms, finding.maps, finding.summary)
+        return finding
 
-        def done() -> dict[str, Any]:
-            writing.result()
-            return finding.summary
+    def write(folder: Path, finding: Finding) -> dict[str, Any]:
+        write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary)
+        return finding.summary
 
-        return done
+    def tell(file: Path, folder: Path, written: Future[dict[str, Any]]) -> None:
+        try:
+            summary = written.result()
+        except Exception as error:  # one bad file must not stop the others
+            if debug:
+                raise
+            failed.append({"file": str(file), "error": _sentence(error)})
+            print(f"adatom: {file}: {_sentence(error)}", file=sys.stderr)
+            return
+        results.append({**summary, "out": str(folder)})
+        if not as_json:
+            _print_lines(finding_lines(file.name, summary, folder))
 
     # the results of a file are drawn and written while the atoms of the next are looked for
     with _progress("finding atoms", len(files)) as advance, ThreadPoolExecutor(max_workers=1) as pool:
-        before: tuple[Path, Path, Callable[[], dict[str, Any]]] | None = None
+        under_way: list[tuple[Path, Path, Future[dict[str, Any]]]] = []
         for number, (file, folder) in enumerate(zip(files, result_folders(files, out), strict=True)):
             advance(number, file.name)
             try:
-                done = find_and_hand_over(file, folder, pool)
+                written = pool.submit(write, folder, search_file(file))
             except Exception as error:
-                done = partial(_reraise, error)
-            if before is not None:
-                settle(*before)
-            before = (file, folder, done)
-        if before is not None:
-            settle(*before)
+                written = Future()
+                written.set_exception(error)
+            if under_way:
+                tell(*under_way.pop())
+            under_way.append((file, folder, written))
+        tell(*under_way.pop())
         advance(len(files), "")
     _write_run(out, {"files": [str(file) for file in files], "failed": failed, "n_done": len(results)})
     if as_json:
@@ -263,10 +260,6 @@ def find(
         if len(files) > 1:
             print(f"adatom: {len(failed)} of {len(files)} files failed.", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _reraise(error: Exception) -> NoReturn:
-    raise error
 
 
 def _write_run(out: Path, facts: dict[str, Any]) -> None:
