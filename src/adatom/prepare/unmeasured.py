@@ -20,6 +20,8 @@ def blank_padding(values: Array) -> Array:
     if top == bottom:
         return values
     left, right = _measured(values[top:bottom].T)
+    if left == right:  # stripes: each of its columns has one value
+        return values
     # with the columns of padding off, rows of padding show that began or ended in them
     first, last = _measured(values[:, left:right])
     result = np.full_like(values, np.nan)

@@ -26,3 +26,10 @@ def test_measured_lines_stay():
 @pytest.mark.parametrize("values", [np.zeros((8, 9)), np.full((8, 9), np.nan)], ids=["constant", "unknown"])
 def test_nothing_measured_stays_as_it_is(values):
     assert np.array_equal(blank_padding(values), values, equal_nan=True)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_stripes_are_no_padding(axis):
+    stripes = np.repeat(np.array([0.0] * 10 + [1.0] * 10)[:, None], 30, axis=1)
+    stripes = stripes if axis == 0 else stripes.T
+    assert np.array_equal(blank_padding(stripes), stripes)
