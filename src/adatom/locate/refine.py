@@ -363,12 +363,11 @@ class _Fit:
         """
         mine, theirs = neighbours.mine, self.everyone[neighbours.other]
         inverse = np.exp(-theirs[:, _LOG_WIDTH])
+        pixels = (inverse[:, None] * np.arange(patches.side)).astype(np.float32)  # along a line, in widths
         lines = []
         for first, at in ((patches.column[:, 0], theirs[:, _X]), (patches.row[:, 0], theirs[:, _Y])):
             nearest = ((first[mine] - at) * inverse).astype(np.float32)
-            distance = nearest[:, None] + inverse[:, None].astype(np.float32) * np.arange(
-                patches.side, dtype=np.float32
-            )
+            distance = nearest[:, None] + pixels
             lines.append(np.exp(-0.5 * distance * distance))
         return lines[0], theirs[:, _HEIGHT, None].astype(np.float32) * lines[1]
 

@@ -31,7 +31,7 @@ LEAST_SUPPORT = 0.5
 _LIKELY = 0.6
 # Of a large image the middle is enough to choose by: so many working pixels a side.
 _WINDOW = 320
-# A small part of the middle is enough where atoms are plain in it: of each window, the support that suffices.
+# A small part of the middle is enough where atoms are plain in it: side [working px], and the support that suffices.
 _SEARCH_WINDOWS = {64: 0.6, 128: LEAST_SUPPORT, 256: 0.0}
 # Below this support nothing is plain, and atoms are lone ones, if any. They take a larger part of the image to be met
 # with, and noise has about as many grains that look like atoms: only those that are likelier than this are kept.

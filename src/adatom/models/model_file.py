@@ -36,12 +36,12 @@ def read_model_file(path: Path, header: dict[str, Any]) -> tuple[nn.Module, Reci
     """
     try:
         SegmenterHeader.model_validate(header)
-        recipe = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
-        with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
-            net = build_net(header["architecture"]["name"], **header["architecture"]["arguments"])
         tensors = load_file(path)
         if not is_whole(header, {name: value.numpy() for name, value in tensors.items()}):
             raise ModelFileError(f"model: {path.name} is damaged: its content is not what was written.")
+        recipe = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
+        with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
+            net = build_net(header["architecture"]["name"], **header["architecture"]["arguments"])
         net.load_state_dict(tensors, assign=True)
         net.eval().float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     except ModelFileError:

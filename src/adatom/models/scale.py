@@ -19,12 +19,14 @@ _SMALLEST = (24, 6)
 # Atoms so far apart, in working pixels, tell the scale; further apart they may well be isolated.
 _TELLING = (3.5, 14.0)
 _ENOUGH = 8
-_ROUNDS = 4
+# With this support atoms are plain, and no other scale of the series is looked at.
 _PLAIN = 0.7
-_NEAR = 0.1
-_NEARLY = 0.8
+# The scale is settled in so many rounds at most, when a round would change it by less than this share; a scale that is
+# supported by less than this share of another is not taken for its sake.
+_ROUNDS, _NEAR, _NEARLY = 4, 0.1, 0.8
+# A finer look, by this factor, wins if it shows so many times more atoms.
 _FINER, _MANY_MORE = 1.7, 1.4
-_SURE = 0.85
+_SURE = 0.85  # the probability of an atom that is surely one
 # Finer than an image's own pixels its noise is smooth, and the grains of it look like lone atoms.
 FINEST_FOR_LONE = 1.1
 
