@@ -117,7 +117,7 @@ class ModelAtScale:
 
     def see(self, values: Array, min_probability: float | None = None, min_distance_px: float | None = None) -> Sight:
         """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""
-        maps, factor = self.model.look(self.sign * values, (self.factor, self.factor), levelled=True)
+        maps, factor = self.model.look(self.sign * values, (self.factor, self.factor), is_levelled=True)
         apart = None if min_distance_px is None else min_distance_px * self.factor
         least = self.min_probability if min_probability is None else min_probability
         peaks = self.model.peaks(maps, min_probability=least, min_distance_px=apart)

@@ -25,7 +25,7 @@ from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
 from adatom.nets import build_net
 from adatom.nets.engine import Engine
-from adatom.prepare import image_periods, level_lines, level_plane, normalise, pad_to_multiple, resample, tame_outliers
+from adatom.prepare import image_periods, levelled, normalise, pad_to_multiple, resample
 from adatom.train import Record, TrainingSettings, train
 
 Array = NDArray[np.float64]
@@ -269,18 +269,18 @@ class Segmenter:
         factor = factor or self.working_factors(image)[0]
         return self.maps_as_image(*self.look(image.to_numpy(), factor), image)
 
-    def look(self, values: Array, factor: Factor, *, levelled: bool = False) -> tuple[Array, Factor]:
+    def look(self, values: Array, factor: Factor, *, is_levelled: bool = False) -> tuple[Array, Factor]:
         """Probabilities (class, y, x) of `values` (y, x) at a scale, and the factor that whole pixels allowed.
 
         The maps reach ``scale_["margin_px"]`` pixels beyond the image on all sides; `peaks` and `maps_as_image` know.
-        `levelled` says that tilt, offsets of lines and outliers are out of `values` already.
+        `is_levelled` says that `values` went through `adatom.prepare.levelled` already.
         """
-        prepared, true_factor = self._prepare(values, factor, levelled)
+        prepared, true_factor = self._prepare(values, factor, is_levelled=is_levelled)
         return self._maps(self._engine(), prepared), true_factor
 
     def glance(self, parts: list[Array], factors: list[float]) -> list[tuple[Array, Factor]]:
         """`look` at several small, levelled pieces at once, each at its own scale, quickly rather than exactly."""
-        prepared = [self._prepare(part, (f, f), levelled=True) for part, f in zip(parts, factors, strict=True)]
+        prepared = [self._prepare(part, (f, f), is_levelled=True) for part, f in zip(parts, factors, strict=True)]
         margin = self._margin
         shapes = [(image.shape[0] + 2 * margin, image.shape[1] + 2 * margin) for image, _ in prepared]
         rows, columns = (max(shape[axis] for shape in shapes) for axis in (0, 1))
@@ -373,11 +373,9 @@ class Segmenter:
         if not hasattr(self, "net_"):
             raise ArgumentError(f"{method}: expected a fitted model, got one that is not. Call fit first.")
 
-    def _prepare(self, values: Array, factor: Factor, levelled: bool = False) -> tuple[Array, Factor]:
+    def _prepare(self, values: Array, factor: Factor, *, is_levelled: bool = False) -> tuple[Array, Factor]:
         """Level, bring to the working scale, normalise."""
-        if not levelled:
-            values = tame_outliers(level_lines(level_plane(_finite(values))))
-        working, true_factor = resample(values, factor)
+        working, true_factor = resample(values if is_levelled else levelled(values), factor)
         return normalise(working, **self.preprocessing_), true_factor
 
     def _prepare_working(self, values: Array) -> Array:
@@ -392,7 +390,7 @@ class Segmenter:
 
     def prepared(self, values: Array, factor: float) -> Array:
         """What the network gets to see of levelled `values` (y, x) at a scale."""
-        return self._prepare(values, (factor, factor), levelled=True)[0]
+        return self._prepare(values, (factor, factor), is_levelled=True)[0]
 
     @property
     def finds_scale(self) -> bool:

@@ -5,7 +5,7 @@ from adatom.prepare.normalise import normalise, subtract_background, tame_outlie
 from adatom.prepare.pad import pad_to_multiple
 from adatom.prepare.period import image_periods
 from adatom.prepare.resample import positions_back, resample
-from adatom.prepare.square import SquareImage
+from adatom.prepare.square import SquareImage, levelled
 from adatom.prepare.terraces import flatten_terraces
 from adatom.prepare.unmeasured import blank_padding
 
@@ -17,6 +17,7 @@ __all__ = [
     "image_periods",
     "level_lines",
     "level_plane",
+    "levelled",
     "normalise",
     "pad_to_multiple",
     "positions_back",

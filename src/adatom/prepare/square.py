@@ -17,6 +17,16 @@ from adatom.prepare.unmeasured import blank_padding
 Array = NDArray[np.float64]
 
 
+def levelled(values: Array) -> Array:
+    """(y, x) values without tilt, steps, offsets of lines and outliers; NaN where nothing was measured.
+
+    All that a network sees, in training or later, went through this.
+    """
+    values = np.asarray(values, dtype=float)
+    values = level_plane(blank_padding(np.where(np.isfinite(values), values, np.nan)))
+    return tame_outliers(level_lines(flatten_terraces(values)))
+
+
 @dataclass(frozen=True)
 class SquareImage:
     """A frame with square pixels, levelled, without outliers.
@@ -31,10 +41,7 @@ class SquareImage:
     @classmethod
     def of(cls, frame: xr.DataArray) -> "SquareImage":
         size = pixel_size_nm(frame)
-        values = np.asarray(frame.to_numpy(), dtype=float)
-        values = level_plane(blank_padding(np.where(np.isfinite(values), values, np.nan)))
-        values = level_lines(flatten_terraces(values))
-        values = tame_outliers(values)
+        values = levelled(frame.to_numpy())
         if size is None or abs(size[0] / size[1] - 1) < 0.01:
             return cls(values, (1.0, 1.0), None if size is None else float(np.sqrt(size[0] * size[1])))
         pixel = min(size)

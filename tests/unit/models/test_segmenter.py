@@ -230,7 +230,7 @@ def test_a_glance_is_a_rougher_look_at_several_pieces_at_once(tiny_model, tiny_s
     values = open_training_set(tiny_store)["image"][0].to_numpy()
     pieces, factors = [values, values[:30, :40]], [1.0, 0.9]
     for piece, factor, (maps, true_factor) in zip(pieces, factors, tiny_model.glance(pieces, factors), strict=True):
-        exact, exact_factor = tiny_model.look(piece, (factor, factor), levelled=True)
+        exact, exact_factor = tiny_model.look(piece, (factor, factor), is_levelled=True)
         assert true_factor == exact_factor and maps.shape == exact.shape
         assert np.abs(tiny_model.inner(maps) - tiny_model.inner(exact)).mean() < 0.03
 
@@ -372,3 +372,13 @@ def test_the_header_tells_what_the_model_is_and_where_it_comes_from(tiny_model, 
     assert parse_recipe(header["recipe"]) == tiny_recipe and header["seed"] == 1
     assert set(header["versions"]) == {"adatom", "torch", "python"} and header["licence"] == "MIT"
     assert header["figures"]["val_f1"] == tiny_model.figures_["val_f1"]
+
+
+def test_a_step_through_an_image_hardly_changes_what_is_seen(tiny_model):
+    rows, columns = np.mgrid[:96, :96]
+    crystal = np.zeros((96, 96))
+    for y, x, height in honeycomb(9.6, 9.6):
+        crystal += height * np.exp(-((rows - y / 0.1) ** 2 + (columns - x / 0.1) ** 2) / 2 / 1.6**2)
+    stepped = crystal + 20.0 * (columns > 50 + 0.1 * rows)
+    flat, beside = (tiny_model.look(values, (1.0, 1.0))[0] for values in (crystal, stepped))
+    assert np.abs(flat - beside).mean() < 0.03
