@@ -152,8 +152,10 @@ def _find_contour(coarse: Array) -> tuple[Array, Array, bool] | None:
     row, column = np.nonzero(crossing & (times == 1)[:, None])
     before, after = lines[row, column], lines[row, column + 1]
     ends = [np.clip(column + far, 0, lines.shape[1] - 1) for far in (-_BESIDE, _BESIDE + 1)]
-    rise = float(np.nanmean(np.abs(after - before)))
-    rise_beside = float(np.nanmean(np.abs(lines[row, ends[1]] - lines[row, ends[0]])))
+    beside = np.abs(lines[row, ends[1]] - lines[row, ends[0]])
+    if not np.isfinite(beside).any():  # all of the line is at what was not measured
+        return None
+    rise, rise_beside = float(np.mean(np.abs(after - before))), float(np.nanmean(beside))
     if rise < _LEAST_RISE * rise_beside or rise < _PROMINENCE * float(np.nanmedian(higher - lower)):
         return None
     place = column + (level - before) / (after - before)
