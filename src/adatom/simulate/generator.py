@@ -25,6 +25,7 @@ class SimulatedImage:
     label : (y, x) class map: 0 background, 1 + species on an atom.
     x, y : (n,) positions of the atoms inside the image [px].
     species : (n,) numbers from 0.
+    flux : (n,) volume of each atom's peak [image unit x px^2].
     scale : factor on all lengths that this image got.
     """
 
@@ -33,6 +34,7 @@ class SimulatedImage:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     species: NDArray[np.int64]
+    flux: NDArray[np.float64]
     scale: float
 
 
@@ -41,7 +43,8 @@ def simulate_image(recipe: ImageRecipe, *, seed: int, index: int) -> SimulatedIm
     rng = np.random.default_rng([seed, index])
     size = recipe.microscope.image_size
     specimen = draw_specimen(recipe, rng)
-    image, measured = expose(specimen, recipe, rng)
+    exposure = expose(specimen, recipe, rng)
+    measured = exposure.measured
     bottom, right = int(measured[:, 0].sum()), int(measured[0, :].sum())
     # An atom belongs to an image if its centre lies on a measured pixel.
     specimen.keep(
@@ -50,10 +53,11 @@ def simulate_image(recipe: ImageRecipe, *, seed: int, index: int) -> SimulatedIm
     radius = recipe.labels.radius_nm * specimen.px_per_nm
     label = render_labels(specimen.x, specimen.y, specimen.species, radius, size)
     return SimulatedImage(
-        image=np.where(measured, image, np.nan).astype(np.float32),
+        image=np.where(measured, exposure.image, np.nan).astype(np.float32),
         label=np.where(measured, label, 0).astype(np.uint8),
         x=specimen.x,
         y=specimen.y,
         species=specimen.species,
+        flux=specimen.height * exposure.flux_per_height,
         scale=specimen.px_per_nm * recipe.microscope.pixel_size_nm,
     )

@@ -1,5 +1,7 @@
 """From a specimen to a measured image: probe, islands, steps, background, noise and the errors of scanning."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -14,15 +16,24 @@ from adatom.simulate.specimen import Specimen
 Array = NDArray[np.float64]
 
 
-def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> tuple[Array, Array]:
-    """Take the image of a specimen.
+@dataclass(frozen=True)
+class Exposure:
+    """The image of a specimen.
 
-    Atoms that an island, a clump or a step hides are taken out of `specimen`.
-
-    Returns
-    -------
-    (y, x) image in units of an atom's height, and (y, x) bool: what was measured (False on an unmeasured border).
+    Attributes
+    ----------
+    image : (y, x), in units of an atom's height where the grey scale is straight.
+    measured : (y, x) bool, False on an unmeasured border.
+    flux_per_height : volume of the peak of an atom of height 1 [image unit x px^2].
     """
+
+    image: Array
+    measured: NDArray[np.bool_]
+    flux_per_height: float
+
+
+def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
+    """Take the image of a specimen; atoms that an island, a clump or a step hides are taken out of it."""
     microscope, defects, size = recipe.microscope, recipe.defects, recipe.microscope.image_size
     px_per_nm = specimen.px_per_nm
     hidden = np.zeros((size, size))  # 0 crystal, 1 hidden
@@ -57,7 +68,7 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> tuple[Arr
         image = rng.poisson(dose * (np.maximum(image, 0.0) + base)) / dose - base
     image = image + relief + background
     image += _draw_noise(microscope, len(image), rng) + _draw_line_errors(microscope, len(image), rng)
-    image = _distort_contrast(image, microscope, px_per_nm * len(image) / size, rng)
+    image, gain = _distort_contrast(image, microscope, px_per_nm * len(image) / size, rng)
     if len(image) != size:
         image = resample(image, (size / len(image),) * 2)[0]
     measured = np.ones((size, size), dtype=bool)
@@ -65,7 +76,7 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> tuple[Arr
         bottom, right = rng.integers(int(microscope.border_px[0]), int(microscope.border_px[1]) + 1, 2)
         measured[size - bottom :, :] = False
         measured[:, size - right :] = False
-    return image, measured
+    return Exposure(image, measured, 2 * np.pi * width**2 * gain)
 
 
 def _sampled(microscope: Microscope, rng: Generator, *signals: Array) -> tuple[Array, ...]:
@@ -162,9 +173,12 @@ def _draw_support(defects: Defects, size: int, px_per_nm: float, rng: Generator)
     return strength * grain / np.hypot(share, 1 - share)
 
 
-def _distort_contrast(image: Array, microscope: Microscope, px_per_nm: float, rng: Generator) -> Array:
-    """What lies between the signal and the file: hum, a changed tip, a crooked or saturated scale of grey."""
-    size = len(image)
+def _distort_contrast(image: Array, microscope: Microscope, px_per_nm: float, rng: Generator) -> tuple[Array, float]:
+    """What lies between the signal and the file: hum, a changed tip, a crooked or saturated scale of grey.
+
+    Returns the image, and what becomes of a height of 1 on a middling ground.
+    """
+    size, gain = len(image), 1.0
     if microscope.waves_probability and rng.random() < microscope.waves_probability:
         angle, period = rng.uniform(0, np.pi), np.exp(rng.uniform(np.log(0.5), np.log(8.0))) * 0.16 * px_per_nm
         along = np.arange(size) * 2 * np.pi / max(period, 2.5)
@@ -177,10 +191,13 @@ def _distort_contrast(image: Array, microscope: Microscope, px_per_nm: float, rn
         image[row:] = image[row:] * rng.uniform(0.5, 1.5) + rng.normal(0, 1.0)
     if microscope.gamma[0] < microscope.gamma[1] and rng.random() < 0.5:
         low, high = np.quantile(image, [0.0, 0.999])
-        image = np.clip((image - low) / max(high - low, 1e-9), 0, None) ** rng.uniform(*microscope.gamma)
+        exponent, span = rng.uniform(*microscope.gamma), max(high - low, 1e-9)
+        ground = max(float(np.median(image)) - low, 0.0) / span
+        gain = (ground + 1 / span) ** exponent - ground**exponent
+        image = np.clip((image - low) / span, 0, None) ** exponent
     if microscope.saturated_probability and rng.random() < microscope.saturated_probability:
         image = np.minimum(image, np.quantile(image, rng.uniform(0.9, 0.995)))
-    return image
+    return image, float(gain)
 
 
 def _draw_background(microscope: Microscope, size: int, px_per_nm: float, rng: Generator) -> Array:
