@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from adatom.prepare import resample
+from adatom.simulate.fields import log_uniform, random_field
+from adatom.simulate.film import draw_film
 from adatom.simulate.recipe import Defects, ImageRecipe, Microscope
 from adatom.simulate.render import render_atoms
 from adatom.simulate.specimen import Specimen
@@ -48,13 +49,14 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
             hidden = np.maximum(hidden, covered)
             relief += height
     relief += _draw_support(defects, size, px_per_nm, rng)
-    at_atom = hidden[
-        np.clip(np.round(specimen.y), 0, size - 1).astype(int), np.clip(np.round(specimen.x), 0, size - 1).astype(int)
-    ]
-    specimen.keep(at_atom < 0.5)
+    specimen.keep(hidden[_pixels(specimen, size)] < 0.5)
 
     row_shift = rng.uniform(*microscope.row_shift_nm) * px_per_nm * rng.standard_normal(size)
     width = specimen.peak_width_px or rng.uniform(*microscope.peak_width_nm) * px_per_nm
+    if recipe.film is not None:
+        film = draw_film(recipe.film, size, px_per_nm, width, rng)
+        relief += film.signal
+        specimen.keep(film.holds[_pixels(specimen, size)])
     image = render_atoms(specimen, size, _draw_probe(microscope, width, rng), row_shift)
     if microscope.halo[1]:
         image += rng.uniform(*microscope.halo) * ndimage.gaussian_filter(image, rng.uniform(1.5, 4.0) * width)
@@ -63,9 +65,12 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
     )
     counts = microscope.counts_per_peak
     if counts is not None and (microscope.counts_probability == 1 or rng.random() < microscope.counts_probability):
-        dose = _log_uniform(counts, rng)
+        dose = log_uniform(counts, rng)
         base = relief - min(relief.min(), 0.0) + rng.uniform(*microscope.dark_level)
-        image = rng.poisson(dose * (np.maximum(image, 0.0) + base)) / dose - base
+        signal = np.maximum(image, 0.0) + base
+        if microscope.beam_flicker[1]:
+            signal *= _draw_beam(microscope, len(signal), rng)
+        image = rng.poisson(dose * signal) / dose - base
     image = image + relief + background
     image += _draw_noise(microscope, len(image), rng) + _draw_line_errors(microscope, len(image), rng)
     image, gain = _distort_contrast(image, microscope, px_per_nm * len(image) / size, rng)
@@ -79,6 +84,12 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
     return Exposure(image, measured, 2 * np.pi * width**2 * gain)
 
 
+def _pixels(specimen: Specimen, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(row, column) of the pixel nearest to each atom."""
+    row, column = (np.clip(np.round(at), 0, size - 1).astype(np.int64) for at in (specimen.y, specimen.x))
+    return row, column
+
+
 def _sampled(microscope: Microscope, rng: Generator, *signals: Array) -> tuple[Array, ...]:
     """Signals on the pixels that they are measured with, where these are coarser than those of the working scale.
 
@@ -88,24 +99,6 @@ def _sampled(microscope: Microscope, rng: Generator, *signals: Array) -> tuple[A
         return signals
     factor = 1 / rng.uniform(*microscope.coarseness)
     return tuple(resample(signal, (factor, factor))[0] for signal in signals)
-
-
-def _log_uniform(bounds: tuple[float, float], rng: Generator) -> float:
-    low = max(bounds[0], 1e-6)
-    return float(np.exp(rng.uniform(np.log(low), np.log(max(bounds[1], low)))))
-
-
-def random_field(size: int, correlation: float, rng: Generator) -> Array:
-    """Smooth random field (y, x) with mean 0, standard deviation 1 and a correlation length [px]."""
-    # Coarse noise, enlarged: a wide Gaussian on the full grid would cost far more.
-    coarsening = max(1, int(correlation / 2))
-    coarse = rng.standard_normal((size // coarsening + 4,) * 2)
-    coarse = ndimage.gaussian_filter(coarse, correlation / coarsening, mode="wrap")
-    if coarsening > 1:
-        side = len(coarse) * coarsening
-        coarse = np.asarray(Image.fromarray(coarse.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR))
-    field = coarse[:size, :size].astype(float)
-    return (field - field.mean()) / max(field.std(), 1e-12)
 
 
 def _draw_probe(microscope: Microscope, width: float, rng: Generator) -> Array:
@@ -167,7 +160,7 @@ def _draw_support(defects: Defects, size: int, px_per_nm: float, rng: Generator)
     strength = rng.uniform(*defects.support) if defects.support[1] else 0.0
     if not strength or rng.random() < 0.5:
         return np.zeros((size, size))
-    fine, coarse = np.sort([_log_uniform(defects.support_size_nm, rng) * px_per_nm for _ in range(2)])
+    fine, coarse = np.sort([log_uniform(defects.support_size_nm, rng) * px_per_nm for _ in range(2)])
     share = rng.uniform(0, 1)
     grain = share * random_field(size, max(0.5, fine), rng) + (1 - share) * random_field(size, 2 * coarse, rng)
     return strength * grain / np.hypot(share, 1 - share)
@@ -215,7 +208,13 @@ def _draw_noise(microscope: Microscope, size: int, rng: Generator) -> Array:
     if correlation > 0.3:
         noise = ndimage.gaussian_filter(noise, correlation)
         noise /= noise.std()
-    return _log_uniform(microscope.noise, rng) * noise
+    return log_uniform(microscope.noise, rng) * noise
+
+
+def _draw_beam(microscope: Microscope, size: int, rng: Generator) -> Array:
+    """Beam current (y, x) about 1: another on each line, and changing along it in about the time of half a line."""
+    current = ndimage.gaussian_filter1d(rng.standard_normal((size, size)), size / 2, axis=1, mode="wrap")
+    return np.maximum(1 + rng.uniform(*microscope.beam_flicker) * current / current.std(), 0.0)
 
 
 def _draw_line_errors(microscope: Microscope, size: int, rng: Generator) -> Array:

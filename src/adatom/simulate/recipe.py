@@ -103,7 +103,30 @@ class AnyAtoms(StrictModel):
         return None
 
 
-Material = Annotated[HexagonalTwoAtoms | Si111 | AnyAtoms, Field(discriminator="kind")]
+class SingleAtoms(StrictModel):
+    """Single heavy atoms anywhere on a support, some of them in pairs."""
+
+    kind: Literal["single_atoms"]
+    classes: tuple[str] = ("atom",)
+    density_per_nm2: PositiveRange = Field(
+        description="atoms on 1 nm^2 but for partners in pairs; even in the logarithm"
+    )
+    pair_share: Share = Field(description="share of them that have a partner")
+    pair_distance_nm: PositiveRange
+    height_spread: NonNegativeRange = Field(description="relative standard deviation of single heights")
+
+    @property
+    def displacement_nm(self) -> tuple[float, float]:
+        """None: these atoms have no sites."""
+        return (0.0, 0.0)
+
+    @property
+    def lattice_constant_nm(self) -> None:
+        """None: nor a lattice."""
+        return None
+
+
+Material = Annotated[HexagonalTwoAtoms | Si111 | AnyAtoms | SingleAtoms, Field(discriminator="kind")]
 
 
 class Defects(StrictModel):
@@ -130,6 +153,21 @@ class Defects(StrictModel):
     support_size_nm: PositiveRange = Field(default=(0.1, 0.1), description="correlation length of the support")
 
 
+class Film(StrictModel):
+    """An amorphous film that the atoms lie on. Ranges in its spectrum and level are even in the logarithm."""
+
+    level: PositiveRange = Field(description="mean signal of the film, in heights of an atom")
+    roughness_nm2: PositiveRange = Field(
+        description="spectral density of the relative thickness at a wavelength of 2 nm, by the field's area"
+    )
+    roughness_exponent: PositiveRange = Field(description="power of the wavelength with which that density grows")
+    grain_nm2: PositiveRange = Field(
+        description="spectral density that the film's own atoms add: 1 / (atoms on 1 nm^2), were they laid at random"
+    )
+    edge_probability: float = Field(ge=0, le=1, description="share of the images in which the film ends")
+    edge_width_nm: PositiveRange = Field(description="length over which it thins out, even in the logarithm")
+
+
 class Microscope(StrictModel):
     """How the specimen is imaged."""
 
@@ -151,6 +189,9 @@ class Microscope(StrictModel):
     coarseness: PositiveRange = Field(default=(1, 1), description="size of such a pixel in pixels of the image")
     counts_probability: float = Field(default=1, ge=0, le=1, description="share of the images with such noise")
     dark_level: PositiveRange = Field(default=(0.2, 0.2), description="counts between atoms, in peaks, where counted")
+    beam_flicker: NonNegativeRange = Field(
+        default=(0, 0), description="relative standard deviation of the beam current from line to line, where counted"
+    )
     halo: NonNegativeRange = Field(default=(0, 0), description="weight of the probe's wide tails")
     row_offset: NonNegativeRange = Field(description="standard deviation of the lines' offsets")
     row_offset_probability: float = Field(ge=0, le=1, description="share of the images with such offsets")
@@ -187,3 +228,4 @@ class ImageRecipe(StrictModel):
     defects: Defects
     microscope: Microscope
     labels: Labels
+    film: Film | None = Field(default=None, description="what the atoms lie on, where that is no crystal")

@@ -10,7 +10,8 @@ from scipy.spatial import cKDTree
 
 from adatom.simulate.arrangements import ARRANGEMENTS
 from adatom.simulate.lattice import fill_lattice
-from adatom.simulate.recipe import AnyAtoms, ImageRecipe, Microscope
+from adatom.simulate.recipe import AnyAtoms, ImageRecipe, Microscope, SingleAtoms
+from adatom.simulate.single_atoms import draw_positions
 
 Array = NDArray[np.float64]
 
@@ -50,9 +51,12 @@ class Specimen:
 def draw_specimen(recipe: ImageRecipe, rng: Generator) -> Specimen:
     """Draw atoms with point defects that cover the image and a margin around it."""
     material = recipe.material
-    specimen = (
-        _draw_arrangement(material, recipe, rng) if isinstance(material, AnyAtoms) else _draw_crystal(recipe, rng)
-    )
+    if isinstance(material, AnyAtoms):
+        specimen = _draw_arrangement(material, recipe, rng)
+    elif isinstance(material, SingleAtoms):
+        specimen = _draw_single_atoms(material, recipe.microscope, rng)
+    else:
+        specimen = _draw_crystal(recipe, rng)
     spread = rng.uniform(*material.height_spread)
     specimen.height = specimen.height * np.clip(1 + spread * rng.standard_normal(len(specimen.x)), 0.3, 2.0)
     displacement = rng.uniform(*material.displacement_nm) * specimen.px_per_nm
@@ -135,6 +139,19 @@ def _draw_arrangement(material: AnyAtoms, recipe: ImageRecipe, rng: Generator) -
         height=height,
         px_per_nm=px_per_nm,
         peak_width_px=width_px,
+    )
+
+
+def _draw_single_atoms(material: SingleAtoms, microscope: Microscope, rng: Generator) -> Specimen:
+    px_per_nm, size = rng.uniform(*microscope.scale) / microscope.pixel_size_nm, microscope.image_size
+    side_nm = size / px_per_nm + 8 * max(microscope.peak_width_nm)
+    positions = draw_positions(material, side_nm, rng) * px_per_nm + (size - 1) / 2
+    return Specimen(
+        x=positions[:, 0],
+        y=positions[:, 1],
+        species=np.zeros(len(positions), dtype=np.int64),
+        height=np.ones(len(positions)),
+        px_per_nm=px_per_nm,
     )
 
 
