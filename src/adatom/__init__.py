@@ -16,15 +16,16 @@ _ROOMS = {
     "make_image": "adatom.data",
     "find": "adatom.finder",
     "load": "adatom.models",
+    "Localizer": "adatom.models",
     "Segmenter": "adatom.models",
 }
-__all__ = ["Segmenter", "__version__", "find", "load", "make_image", "read"]
+__all__ = ["Localizer", "Segmenter", "__version__", "find", "load", "make_image", "read"]
 
 if TYPE_CHECKING:
     from adatom.data import make_image
     from adatom.files import read
     from adatom.finder import find
-    from adatom.models import Segmenter, load
+    from adatom.models import Localizer, Segmenter, load
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,7 @@ from adatom.models.choice import LEAST_SUPPORT, Contrast, ModelAtScale, Sight, c
 from adatom.prepare import SquareImage, image_periods, positions_back, subtract_background
 
 if TYPE_CHECKING:
-    from adatom.models.segmenter import Segmenter
+    from adatom.models.image_model import ImageModel
 
 Array = NDArray[np.float64]
 Method = Literal["network", "classical"]
@@ -60,7 +60,7 @@ class Finding:
 def find(
     image: xr.DataArray,
     *,
-    model: "Segmenter | str | Path | None" = None,
+    model: "ImageModel | str | Path | None" = None,
     method: Method = "network",
     spacing_nm: float | None = None,
     min_distance_nm: float | None = None,
@@ -81,7 +81,7 @@ def find(
     min_distance_nm : of two atoms closer than this [nm] the less probable is left out; by default half the typical
         distance of neighbours.
     min_probability : less probable atoms are left out; by default what gave the model's best F1 in validation.
-    refine : fit each atom in the measured image; without it positions are those of the maps, and have no error bars.
+    refine : fit each atom in the measured image; without it positions and their error bars are the network's.
     lattice_constant_nm : known edge of the cell [nm], or the name of a material in
         `adatom.analyse.LATTICE_CONSTANTS_NM`; gives the pixel size that the lattice demands.
     undistort : add columns ``x_undistorted``, ``y_undistorted``: positions after the affine map that makes a hexagonal
@@ -116,7 +116,7 @@ def find(
 def search(
     image: xr.DataArray,
     *,
-    model: "Segmenter | str | Path | None" = None,
+    model: "ImageModel | str | Path | None" = None,
     method: Method = "network",
     spacing_nm: float | None = None,
     min_distance_nm: float | None = None,
@@ -255,7 +255,7 @@ class _Classical:
         return Sight(find_blobs(self.sign * values, spacing_px=self.spacing_px), ["atom"])
 
 
-_NOTHING = Peaks(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0))
+_NOTHING = Peaks.at(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0))
 
 
 def _classical_spacing(values: Array, warnings: list[str]) -> float:
@@ -298,8 +298,8 @@ def _see_all(
         sight = Sight(_NOTHING, ["atom"]) if part.is_blank else eyes.see(part.values, min_probability, min_distance_px)
         tables.append(_locate(part.values, eyes, sight, number, refine, min_distance_px))
         if number == 0 and sight.maps is not None and isinstance(eyes, ModelAtScale):
-            factor = (sight.factor[0] * square.factor[0], sight.factor[1] * square.factor[1])
-            maps = eyes.model.maps_as_image(sight.maps, factor, frame)
+            factor = (sight.maps.factor[0] * square.factor[0], sight.maps.factor[1] * square.factor[1])
+            maps = eyes.model.maps_as_image(sight.maps, frame, factor)
     columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     x, y, species, flux = (tables[0][name] for name in ("x", "y", "species", "flux"))
     one_kind = isinstance(eyes, ModelAtScale) and eyes.model.finds_scale
@@ -318,8 +318,7 @@ def _locate(
     """Columns of a frame's atoms, positions in square pixels."""
     peaks, names = sight.peaks, sight.names
     x, y = peaks.x, peaks.y
-    error = np.full(len(x), np.nan)
-    x_std, y_std, flux = error, error, error
+    x_std, y_std, flux = peaks.x_std, peaks.y_std, peaks.flux
     empty = np.zeros(len(x), dtype=bool)
     if refine and len(x):
         apart_px = np.median(nearest_distances(np.column_stack([x, y]))) if len(x) >= 20 else eyes.spacing_px
@@ -333,7 +332,7 @@ def _locate(
                 x,
                 y,
                 fitted,
-                network_error_px=eyes.network_error_px,
+                network_error_px=float(np.median([x_std, y_std])),
                 spacing_px=apart_px,
                 at_border=near_border,
             )

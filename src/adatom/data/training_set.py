@@ -6,6 +6,7 @@ label          (sample, y, x) uint8 class map: 0 background, 1 + species on an a
 atom_sample    (atom) number of the image that each known atom is in
 atom_x, atom_y (atom) its position [px]
 atom_species   (atom) its species, from 0
+atom_flux      (atom) volume of its peak [image unit x px^2], NaN where unknown; may be left out
 ============== =======================================================================================
 
 ``attrs``: ``classes`` (names of the species), ``pixel_size_nm``, ``label_radius_px``, ``recipe`` (YAML, or ""),
@@ -48,14 +49,14 @@ def check_training_set(data: xr.Dataset) -> xr.Dataset:
 
 
 def write_training_set(
-    store: Path, images: Iterable[tuple[Any, Any, Any, Any, Any]], *, n: int, size: int, attrs: dict[str, Any]
+    store: Path, images: Iterable[tuple[Any, Any, Any, Any, Any, Any]], *, n: int, size: int, attrs: dict[str, Any]
 ) -> None:
     """Write a training set image by image; `store` appears only when it is whole.
 
     Parameters
     ----------
     store : folder to make, ending in ``.zarr`` by custom; must not exist yet.
-    images : (image, label, x, y, species) of each image.
+    images : (image, label, x, y, species, flux) of each image.
     n, size : number of images and their side [px].
 
     Raises
@@ -79,15 +80,16 @@ def write_training_set(
             )
             for name, dtype in (("image", "float32"), ("label", "uint8"))
         }
-        atoms: dict[str, list[Any]] = {"atom_sample": [], "atom_x": [], "atom_y": [], "atom_species": []}
+        names = ("atom_sample", "atom_x", "atom_y", "atom_species", "atom_flux")
+        atoms: dict[str, list[Any]] = {name: [] for name in names}
         waiting: list[tuple[Any, Any]] = []
         done = 0
         index = -1
-        for index, (image, label, x, y, species) in enumerate(images):
+        for index, (image, label, x, y, species, flux) in enumerate(images):
             if index == n:
                 raise ArgumentError(f"images: expected {n}, got more.")
             waiting.append((image, label))
-            for name, values in zip(atoms, (np.full(len(x), index), x, y, species), strict=True):
+            for name, values in zip(atoms, (np.full(len(x), index), x, y, species, flux), strict=True):
                 atoms[name].append(values)
             if len(waiting) == _SAMPLES_PER_CHUNK or index == n - 1:
                 for name, values in zip(("image", "label"), zip(*waiting, strict=True), strict=True):
@@ -97,7 +99,7 @@ def write_training_set(
         if index + 1 < n:
             raise ArgumentError(f"images: expected {n}, got {index + 1}.")
         for name, parts in atoms.items():
-            kind = "float64" if name in ("atom_x", "atom_y") else "int64"
+            kind = "int64" if name in ("atom_sample", "atom_species") else "float64"
             values = np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
             array = root.create_array(name, shape=values.shape, dtype=kind, dimension_names=("atom",))
             array[...] = values

@@ -37,7 +37,7 @@ def find_blobs(values: Array, *, spacing_px: float) -> Peaks:
         raise ArgumentError(f"spacing_px: expected a positive number, got {spacing_px}.")
     known = np.isfinite(values)
     empty = np.zeros(0)
-    nothing = Peaks(empty, empty, np.zeros(0, dtype=np.int64), empty)
+    nothing = Peaks.at(empty, empty, np.zeros(0, dtype=np.int64), empty)
     if not known.any() or np.ptp(values[known]) == 0:
         return nothing
     filled = np.where(known, values, np.median(values[known]))
@@ -53,4 +53,4 @@ def find_blobs(values: Array, *, spacing_px: float) -> Peaks:
     kept = suppress_close(np.column_stack([column, row]).astype(float), height, 0.5 * spacing_px)
     row, column, height = row[kept], column[kept], height[kept]
     rank = (np.argsort(np.argsort(height, kind="stable"), kind="stable") + 1) / max(1, len(height))
-    return Peaks(column.astype(float), row.astype(float), np.zeros(len(row), dtype=np.int64), rank)
+    return Peaks.at(column.astype(float), row.astype(float), np.zeros(len(row), dtype=np.int64), rank)

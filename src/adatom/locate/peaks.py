@@ -1,6 +1,7 @@
 """Probability maps to atoms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +25,34 @@ class Peaks:
     x, y : (n,) positions [px].
     species : (n,) numbers from 0.
     probability : (n,) of being an atom of that species.
+    x_std, y_std : (n,) standard deviations [px]; NaN where unknown.
+    flux : (n,) volume of the peak [value unit x px^2]; NaN where unknown.
     """
 
     x: Array
     y: Array
     species: NDArray[np.int64]
     probability: Array
+    x_std: Array
+    y_std: Array
+    flux: Array
+
+    @classmethod
+    def at(cls, x: Array, y: Array, species: NDArray[np.int64], probability: Array) -> "Peaks":
+        """Peaks of which no more is known."""
+        unknown = np.full(len(x), np.nan)
+        return cls(x, y, species, probability, unknown, unknown, unknown)
+
+    def of(self, rows: NDArray[Any]) -> "Peaks":
+        """Some of them."""
+        return Peaks(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def within(self, inside: NDArray[np.bool_]) -> "Peaks":
         """Those whose nearest pixel is one where `inside` (y, x) is true."""
         row, column = np.round(self.y).astype(int), np.round(self.x).astype(int)
         kept = (row >= 0) & (row < inside.shape[0]) & (column >= 0) & (column < inside.shape[1])
         kept[kept] = inside[row[kept], column[kept]]
-        return Peaks(self.x[kept], self.y[kept], self.species[kept], self.probability[kept])
+        return self.of(kept)
 
 
 def find_peaks(maps: Array, *, radius_px: float, min_distance_px: float, min_probability: float = 0.5) -> Peaks:
@@ -81,7 +97,7 @@ def find_peaks(maps: Array, *, radius_px: float, min_distance_px: float, min_pro
     y = row + _parabola_top(logarithm, row, column, axis=0)
     x = column + _parabola_top(logarithm, row, column, axis=1)
     kept = suppress_close(np.column_stack([x, y]), anywhere[row, column], min_distance_px)
-    return Peaks(x=x[kept], y=y[kept], species=species[kept], probability=probability[kept])
+    return Peaks.at(x[kept], y[kept], species[kept], probability[kept])
 
 
 def suppress_close(positions: Array, strength: Array, min_distance: float) -> NDArray[np.int64]:

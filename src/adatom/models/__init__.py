@@ -5,16 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 # Loaded when first asked for: listing the models that ship, or reading a recipe, needs no torch.
 _MEMBERS = {
+    "Localizer": "adatom.models.localizer",
     "Recipe": "adatom.models.recipe",
     "Segmenter": "adatom.models.segmenter",
     "load": "adatom.models.catalogue",
     "load_recipe": "adatom.models.recipe",
     "shipped_models": "adatom.models.catalogue",
 }
-__all__ = ["Recipe", "Segmenter", "load", "load_recipe", "shipped_models"]
+__all__ = ["Localizer", "Recipe", "Segmenter", "load", "load_recipe", "shipped_models"]
 
 if TYPE_CHECKING:
     from adatom.models.catalogue import load, shipped_models
+    from adatom.models.localizer import Localizer
     from adatom.models.recipe import Recipe, load_recipe
     from adatom.models.segmenter import Segmenter
 

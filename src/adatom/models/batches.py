@@ -1,7 +1,7 @@
 """Where training batches come from: made on the fly from a recipe, or read from a stored training set."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,83 +14,193 @@ from adatom.simulate import ImageRecipe, simulate_image
 from adatom.train import Batch
 
 Array = NDArray[np.float64]
-Prepare = Callable[[Array], Array]
+Prepare = Callable[[Array], tuple[Array, float]]  # the prepared image, and the contrast that it was divided by
 
 # Validation images are numbered from here in the same stream, training images from 0: they never meet.
 VALIDATION_START = 2**40
+# And those by which its numbers are calibrated afterwards from here.
+CALIBRATION_START = 3 * 2**39
 # So far beyond the end of an image its atoms are still asked for [px].
 MARGIN_PX = 4
+# Fluxes have logarithms: none is smaller than this, in units of the prepared image.
+_LEAST_FLUX = 1e-3
+
+
+@dataclass(frozen=True)
+class Atoms:
+    """Known atoms: (n,) positions [px], species from 0, and flux [image unit x px^2], NaN where unknown."""
+
+    x: Array
+    y: Array
+    species: NDArray[np.int64]
+    flux: Array
+
+    def of(self, kept: NDArray[np.bool_]) -> "Atoms":
+        """Some of them."""
+        return Atoms(self.x[kept], self.y[kept], self.species[kept], self.flux[kept])
+
+    @property
+    def positions(self) -> Array:
+        """x and y as (n, 2)."""
+        return np.column_stack([self.x, self.y])
+
+    def turned(self, turns: int, mirror: bool, side: int) -> "Atoms":
+        """As `numpy.rot90` and then a mirror turn a square image."""
+        x, y = self.x, self.y
+        for _ in range(turns):
+            x, y = y, side - 1 - x
+        return Atoms(side - 1 - x if mirror else x, y, self.species, self.flux)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A prepared image with its truth, positions in px; `inside` is what it shows, the rest is blank."""
+    """A prepared image with its truth, positions in px.
+
+    Attributes
+    ----------
+    image : (y, x), 0 outside `inside`.
+    label : (y, x) class map.
+    inside : (y, x), what the image shows; the rest is blank.
+    known : atoms in the part that is shown.
+    near : these and those just beyond; flux in units of the prepared image.
+    """
 
     image: Array
     label: NDArray[np.uint8]
-    positions: Array
-    species: NDArray[np.int64]
     inside: NDArray[np.bool_]
+    known: Atoms
+    near: Atoms
+
+
+def stack_labels(samples: list["Sample"], multiple: int) -> Batch:
+    """Images and class maps of samples of one size, padded to a multiple."""
+    label = pad_to_multiple(np.stack([sample.label for sample in samples]).astype(np.float32), multiple)
+    return _stack_images(samples, multiple), torch.from_numpy(label.astype(np.int64))
+
+
+def stack_atoms(samples: list["Sample"], multiple: int) -> Batch:
+    """Images of samples of one size, padded to a multiple, and their atoms for `adatom.train.point_process`."""
+    tables = [
+        np.column_stack(
+            [np.full(len(near.x), number), near.species, near.x, near.y, np.log(np.maximum(near.flux, _LEAST_FLUX))]
+        )
+        for number, near in enumerate(sample.near for sample in samples)
+    ]
+    return _stack_images(samples, multiple), torch.from_numpy(np.concatenate(tables).astype(np.float32))
+
+
+def _stack_images(samples: list["Sample"], multiple: int) -> torch.Tensor:
+    images = np.stack([sample.image for sample in samples]).astype(np.float32)[:, None]
+    return torch.from_numpy(pad_to_multiple(images, multiple))
+
+
+Stack = Callable[[list[Sample], int], Batch]
 
 
 class SimulatedSamples:
     """Batches made on the fly; batch number i of a seed is always the same."""
 
-    def __init__(self, recipe: ImageRecipe, *, batch_size: int, seed: int, prepare: Prepare, multiple: int) -> None:
+    def __init__(
+        self,
+        recipe: ImageRecipe,
+        *,
+        batch_size: int,
+        seed: int,
+        prepare: Prepare,
+        multiple: int,
+        stack: Stack = stack_labels,
+    ) -> None:
         self.recipe, self.batch_size, self.seed, self.prepare = recipe, batch_size, seed, prepare
-        self.multiple = multiple
+        self.multiple, self.stack = multiple, stack
 
     def batch(self, step: int) -> Batch:
+        return self.stack(self.samples(step), self.multiple)
+
+    def samples(self, step: int) -> list[Sample]:
         first = (step - 1) * self.batch_size
-        return stack([self._sample(first + k) for k in range(self.batch_size)], self.multiple)
+        return [self._sample(first + k) for k in range(self.batch_size)]
 
     def validation(self, n: int) -> list[Sample]:
         return [self._sample(VALIDATION_START + k) for k in range(n)]
 
+    def calibration(self, n: int) -> list[Sample]:
+        return [self._sample(CALIBRATION_START + k) for k in range(n)]
+
     def _sample(self, index: int) -> Sample:
         drawn = simulate_image(self.recipe, seed=self.seed, index=index)
-        positions = np.column_stack([drawn.x, drawn.y])
+        atoms = Atoms(drawn.x, drawn.y, drawn.species, drawn.flux)
         rng = np.random.default_rng([self.seed, index, 1])
-        return _framed(self.prepare(drawn.image.astype(float)), drawn.label, positions, drawn.species, rng)
+        return framed(*self.prepare(drawn.image.astype(float)), drawn.label, atoms, rng)
 
 
 class StoredSamples:
-    """Batches drawn from a stored training set, turned and mirrored; its last images are kept for validation."""
+    """Batches drawn from a stored training set, turned and mirrored; its last images are kept for validation, and half
+    of these for calibration where there are enough.
+    """
 
     def __init__(
-        self, data: xr.Dataset, *, batch_size: int, seed: int, prepare: Prepare, multiple: int, n_validation: int
+        self,
+        data: xr.Dataset,
+        *,
+        batch_size: int,
+        seed: int,
+        prepare: Prepare,
+        multiple: int,
+        n_validation: int,
+        stack: Stack = stack_labels,
     ) -> None:
         self.data, self.batch_size, self.seed, self.prepare, self.multiple = data, batch_size, seed, prepare, multiple
+        self.stack = stack
         n_images = data.sizes["sample"]
         self.n_training = n_images - min(n_validation, max(1, n_images // 5))
         if data.sizes["y"] != data.sizes["x"]:
             raise ShapeError(f"training set: expected square images, got {data.sizes['y']} x {data.sizes['x']}.")
-        self._prepared: dict[int, tuple[Array, NDArray[np.uint8]]] = {}
+        columns = {name: data[f"atom_{name}"].to_numpy() for name in ("sample", "x", "y", "species")}
+        self._owner = columns.pop("sample")
+        flux = data["atom_flux"].to_numpy() if "atom_flux" in data else np.full(len(self._owner), np.nan)
+        self._atoms = Atoms(**columns, flux=flux)
+        self._prepared: dict[int, tuple[Array, float, NDArray[np.uint8]]] = {}
 
     def batch(self, step: int) -> Batch:
+        return self.stack(self.samples(step), self.multiple)
+
+    def samples(self, step: int) -> list[Sample]:
         rng = np.random.default_rng([self.seed, step])
         samples = []
         for index in rng.integers(self.n_training, size=self.batch_size):
-            image, label = self._image(int(index))
+            image, contrast, label = self._image(int(index))
             turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+            atoms = self._atoms.of(self._owner == index).turned(turns, mirror, len(image))
             image, label = np.rot90(image, turns), np.rot90(label, turns)
             if mirror:
                 image, label = image[:, ::-1], label[:, ::-1]
-            samples.append(_framed(image, label, np.zeros((0, 2)), np.zeros(0, dtype=np.int64), rng))
-        return stack(samples, self.multiple)
+            samples.append(framed(image, contrast, label, atoms, rng))
+        return samples
 
     def validation(self, n: int) -> list[Sample]:
         last = range(self.n_training, self.data.sizes["sample"])
-        owner = self.data["atom_sample"].to_numpy()
-        x, y, species = (self.data[f"atom_{name}"].to_numpy() for name in ("x", "y", "species"))
-        samples = []
-        for index in list(last)[:n]:
-            mine = owner == index
-            rng = np.random.default_rng([self.seed, index, 1])
-            samples.append(_framed(*self._image(index), np.column_stack([x[mine], y[mine]]), species[mine], rng))
-        return samples
+        return [
+            framed(
+                *self._image(index),
+                self._atoms.of(self._owner == index),
+                np.random.default_rng([self.seed, index, 1]),
+            )
+            for index in list(last)[:n]
+        ]
 
-    def _image(self, index: int) -> tuple[Array, NDArray[np.uint8]]:
+    def calibration(self, n: int) -> list[Sample]:
+        """The validation images, framed otherwise: a stored set has no others that the training has not seen."""
+        last = range(self.n_training, self.data.sizes["sample"])
+        return [
+            framed(
+                *self._image(index),
+                self._atoms.of(self._owner == index),
+                np.random.default_rng([self.seed, index, 2]),
+            )
+            for index in list(last)[:n]
+        ]
+
+    def _image(self, index: int) -> tuple[Array, float, NDArray[np.uint8]]:
         if index not in self._prepared:
             image = self.data["image"][index].to_numpy().astype(float)
             label, n_species = self.data["label"][index].to_numpy(), len(self.data.attrs["classes"])
@@ -99,14 +209,12 @@ class StoredSamples:
                     f"training set: expected labels from 0 to {n_species}, got {label.min()} to {label.max()} "
                     f"in image {index}."
                 )
-            self._prepared[index] = (self.prepare(image), label)
+            self._prepared[index] = (*self.prepare(image), label)
         return self._prepared[index]
 
 
-def _framed(
-    image: Array, label: NDArray[np.uint8], positions: Array, species: NDArray[np.int64], rng: np.random.Generator
-) -> Sample:
-    """Blank a random border, and keep the atoms just beyond it in the class map.
+def framed(image: Array, contrast: float, label: NDArray[np.uint8], atoms: Atoms, rng: np.random.Generator) -> Sample:
+    """Blank a random border, and keep the atoms just beyond it in the truth.
 
     A network that sees an image end, and knows where the atoms beyond really are, places a cut atom where it is, be it
     outside; one that must keep every atom inside draws them in, and finds some that are not there.
@@ -114,19 +222,17 @@ def _framed(
     rows, columns = image.shape
     widest = max(MARGIN_PX, min(image.shape) // 9)
     top, bottom, left, right = rng.integers(MARGIN_PX, widest + 1, 4)
-    inside = np.zeros(image.shape, dtype=bool)
-    inside[top : rows - bottom, left : columns - right] = True
-    near = np.zeros_like(inside)
-    near[top - MARGIN_PX : rows - bottom + MARGIN_PX, left - MARGIN_PX : columns - right + MARGIN_PX] = True
-    x, y = positions[:, 0] + 0.5, positions[:, 1] + 0.5
-    kept = (x >= left) & (x < columns - right) & (y >= top) & (y < rows - bottom)
-    return Sample(
-        np.where(inside, image, 0.0), np.where(near, label, 0).astype(np.uint8), positions[kept], species[kept], inside
-    )
 
+    def within(margin: int) -> tuple[NDArray[np.bool_], Atoms]:
+        box = np.zeros(image.shape, dtype=bool)
+        first_row, last_row = top - margin, rows - bottom + margin
+        first_column, last_column = left - margin, columns - right + margin
+        box[first_row:last_row, first_column:last_column] = True
+        x, y = atoms.x + 0.5, atoms.y + 0.5
+        kept = (x >= first_column) & (x < last_column) & (y >= first_row) & (y < last_row)
+        return box, atoms.of(kept)
 
-def stack(samples: list[Sample], multiple: int) -> Batch:
-    """Samples of one size to a batch, padded to a multiple."""
-    images = pad_to_multiple(np.stack([sample.image for sample in samples]).astype(np.float32)[:, None], multiple)
-    label = pad_to_multiple(np.stack([sample.label for sample in samples]).astype(np.float32), multiple)
-    return torch.from_numpy(images), torch.from_numpy(label.astype(np.int64))
+    inside, known = within(0)
+    beside, near = within(MARGIN_PX)
+    near = replace(near, flux=near.flux / contrast if contrast else np.full(len(near.x), np.nan))
+    return Sample(np.where(inside, image, 0.0), np.where(beside, label, 0).astype(np.uint8), inside, known, near)

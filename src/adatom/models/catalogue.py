@@ -2,16 +2,19 @@
 
 import json
 import struct
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adatom.errors import MissingFileError, ModelFileError
 
 if TYPE_CHECKING:
-    from adatom.models.segmenter import Segmenter
+    from adatom.models.image_model import ImageModel
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 FORMAT_VERSION = 1
+# kind of a model -> module with its class; a new one is one file and one line here
+ESTIMATORS = {"Segmenter": "adatom.models.segmenter", "Localizer": "adatom.models.localizer"}
 # Looked through where the user names no model.
 DEFAULT_MODEL = "any_atoms"
 _LARGEST_HEADER = 16 * 2**20
@@ -68,7 +71,7 @@ def read_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def load(source: str | Path) -> "Segmenter":
+def load(source: str | Path) -> "ImageModel":
     """Load a model from its file, or by the name of one that ships.
 
     Raises
@@ -76,10 +79,10 @@ def load(source: str | Path) -> "Segmenter":
     MissingFileError : if it is not there.
     ModelFileError : if it is not a model of ours, is damaged, or was written by a newer Adatom.
     """
-    from adatom.models.segmenter import Segmenter
-
     path = model_path(source)
     header = read_header(path)
-    if header.get("kind") != "Segmenter":
-        raise ModelFileError(f"model: {path.name} holds a {header.get('kind')!r}, which this Adatom does not know.")
-    return Segmenter._from_file(path, header)
+    kind = header.get("kind")
+    if not isinstance(kind, str) or kind not in ESTIMATORS:
+        raise ModelFileError(f"model: {path.name} holds a {kind!r}, which this Adatom does not know.")
+    model: ImageModel = getattr(import_module(ESTIMATORS[kind]), kind)._from_file(path, header)
+    return model

@@ -16,11 +16,9 @@ from adatom.analyse import Lattice, find_lattice, find_species_lattice
 from adatom.data import nearest_distances, pixel_size_nm
 from adatom.locate import Peaks
 from adatom.models.catalogue import DEFAULT_MODEL, load, model_path, read_header, shipped_models
+from adatom.models.image_model import ImageModel, Maps
 from adatom.models.recipe import parse_recipe
 from adatom.models.scale import FINEST_FOR_LONE, Look, find_lone_scale, find_scale
-from adatom.models.segmenter import Segmenter
-from adatom.models.support import support
-from adatom.prepare import positions_back
 
 Array = NDArray[np.float64]
 Contrast = Literal["auto", "bright", "dark"]
@@ -59,14 +57,12 @@ class Sight:
     ----------
     peaks : atoms, positions in the image's pixels.
     names : of the species.
-    maps : (class, y, x) probabilities at the working scale, or None for a method that has none.
-    factor : working pixels a pixel of the image along (y, x).
+    maps : what the model saw, or None for a method that has no maps.
     """
 
     peaks: Peaks
     names: list[str]
-    maps: Array | None = None
-    factor: tuple[float, float] = (1.0, 1.0)
+    maps: Maps | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ class ModelAtScale:
     min_probability : atoms less probable are left out, if it is more than the model's own limit.
     """
 
-    model: Segmenter
+    model: ImageModel
     factor: float
     name: str
     sha256: str | None
@@ -110,18 +106,12 @@ class ModelAtScale:
         """Typical distance of nearest neighbours in the image's pixels."""
         return float(self.model.scale_["spacing_px"]) / self.factor
 
-    @property
-    def network_error_px(self) -> float:
-        """Standard deviation of the network's positions along one axis, in the image's pixels, over its validation."""
-        return float(self.model.figures_["val_position_rms_px"]) / np.sqrt(2) / self.factor
-
     def see(self, values: Array, min_probability: float | None = None, min_distance_px: float | None = None) -> Sight:
         """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""
-        maps, factor = self.model.look(self.sign * values, (self.factor, self.factor), is_levelled=True)
-        apart = None if min_distance_px is None else min_distance_px * self.factor
+        maps = self.model.look(self.sign * values, (self.factor, self.factor), is_levelled=True)
         least = self.min_probability if min_probability is None else min_probability
-        peaks = self.model.peaks(maps, min_probability=least, min_distance_px=apart)
-        return Sight(_back(peaks, factor), self.model.classes_, maps, factor)
+        peaks = self.model.peaks(maps, min_probability=least, min_distance_px=min_distance_px)
+        return Sight(replace(peaks, flux=self.sign * peaks.flux), self.model.classes_, maps)
 
 
 def choose_model(
@@ -129,7 +119,7 @@ def choose_model(
     square: Array,
     *,
     square_factor: float,
-    model: Segmenter | str | Path | None,
+    model: ImageModel | str | Path | None,
     spacing_px: float | None,
     contrast: Contrast = "auto",
 ) -> ModelAtScale:
@@ -144,7 +134,7 @@ def choose_model(
     spacing_px : known distance of nearest neighbours in square pixels, or None to find the scale.
     contrast : whether atoms are bright or dark, or ``auto`` to let the image say.
     """
-    if isinstance(model, Segmenter):
+    if isinstance(model, ImageModel):
         eyes = ModelAtScale(model, 1.0, model.recipe_.name if model.recipe_ else "model in memory", None)
     else:
         path = model_path(DEFAULT_MODEL if model is None else model)
@@ -219,7 +209,7 @@ def _materials() -> list[tuple[str, float, float]]:
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path, changed_ns: int) -> tuple[Segmenter, str]:
+def _loaded(path: Path, changed_ns: int) -> tuple[ImageModel, str]:
     """A model file, read once for many images; `changed_ns` tells a new file of the same name."""
     return load(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -252,19 +242,9 @@ def _glance(eyes: ModelAtScale, square: Array, window: int, factors: list[float]
     """What is seen at several scales in the middle of an image, `window` working pixels a side."""
     parts = [eyes.sign * _middle(square, factor, window) for factor in factors]
     return [
-        Look(factor, support(maps), part.size, cache(partial(_atoms, eyes.model, maps, true_factor)))
-        for factor, part, (maps, true_factor) in zip(factors, parts, eyes.model.glance(parts, factors), strict=True)
+        Look(factor, eyes.model.support(maps), part.size, cache(partial(eyes.model.peaks, maps)))
+        for factor, part, maps in zip(factors, parts, eyes.model.glance(parts, factors), strict=True)
     ]
-
-
-def _atoms(model: Segmenter, maps: Array, factor: tuple[float, float]) -> Peaks:
-    return _back(model.peaks(maps), factor)
-
-
-def _back(peaks: Peaks, factor: tuple[float, float]) -> Peaks:
-    """Atoms of a look at a scale, in pixels of the image."""
-    x, y = positions_back(peaks.x, factor[1]), positions_back(peaks.y, factor[0])
-    return Peaks(x, y, peaks.species, peaks.probability)
 
 
 def _skewness(eyes: ModelAtScale, square: Array) -> float:
@@ -315,7 +295,7 @@ def _look(eyes: ModelAtScale, square: Array, window: int = _WINDOW) -> tuple[Mod
     """The same eyes with their support in the middle of the image, and the atoms they saw there."""
     sight = eyes.see(_middle(square, eyes.factor, window))
     assert sight.maps is not None
-    return replace(eyes, support=support(sight.maps)), sight.peaks
+    return replace(eyes, support=eyes.model.support(sight.maps)), sight.peaks
 
 
 def _middle(square: Array, factor: float, window: int) -> Array:

@@ -9,11 +9,11 @@ import xarray as xr
 from adatom.data.training_set import check_training_set
 from adatom.errors import ArgumentError
 from adatom.locate import match_positions
-from adatom.models.segmenter import MATCH_SHARE, Segmenter
+from adatom.models.image_model import MATCH_SHARE, ImageModel
 
 
 def evaluate_model(
-    model: Segmenter, data: xr.Dataset, *, on_image: Callable[[int], None] | None = None
+    model: ImageModel, data: xr.Dataset, *, on_image: Callable[[int], None] | None = None
 ) -> dict[str, Any]:
     """Figures of `model` on a stored set at its working scale, atoms at the border included.
 
@@ -36,7 +36,7 @@ def evaluate_model(
     squares = 0.0
     for index in range(data.sizes["sample"]):
         image = data["image"][index].to_numpy().astype(float)
-        maps, _ = model.look(image, (1.0, 1.0))
+        maps = model.look(image, (1.0, 1.0))
         peaks = model.peaks(maps).within(np.isfinite(image))
         label = data["label"][index].to_numpy().astype(int)
         claimed = model.inner(maps).argmax(0)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ class _Part(BaseModel):
 class _NetworkArguments(_Part):
     model_config = ConfigDict(extra="forbid")
 
-    classes: int = Field(ge=2, le=256)
+    classes: int = Field(ge=2, le=512)
     width: int = Field(ge=1, le=256)
     depth: int = Field(ge=1, le=8)
 
@@ -42,8 +42,10 @@ class _Preprocessing(_Part):
     bend: float | None = Field(default=None, gt=0)
 
 
-class SegmenterHeader(_Part):
-    """Header of a `Segmenter`; what it says beyond this is left alone."""
+class ModelHeader(_Part):
+    """What every model says of itself; what a header says beyond it is left alone."""
+
+    n_beside: ClassVar[int] = 0  # channels of the network that stand for no class
 
     name: str
     description: str
@@ -59,11 +61,31 @@ class SegmenterHeader(_Part):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.architecture.arguments.classes != len(self.classes) + 1:
+        if self.architecture.arguments.classes != len(self.classes) + 1 + self.n_beside:
             raise ValueError("the network has not one class for each name and one for the background")
         if self.scale.calibrated and self.scale.pixel_size_nm is None:
             raise ValueError("the scale is calibrated but has no pixel size")
         return self
+
+
+class _Calibration(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    low: float = Field(ge=0)
+    high: float = Field(ge=0)
+    offset: float
+    std_factor: float = Field(gt=0)
+
+
+class LocalizerHeader(ModelHeader):
+    """Header of a `Localizer`."""
+
+    n_beside: ClassVar[int] = 6
+
+    calibration: _Calibration
+
+
+HEADERS: dict[str, type[ModelHeader]] = {"Segmenter": ModelHeader, "Localizer": LocalizerHeader}
 
 
 def sealed(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

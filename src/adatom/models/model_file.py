@@ -15,7 +15,7 @@ from torch import nn
 
 from adatom.data.atomic_file import write_atomically
 from adatom.errors import AdatomError, ModelFileError
-from adatom.models.header import SegmenterHeader, is_whole, sealed
+from adatom.models.header import HEADERS, is_whole, sealed
 from adatom.models.recipe import Recipe, first_problem, parse_recipe
 from adatom.nets import build_net
 
@@ -35,7 +35,7 @@ def read_model_file(path: Path, header: dict[str, Any]) -> tuple[nn.Module, Reci
     ModelFileError : if the file is not what was written.
     """
     try:
-        SegmenterHeader.model_validate(header)
+        HEADERS[header["kind"]].model_validate(header)
         tensors = load_file(path)
         if not is_whole(header, {name: value.numpy() for name, value in tensors.items()}):
             raise ModelFileError(f"model: {path.name} is damaged: its content is not what was written.")

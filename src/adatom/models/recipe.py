@@ -1,6 +1,7 @@
 """Recipes: one YAML file says what images are simulated, which network learns them, and how."""
 
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -24,6 +25,7 @@ class Recipe(ImageRecipe):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     description: str = ""
+    estimator: Literal["Segmenter", "Localizer"] = "Segmenter"
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
 

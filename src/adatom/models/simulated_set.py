@@ -23,12 +23,12 @@ def write_simulated_set(
         )
     n_atoms = 0
 
-    def images() -> Iterator[tuple[Any, Any, Any, Any, Any]]:
+    def images() -> Iterator[tuple[Any, Any, Any, Any, Any, Any]]:
         nonlocal n_atoms
         for index in range(n):
             drawn = simulate_image(recipe, seed=seed, index=STORED_START + index)
             n_atoms += len(drawn.x)
-            yield drawn.image, drawn.label, drawn.x, drawn.y, drawn.species
+            yield drawn.image, drawn.label, drawn.x, drawn.y, drawn.species, drawn.flux
             if on_image is not None:
                 on_image(index + 1)
 

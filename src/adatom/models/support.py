@@ -23,11 +23,20 @@ def support(maps: Array) -> float:
     decided spots in a large image are no evidence, hence a factor for the covered share, which saturates soon so that
     islands and bare regions do not count against a model.
     """
-    claimed = maps[1:].sum(axis=0)
-    total = float(claimed.sum())
+    # a disc of about a third of the spacing stands for an atom
+    return _support(maps[1:], maps[0].size * np.pi * 0.33**2)
+
+
+def support_of_atoms(probability: Array, area: float) -> float:
+    """The same of found atoms, the unlikely ones included, with their probabilities (n,) in an area that has room for
+    `area` atoms.
+    """
+    return _support(probability, area)
+
+
+def _support(claims: Array, most: float) -> float:
+    total = float(claims.sum())
     if total <= 0:
         return 0.0
-    decided = float((maps[1:] ** 2).sum()) / total
-    # a disc of about a third of the spacing stands for an atom
-    coverage = total / (np.pi * 0.33**2) / claimed.size
+    decided, coverage = float((claims**2).sum()) / total, total / most
     return decided * coverage / (coverage + _HALF_COVERAGE)

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from adatom.data.atomic_file import write_atomically
 from adatom.errors import TrainingError
+from adatom.models.catalogue import ESTIMATORS
+from adatom.models.image_model import ImageModel
 from adatom.models.recipe import Recipe, load_recipe
-from adatom.models.segmenter import Segmenter
 from adatom.train import Record
 
 
@@ -29,8 +31,8 @@ def train_model(
     resume: bool,
     device: str = "auto",
     on_record: Callable[[Record], None] | None = None,
-) -> Segmenter:
-    """Train a segmenter into the folder `out`: ``recipe.yaml``, ``checkpoint.safetensors``, ``history.json``,
+) -> ImageModel:
+    """Train a recipe's estimator into the folder `out`: ``recipe.yaml``, ``checkpoint.safetensors``, ``history.json``,
     ``model.safetensors``.
 
     Raises
@@ -43,7 +45,8 @@ def train_model(
     if not resume:
         (out / "checkpoint.safetensors").unlink(missing_ok=True)
     write_atomically(kept, recipe.to_yaml())
-    model = Segmenter(device=device).fit(
+    estimator = getattr(import_module(ESTIMATORS[recipe.estimator]), recipe.estimator)
+    model: ImageModel = estimator(device=device).fit(
         recipe, checkpoint=out / "checkpoint.safetensors", resume=resume, on_record=on_record
     )
     write_atomically(out / "history.json", json.dumps(model.history_))

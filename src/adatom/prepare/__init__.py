@@ -1,7 +1,7 @@
 """Image to image: square pixels, levelling, steps, normalising, resampling, padding, and the periods of an image."""
 
 from adatom.prepare.level import has_line_offsets, level_lines, level_plane
-from adatom.prepare.normalise import normalise, subtract_background, tame_outliers
+from adatom.prepare.normalise import normalise, normalise_with_contrast, subtract_background, tame_outliers
 from adatom.prepare.pad import pad_to_multiple
 from adatom.prepare.period import image_periods
 from adatom.prepare.resample import positions_back, resample
@@ -19,6 +19,7 @@ __all__ = [
     "level_plane",
     "levelled",
     "normalise",
+    "normalise_with_contrast",
     "pad_to_multiple",
     "positions_back",
     "resample",

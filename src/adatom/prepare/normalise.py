@@ -26,22 +26,29 @@ def normalise(values: Array, *, background_px: float, clip: float = 5.0, bend: f
     (y, x): median 0, standard deviation about 1 (1.4826 x median absolute deviation); 0 where `values` are NaN, and
     everywhere if the image is constant.
     """
+    return normalise_with_contrast(values, background_px=background_px, clip=clip, bend=bend)[0]
+
+
+def normalise_with_contrast(
+    values: Array, *, background_px: float, clip: float = 5.0, bend: float | None = None
+) -> tuple[Array, float]:
+    """As `normalise`, with the contrast that was divided by, in the unit of `values`; 0 if the image is constant."""
     values = np.asarray(values, dtype=float)
     if values.ndim != 2 or values.size == 0:
         raise ShapeError(f"values: expected a (y, x) array, got shape {values.shape}.")
     known = np.isfinite(values)
     if not known.any():
-        return np.zeros_like(values)
+        return np.zeros_like(values), 0.0
     flat = subtract_background(values, sigma_px=background_px)
     flat -= median(flat)
     contrast = 1.4826 * median(np.abs(flat))
     # Rounding is not contrast: that of a huge offset (one huge pixel is no offset), or beside a lonely step.
     if contrast <= max(1e-9 * abs(median(values)), 1e-12 * float(np.nanmax(np.abs(flat)))):
-        return np.zeros_like(values)
+        return np.zeros_like(values), 0.0
     flat /= contrast
     if bend is not None:
         flat = bend * np.arcsinh(flat / bend)
-    return np.where(known, np.clip(flat, -clip, clip), 0.0)
+    return np.where(known, np.clip(flat, -clip, clip), 0.0), contrast
 
 
 def subtract_background(values: Array, *, sigma_px: float) -> Array:

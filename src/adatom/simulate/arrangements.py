@@ -20,8 +20,8 @@ Array = NDArray[np.float64]
 Atoms = tuple[Array, Array]
 Arrangement = Callable[[Generator, float], Atoms]
 
-# Columns dimmer than this, against the brightest, are not asked for: no network could tell them from noise.
-DIMMEST = 0.15
+# Columns dimmer than this, against the brightest, are not asked for: hardly an instrument could tell them from noise.
+DIMMEST = 0.06
 _HEXAGONAL = np.array([[1.0, 0.0], [0.5, np.sqrt(3) / 2]])
 
 

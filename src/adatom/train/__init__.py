@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 # Loaded when first asked for: the settings are part of a recipe, and reading a recipe needs no torch.
 _MEMBERS = {
     "Batch": "adatom.train.loop",
+    "Loss": "adatom.train.losses",
     "Record": "adatom.train.loop",
     "TrainingSettings": "adatom.train.settings",
     "train": "adatom.train.loop",
 }
-__all__ = ["Batch", "Record", "TrainingSettings", "train"]
+__all__ = ["Batch", "Loss", "Record", "TrainingSettings", "train"]
 
 if TYPE_CHECKING:
     from adatom.train.loop import Batch, Record, train
+    from adatom.train.losses import Loss
     from adatom.train.settings import TrainingSettings
 
 

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from adatom.errors import TrainingError
 from adatom.train.averaging import State, WeightAverage, estimate_statistics
 from adatom.train.checkpoint import load_checkpoint, save_checkpoint
-from adatom.train.losses import weighted_loss
+from adatom.train.losses import Loss, weighted_loss
 from adatom.train.metrics import confusion, iou_per_class
 from adatom.train.settings import TrainingSettings
 
-Batch = tuple[Tensor, Tensor]  # float32 (n, 1, y, x), int64 (n, y, x)
+Batch = tuple[Tensor, Tensor]  # float32 (n, 1, y, x), and what the loss wants beside it: a class map (n, y, x), say
 Record = dict[str, Any]
 STATISTICS_BATCHES = 20
 
@@ -34,6 +34,8 @@ def train(
     settings: TrainingSettings,
     *,
     device: torch.device | str = "cpu",
+    loss_of: Loss | None = None,
+    judge: Callable[[nn.Module, Sequence[Batch], Loss, torch.device | str], Record] | None = None,
     score: Callable[[nn.Module], dict[str, float]] | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -45,11 +47,13 @@ def train(
     ----------
     batches : number of a step, from 1, to its batch; the same number must give the same batch.
     validation : fixed batches.
+    loss_of : takes what the network gives and the second part of a batch; by default the losses of `settings`.
+    judge : figures of a network on the validation batches, ``val_loss`` among them; by default `evaluate`.
     score : more figures of a network to record at each validation.
     checkpoint : file that holds the run's state, written at each validation.
     resume : go on from `checkpoint` if it is there.
     on_record : called after each step with what was recorded: ``step``, ``loss``, ``seconds`` and, at validations,
-        ``val_loss``, ``val_iou`` (mean over classes), ``val_iou_per_class`` and what `score` gives.
+        what `judge` and `score` give.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def train(
     TrainingError : if the loss is not finite, or the checkpoint belongs to other settings.
     """
     net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loss_of = weighted_loss(settings.loss)
+    loss_of = loss_of or weighted_loss(settings.loss)
+    judge = judge or evaluate
     in_bfloat16 = settings.precision == "bfloat16"
     optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
     average = WeightAverage(
@@ -98,7 +103,7 @@ def train(
                 )
             if step % settings.validate_every == 0 or step == settings.steps:
                 judged = _averaged_net(net, average, batches, device)
-                record |= evaluate(judged, validation, loss_of, device)
+                record |= judge(judged, validation, loss_of, device)
                 if not math.isfinite(record["val_loss"]):
                     raise TrainingError(
                         f"validation loss: expected a finite number, got {record['val_loss']} at step {step}. "
@@ -130,22 +135,29 @@ def learning_rate_factor(step: int, steps: int) -> float:
 
 
 @torch.no_grad()
-def evaluate(
-    net: nn.Module, validation: Sequence[Batch], loss_of: Callable[[Tensor, Tensor], Tensor], device: torch.device | str
-) -> Record:
-    """Loss and intersection over union of `net` on fixed batches."""
-    net.eval()
-    total, n_images, counts = 0.0, 0, None
-    for images, label in validation:
-        label = label.to(device)
-        logits = net(_to(images, device))
-        total += float(loss_of(logits, label)) * len(images)
-        n_images += len(images)
-        counts = confusion(logits, label) if counts is None else counts + confusion(logits, label)
-    if counts is None:
+def evaluate(net: nn.Module, validation: Sequence[Batch], loss_of: Loss, device: torch.device | str) -> Record:
+    """``val_loss`` of `net` on fixed batches whose second part is a class map, ``val_iou`` (intersection over union,
+    mean over classes) and ``val_iou_per_class``.
+    """
+    counts: list[Tensor] = []
+
+    def counted(logits: Tensor, label: Tensor) -> Tensor:
+        counts.append(confusion(logits, label))
+        return loss_of(logits, label)
+
+    loss = evaluate_loss(net, validation, counted, device)["val_loss"]
+    iou = iou_per_class(torch.stack(counts).sum(dim=0))
+    return {"val_loss": loss, "val_iou": sum(iou) / len(iou), "val_iou_per_class": iou}
+
+
+@torch.no_grad()
+def evaluate_loss(net: nn.Module, validation: Sequence[Batch], loss_of: Loss, device: torch.device | str) -> Record:
+    """``val_loss``, the mean over the images of fixed batches."""
+    if not validation:
         raise TrainingError("validation: expected at least one batch, got none.")
-    iou = iou_per_class(counts)
-    return {"val_loss": total / n_images, "val_iou": sum(iou) / len(iou), "val_iou_per_class": iou}
+    net.eval()
+    losses = [float(loss_of(net(_to(images, device)), known.to(device))) * len(images) for images, known in validation]
+    return {"val_loss": sum(losses) / sum(len(images) for images, _ in validation)}
 
 
 def _to(images: Tensor, device: torch.device | str) -> Tensor:

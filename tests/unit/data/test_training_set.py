@@ -19,7 +19,7 @@ def image_number(index: int) -> tuple[np.ndarray, ...]:
     image = rng.normal(size=(SIZE, SIZE)).astype(np.float32)
     image[0, 0] = np.nan
     label = rng.integers(0, 3, (SIZE, SIZE)).astype(np.uint8)
-    return image, label, rng.random(index), rng.random(index), rng.integers(0, 2, index)
+    return image, label, rng.random(index), rng.random(index), rng.integers(0, 2, index), rng.random(index)
 
 
 def write(store: Path, n: int, n_given: int | None = None) -> None:
@@ -34,18 +34,19 @@ def test_what_was_written_is_read(tmp_path, n):
     assert data.attrs == ATTRS
     assert data.sizes["sample"] == n
     for index in range(n):
-        image, label, x, y, species = image_number(index)
+        image, label, x, y, species, flux = image_number(index)
         atoms = (data["atom_sample"] == index).to_numpy()
         assert np.array_equal(data["image"][index], image, equal_nan=True)
         assert np.array_equal(data["label"][index], label)
         assert np.array_equal(data["atom_x"][atoms], x)
         assert np.array_equal(data["atom_y"][atoms], y)
         assert np.array_equal(data["atom_species"][atoms], species)
+        assert np.array_equal(data["atom_flux"][atoms], flux)
     assert os.listdir(tmp_path) == ["set.zarr"]
 
 
 def test_set_may_hold_no_atoms_at_all(tmp_path):
-    empty = (np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE)), np.zeros(0), np.zeros(0), np.zeros(0, int))
+    empty = (np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE)), np.zeros(0), np.zeros(0), np.zeros(0, int), np.zeros(0))
     write_training_set(tmp_path / "set.zarr", [empty, empty], n=2, size=SIZE, attrs=ATTRS)
     assert open_training_set(tmp_path / "set.zarr").sizes["atom"] == 0
 

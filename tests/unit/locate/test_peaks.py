@@ -170,6 +170,6 @@ def test_peaks_within_are_those_whose_nearest_pixel_is_inside():
     inside = np.ones((4, 5), dtype=bool)
     inside[0, 0] = False
     x, y = np.array([[-0.6, 0], [-0.4, 1], [4.4, 3.4], [4.6, 2], [2, 3.6], [0.4, 0.4], [0.6, 0.4]]).T
-    kept = Peaks(x, y, np.arange(7), np.linspace(0.5, 1, 7)).within(inside)
+    kept = Peaks.at(x, y, np.arange(7), np.linspace(0.5, 1, 7)).within(inside)
     assert kept.species.tolist() == [1, 2, 6]
-    assert len(Peaks(x, y, np.arange(7), np.ones(7)).within(np.zeros((4, 5), dtype=bool)).x) == 0
+    assert len(Peaks.at(x, y, np.arange(7), np.ones(7)).within(np.zeros((4, 5), dtype=bool)).x) == 0

@@ -12,7 +12,7 @@ INNER = (slice(48 // 9, -(48 // 9)),) * 2
 
 
 def as_it_is(image):
-    return np.nan_to_num(image)
+    return np.nan_to_num(image), 1.0
 
 
 def stored(data, **options):
@@ -89,9 +89,9 @@ def test_validation_images_of_a_recipe_are_never_trained_on(simulated):
 
 def test_known_atoms_of_a_validation_image_lie_on_its_class_map(data):
     for sample in stored(data).validation(3):
-        columns, rows = np.round(sample.positions).astype(int).T
+        columns, rows = np.round(sample.known.positions).astype(int).T
         assert len(rows) > 10
-        assert np.array_equal(sample.label[rows, columns], sample.species + 1)
+        assert np.array_equal(sample.label[rows, columns], sample.known.species + 1)
 
 
 def test_every_image_ends_in_a_blank_border_and_its_class_map_goes_on_a_little(data):
@@ -116,14 +116,14 @@ def test_every_image_ends_in_a_blank_border_and_its_class_map_goes_on_a_little(d
 def test_only_atoms_that_a_validation_image_shows_are_asked_for(kind, simulated, data):
     source = simulated if kind == "simulated" else stored(data)
     for sample in source.validation(3):
-        columns, rows = np.round(sample.positions).astype(int).T
+        columns, rows = np.round(sample.known.positions).astype(int).T
         assert len(rows) and sample.inside[rows, columns].all()
     if kind == "stored":
         mine = (data["atom_sample"] == data.sizes["sample"] - 1).to_numpy()
         columns, rows = np.round([data["atom_x"][mine], data["atom_y"][mine]]).astype(int)
         (sample,) = source.validation(1)
         shown = sample.inside[np.clip(rows, 0, 47), np.clip(columns, 0, 47)].sum()
-        assert len(sample.positions) == shown < len(rows)
+        assert len(sample.known.positions) == shown < len(rows)
 
 
 @pytest.mark.parametrize(("n_images", "n_validation", "kept"), [(8, 3, 1), (8, 1, 1), (2, 32, 1)])

@@ -208,7 +208,7 @@ def test_another_format_version_asks_for_an_update(refused, content, version):
     assert text.endswith("this Adatom reads up to 1. Update Adatom.")
 
 
-@pytest.mark.parametrize("kind", ["Localizer", None, 5, {}])
+@pytest.mark.parametrize("kind", ["Oracle", None, 5, {}])
 def test_a_model_of_an_unknown_kind_is_named(refused, content, kind):
     header, tensors = taken_apart(content)
     assert f"holds a {kind!r}, which this Adatom does not know" in refused(

@@ -41,7 +41,7 @@ def test_atoms_are_seen_in_pixels_of_the_image(crystal, tiny_model):
     assert sight.names == ["A", "B"]
     assert sight.peaks.x.max() > 85 and sight.peaks.y.max() > 85
     inner = tiny_model.inner(sight.maps)  # maps go on a little beyond the image
-    assert inner.shape[1:] == tuple(round(96 * factor) for factor in sight.factor)
+    assert inner.shape[1:] == tuple(round(96 * factor) for factor in sight.maps.factor)
 
 
 def test_a_model_file_is_known_by_its_hash(crystal, tiny_model, tmp_path):

@@ -32,7 +32,7 @@ def found(tiny_model, data) -> tuple[xr.Dataset, int]:
     columns: dict[str, list] = {"sample": [], "x": [], "y": [], "species": []}
     labels = []
     for index in range(data.sizes["sample"]):
-        maps, _ = tiny_model.look(data["image"][index].to_numpy(), (1.0, 1.0))
+        maps = tiny_model.look(data["image"][index].to_numpy(), (1.0, 1.0))
         label = tiny_model.inner(maps).argmax(axis=0)
         peaks = tiny_model.peaks(maps).within(np.ones_like(label, dtype=bool))
         labels.append(label)

@@ -18,7 +18,7 @@ def lattice(n_atoms: int, spacing: float) -> np.ndarray:
 
 def as_peaks(positions: np.ndarray) -> Peaks:
     n = len(positions)
-    return Peaks(positions[:, 0], positions[:, 1], np.zeros(n, dtype=np.int64), np.ones(n))
+    return Peaks.at(positions[:, 0], positions[:, 1], np.zeros(n, dtype=np.int64), np.ones(n))
 
 
 class Eyes:
@@ -100,7 +100,7 @@ def test_the_scale_for_lone_atoms_is_that_at_which_most_are_sure_and_never_finer
         for factor in factors:
             probability = np.full(int(100 * factor), 0.7)
             probability[: 10 if 0.3 < factor < 0.5 else 50 if factor > 1.5 else 3] = 0.9
-            peaks = Peaks(*np.zeros((2, len(probability))), np.zeros(len(probability), dtype=np.int64), probability)
+            peaks = Peaks.at(*np.zeros((2, len(probability))), np.zeros(len(probability), dtype=np.int64), probability)
             looks.append(Look(factor, 0.3, float(np.prod(shape)), lambda peaks=peaks: peaks))
         return looks
 

@@ -10,7 +10,7 @@ from adatom.data import make_image
 from adatom.data.training_set import open_training_set
 from adatom.errors import ArgumentError, ShapeError, UnitError
 from adatom.models import Segmenter
-from adatom.models.batches import stack
+from adatom.models.batches import stack_labels
 from adatom.train.loop import evaluate
 from adatom.train.losses import weighted_loss
 
@@ -61,7 +61,7 @@ def test_the_working_scale_is_measured_on_the_training_images(tiny_model):
 def test_figures_are_those_of_the_kept_net_on_its_validation_images(tiny_model, tiny_recipe):
     samples = tiny_model.source_.validation(tiny_recipe.training.validation_images)
     loss = weighted_loss(tiny_recipe.training.loss)
-    again = evaluate(tiny_model.net_, [stack(samples, 4)], loss, "cpu")
+    again = evaluate(tiny_model.net_, [stack_labels(samples, 4)], loss, "cpu")
     judged = [record for record in tiny_model.history_ if "val_loss" in record]
     assert again["val_loss"] == tiny_model.figures_["val_loss"] == min(record["val_loss"] for record in judged)
     assert again["val_iou"] == tiny_model.figures_["val_iou"]
@@ -136,7 +136,7 @@ def test_training_samples_are_what_the_network_was_shown_first(tiny_model):
     images, labels = tiny_model.training_samples(3)
     first_images, first_labels = tiny_model.source_.batch(1)
     assert images.shape == labels.shape == (3, 48, 48)
-    assert np.array_equal(images, first_images[:3, 0]) and np.array_equal(labels, first_labels[:3])
+    assert np.array_equal(images.astype(np.float32), first_images[:3, 0]) and np.array_equal(labels, first_labels[:3])
 
 
 # ---------------------------------------------------------------- predict
@@ -184,11 +184,11 @@ def test_a_position_in_the_maps_is_a_position_in_the_image(tiny_model, pixel_siz
     image = make_image(np.zeros(shape), pixel_size=pixel_size)
     for y, x, height in known:
         image = image + height * np.exp(-((image.y - y) ** 2 + (image.x - x) ** 2) / 2 / 0.16**2)
-    seen, factor = tiny_model.look(image.to_numpy(), tiny_model.working_factors(image)[0])
-    maps = tiny_model.maps_as_image(seen, factor, image)
+    seen = tiny_model.look(image.to_numpy(), tiny_model.working_factors(image)[0])
+    maps = tiny_model.maps_as_image(seen, image)
     xr.testing.assert_identical(maps, tiny_model.predict(image))
     peaks = tiny_model.peaks(seen)
-    found = [float(maps[dim][0]) + p * float(maps[dim].diff(dim).mean()) for p, dim in ((peaks.y, "y"), (peaks.x, "x"))]
+    found = [p * float(image[dim].diff(dim).mean()) for p, dim in ((peaks.y, "y"), (peaks.x, "x"))]
     offset = np.column_stack(found)[:, None] - known[None, :, :2]  # (found, known, 2)
     offset = offset[np.hypot(*offset.transpose(2, 0, 1)) < 0.2]
     assert len(offset) >= 0.9 * len(known)
@@ -199,8 +199,8 @@ def test_a_position_in_the_maps_is_a_position_in_the_image(tiny_model, pixel_siz
 def test_maps_reach_beyond_the_image_by_the_margin_and_the_inner_part_is_the_image(tiny_model):
     margin = tiny_model.scale_["margin_px"]
     image = some_image((31, 44))
-    seen, _ = tiny_model.look(image.to_numpy(), (1.0, 1.0))
-    assert margin > 0 and seen.shape == (3, 31 + 2 * margin, 44 + 2 * margin)
+    seen = tiny_model.look(image.to_numpy(), (1.0, 1.0))
+    assert margin > 0 and seen.values.shape == (3, 31 + 2 * margin, 44 + 2 * margin)
     np.testing.assert_allclose(tiny_model.inner(seen), tiny_model.predict(image, factor=(1.0, 1.0)), atol=1e-6)
 
 
@@ -213,7 +213,7 @@ def test_an_atom_that_the_border_cuts_is_placed_where_it_is_also_outside(tiny_mo
         whole += height * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 2 / 1.6**2)
     n_outside, shift = 0, []
     for left in range(10, 34):
-        peaks = tiny_model.peaks(tiny_model.look(whole[10:60, left:60], (1.0, 1.0))[0])
+        peaks = tiny_model.peaks(tiny_model.look(whole[10:60, left:60], (1.0, 1.0)))
         just_outside = known[(known[:, 1] < left - 0.6) & (known[:, 1] > left - 2.1)] - [10, left]
         just_outside = just_outside[np.abs(just_outside[:, 0] - 25) < 20]
         apart = np.hypot(peaks.y - just_outside[:, :1], peaks.x - just_outside[:, 1:])  # (known, found)
@@ -229,9 +229,10 @@ def test_an_atom_that_the_border_cuts_is_placed_where_it_is_also_outside(tiny_mo
 def test_a_glance_is_a_rougher_look_at_several_pieces_at_once(tiny_model, tiny_store):
     values = open_training_set(tiny_store)["image"][0].to_numpy()
     pieces, factors = [values, values[:30, :40]], [1.0, 0.9]
-    for piece, factor, (maps, true_factor) in zip(pieces, factors, tiny_model.glance(pieces, factors), strict=True):
-        exact, exact_factor = tiny_model.look(piece, (factor, factor), is_levelled=True)
-        assert true_factor == exact_factor and maps.shape == exact.shape
+    for piece, factor, maps in zip(pieces, factors, tiny_model.glance(pieces, factors), strict=True):
+        exact = tiny_model.look(piece, (factor, factor), is_levelled=True)
+        assert maps.factor == exact.factor and maps.values.shape == exact.values.shape
+        assert maps.contrast == exact.contrast
         assert np.abs(tiny_model.inner(maps) - tiny_model.inner(exact)).mean() < 0.03
 
 
@@ -319,7 +320,7 @@ def test_what_is_no_image_is_refused(tiny_model, image, error):
 def test_history_says_at_which_scale_the_image_was_seen(tiny_model):
     image = some_image((20, 40), pixel_size=0.05, history=["read from a.tif"])
     maps = tiny_model.predict(image)
-    assert maps.attrs["history"] == ["read from a.tif", "segmented at 0.5 x 0.5 working pixels a pixel"]
+    assert maps.attrs["history"] == ["read from a.tif", "seen at 0.5 x 0.5 working pixels a pixel"]
     assert image.attrs["history"] == ["read from a.tif"]
 
 
@@ -380,5 +381,5 @@ def test_a_step_through_an_image_hardly_changes_what_is_seen(tiny_model):
     for y, x, height in honeycomb(9.6, 9.6):
         crystal += height * np.exp(-((rows - y / 0.1) ** 2 + (columns - x / 0.1) ** 2) / 2 / 1.6**2)
     stepped = crystal + 20.0 * (columns > 50 + 0.1 * rows)
-    flat, beside = (tiny_model.look(values, (1.0, 1.0))[0] for values in (crystal, stepped))
+    flat, beside = (tiny_model.look(values, (1.0, 1.0)).values for values in (crystal, stepped))
     assert np.abs(flat - beside).mean() < 0.03

@@ -31,7 +31,7 @@ def test_the_same_seed_gives_the_same_set_and_another_seed_another(brief_recipe,
 def test_a_stored_set_shares_no_image_with_a_training_of_the_same_seed(brief_recipe, tmp_path):
     write_simulated_set(brief_recipe, tmp_path / "s.zarr", n=4, seed=1)
     stored = {image.tobytes() for image in open_training_set(tmp_path / "s.zarr")["image"].to_numpy()}
-    source = SimulatedSamples(brief_recipe, batch_size=4, seed=1, prepare=lambda image: image, multiple=1)
+    source = SimulatedSamples(brief_recipe, batch_size=4, seed=1, prepare=lambda image: (image, 1.0), multiple=1)
     trained = [image[0].numpy() for step in (1, 2, 3) for image in source.batch(step)[0]]
     validated = [sample.image.astype(np.float32) for sample in source.validation(8)]
     assert not any(image.tobytes() in stored for image in trained + validated)

@@ -1,0 +1,82 @@
+"""Claims of a localising network to atoms: one pass, no threshold but on the probability of the whole atom."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from adatom.errors import ArgumentError, ShapeError
+from adatom.locate.peaks import Peaks, suppress_close
+from adatom.nets.claims import N_NUMBERS, read_claims
+
+Array = NDArray[np.float64]
+
+# Less probable atoms are not even looked at.
+_LEAST = 0.02
+# An atom's probability is spread over the pixels around the one that most likely holds it.
+_WINDOW = np.array([-1, 0, 1])
+_SMOOTHING = np.outer([1, 2, 1], [1, 2, 1]) / 16
+
+
+def find_claimed(raw: NDArray[np.float32], *, min_distance_px: float, min_probability: float = _LEAST) -> Peaks:
+    """Find atoms in what a localising network gives.
+
+    Parameters
+    ----------
+    raw : (channel, y, x), see `adatom.nets.claims`.
+    min_distance_px : of two atoms closer than this the less probable goes.
+    min_probability : less probable atoms go; those below 0.02 in any case.
+
+    Returns
+    -------
+    One peak an atom: where the smoothed probability has a maximum, the claims of 3 x 3 pixels are summed up. Their sum
+    is the probability that an atom is there, shared out among the species; position and flux are their weighted means;
+    the standard deviations hold both what each claim states and what they disagree in. Uncalibrated.
+    """
+    if raw.ndim != 3 or raw.shape[0] < N_NUMBERS + 2:
+        raise ShapeError(f"raw: expected (channel, y, x) with at least {N_NUMBERS + 2} channels, got {raw.shape}.")
+    if not 0 <= min_probability <= 1 or min_distance_px < 0:
+        raise ArgumentError(
+            f"find_claimed: expected a distance from 0 up and a probability, got {min_distance_px}, {min_probability}."
+        )
+    claimed = atom_probability(raw)
+    smooth = ndimage.convolve(claimed, _SMOOTHING.astype(np.float32), mode="constant")
+    top = (smooth == ndimage.maximum_filter(smooth, size=3, mode="constant")) & (smooth >= _LEAST / 4)
+    row, column = np.nonzero(top)
+    rows, columns = claimed.shape
+    near_row = row[:, None, None] + _WINDOW[:, None]  # (n, 3, 1)
+    near_column = column[:, None, None] + _WINDOW  # (n, 1, 3)
+    inside = (near_row >= 0) & (near_row < rows) & (near_column >= 0) & (near_column < columns)
+    index = np.clip(near_row, 0, rows - 1), np.clip(near_column, 0, columns - 1)
+    around = np.moveaxis(raw[:, index[0], index[1]], 0, -1).reshape(len(row), 9, len(raw))
+    claims = read_claims(torch.from_numpy(np.ascontiguousarray(around, dtype=np.float32)))
+    share = claims.log_probability.exp().double().numpy()[:, :, 1:] * inside.reshape(-1, 9, 1)  # (n, 9, species)
+    numbers, std = claims.numbers.double().numpy(), claims.std.double().numpy()
+    numbers[:, :, 0] += np.broadcast_to(near_column, inside.shape).reshape(-1, 9)
+    numbers[:, :, 1] += np.broadcast_to(near_row, inside.shape).reshape(-1, 9)
+    total = share.sum(axis=(1, 2))
+    weight = (share.sum(axis=2) / np.maximum(total, 1e-9)[:, None])[:, :, None]
+    mean = (weight * numbers).sum(axis=1)
+    spread = np.sqrt((weight * (std**2 + (numbers - mean[:, None]) ** 2)).sum(axis=1))
+    of_species = share.sum(axis=1) / np.maximum(total, 1e-9)[:, None]
+    species = of_species.argmax(axis=1)
+    found = Peaks(
+        mean[:, 0],
+        mean[:, 1],
+        species,
+        np.minimum(total, 1.0) * of_species.max(axis=1, initial=0),
+        spread[:, 0],
+        spread[:, 1],
+        np.exp(mean[:, 2]),
+    )
+    found = found.of(found.probability >= max(min_probability, _LEAST))
+    return found.of(suppress_close(np.column_stack([found.x, found.y]), found.probability, min_distance_px))
+
+
+def atom_probability(raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probability that an atom of any species has its centre in a pixel (y, x), of (channel, y, x)."""
+    n_classes = len(raw) - N_NUMBERS
+    logits = torch.from_numpy(np.ascontiguousarray(raw[:n_classes]))
+    if n_classes == 2:
+        return (logits[1] - logits[0]).sigmoid().numpy()
+    return 1 - logits.softmax(dim=0)[0].numpy()

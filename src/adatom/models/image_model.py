@@ -1,0 +1,587 @@
+"""What all estimators share that look at images at a working scale: training, preparation, scale, and their file."""
+
+import inspect
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import nn
+
+from adatom import __version__
+from adatom.data import check_image, pixel_size_nm, spacing
+from adatom.data.training_set import check_training_set, open_training_set
+from adatom.errors import ArgumentError, ShapeError
+from adatom.locate import Peaks, match_positions
+from adatom.models.batches import MARGIN_PX, Sample, SimulatedSamples, Stack, StoredSamples
+from adatom.models.catalogue import FORMAT_VERSION
+from adatom.models.model_file import read_model_file, write_model_file
+from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
+from adatom.nets import build_net
+from adatom.nets.engine import Engine
+from adatom.prepare import (
+    image_periods,
+    levelled,
+    normalise_with_contrast,
+    pad_to_multiple,
+    positions_back,
+    resample,
+)
+from adatom.train import Loss, Record, TrainingSettings, train
+
+Array = NDArray[np.float64]
+Factor = tuple[float, float]
+Run = Callable[[torch.Tensor], torch.Tensor]  # images (n, 1, y, x) to logits (n, class, y, x)
+
+# A found atom counts as right within this share of the typical spacing.
+MATCH_SHARE = 0.35
+# Images this many times larger than the file are never made, whatever scale was asked for.
+_LARGEST_WORKING_SIDE = 16384
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What a model saw in an image.
+
+    Attributes
+    ----------
+    values : (channel, y, x) at the working scale, reaching the model's margin beyond the image on all sides.
+    factor : working pixels a pixel of the image along (y, x), as whole pixels allowed.
+    contrast : what the image was divided by before the model saw it.
+    """
+
+    values: NDArray[Any]
+    factor: Factor
+    contrast: float = 1.0
+
+
+class ImageModel(ABC):
+    """A network that looks at images at one working scale: what the estimators of this room have in common.
+
+    Parameters
+    ----------
+    classes : names of the species; by default those of the data.
+    net : name of an architecture in `adatom.nets`; by default the recipe's, else ``unet``.
+    width, depth : of the network; by default the recipe's, else 16 and 3.
+    training : settings of the training, as `TrainingSettings` or a dictionary; by default the recipe's.
+    random_state : seed of the weights and of the data; by default the recipe's.
+    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+
+    Attributes
+    ----------
+    classes_ : names of the species.
+    net_ : the network.
+    scale_ : the working scale: ``pixel_size_nm``, ``spacing_px`` (typical distance of nearest neighbours),
+        ``period_px`` (what `image_periods` measures on the training images), ``label_radius_px``, ``margin_px`` (how
+        far the maps of `look` reach beyond an image), ``calibrated`` (whether nm mean something: False for a lattice of
+        no certain size).
+    history_ : records of the training.
+    figures_ : figures reached on the validation images.
+    recipe_ : the recipe, or None.
+    """
+
+    _stack: ClassVar[Stack]  # samples to a batch
+    _maps_type: ClassVar[type[Maps]] = Maps
+
+    def __init__(
+        self,
+        *,
+        classes: list[str] | None = None,
+        net: str | None = None,
+        width: int | None = None,
+        depth: int | None = None,
+        training: TrainingSettings | dict[str, Any] | None = None,
+        random_state: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.classes = classes
+        self.net = net
+        self.width = width
+        self.depth = depth
+        self.training = training
+        self.random_state = random_state
+        self.device = device
+        self._fast: tuple[object, Engine] | None = None
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor arguments by name, as scikit-learn has it."""
+        return {
+            name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"
+        }
+
+    def set_params(self, **params: Any) -> Self:
+        """Set constructor arguments by name; unknown names are errors."""
+        known = self.get_params()
+        unknown = [name for name in params if name not in known]
+        if unknown:
+            raise ArgumentError(f"{type(self).__name__}: expected one of {', '.join(known)}, got {unknown[0]!r}.")
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    # ---------------------------------------------------------------- learning
+
+    def fit(
+        self,
+        data: Recipe | xr.Dataset | str | Path,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        on_record: Callable[[Record], None] | None = None,
+    ) -> Self:
+        """Train from scratch.
+
+        Parameters
+        ----------
+        data : a recipe (images are made on the fly), a training set, or the path of a stored one.
+        checkpoint : file that holds the state of the training; written at each validation.
+        resume : go on from `checkpoint` if it is there.
+        on_record : called after each step with its record, see `adatom.train.train`.
+        """
+        recipe = data if isinstance(data, Recipe) else None
+        settings = self._settings(recipe)
+        dataset = None
+        if recipe is None:
+            if not isinstance(data, (xr.Dataset, str, Path)):
+                raise ArgumentError(
+                    f"data: expected a Recipe, a training set or the path of one, got {type(data).__name__}."
+                )
+            dataset = check_training_set(data) if isinstance(data, xr.Dataset) else open_training_set(data)
+        self.recipe_ = recipe
+        self.classes_ = self._class_names(recipe, dataset)
+        network = recipe.network if recipe else NetworkSettings()
+        width = network.width if self.width is None else self.width
+        depth = network.depth if self.depth is None else self.depth
+        architecture = network.architecture if self.net is None else self.net
+        self.architecture_: dict[str, Any] = {
+            "name": architecture,
+            "arguments": {"classes": self._n_channels(), "width": width, "depth": depth},
+        }
+        self.seed_ = settings.seed
+        with torch.random.fork_rng(devices=[]):  # weights from our seed; the user's generator stays where it is
+            torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed would seed GPUs as well
+            self.net_ = build_net(architecture, **self.architecture_["arguments"])
+
+        self.scale_ = {}  # measured on the validation images, which need it for their own preparation
+        self.preprocessing_ = {"background_px": 20.0, "clip": 10.0, "bend": 2.0}
+        source: SimulatedSamples | StoredSamples
+        if recipe is not None:
+            source = SimulatedSamples(
+                recipe,
+                batch_size=settings.batch_size,
+                seed=settings.seed,
+                prepare=self._prepare_working,
+                multiple=self._multiple,
+                stack=type(self)._stack,
+            )
+            pixel_size, radius = recipe.microscope.pixel_size_nm, recipe.labels.radius_nm
+            radius_px = radius / pixel_size
+        else:
+            assert dataset is not None
+            source = StoredSamples(
+                dataset,
+                batch_size=settings.batch_size,
+                seed=settings.seed,
+                prepare=self._prepare_working,
+                multiple=self._multiple,
+                stack=type(self)._stack,
+                n_validation=settings.validation_images,
+            )
+            pixel_size, radius_px = dataset.attrs["pixel_size_nm"], float(dataset.attrs["label_radius_px"])
+        self.source_ = source
+        validation = source.validation(settings.validation_images)
+        self.scale_ = {
+            "pixel_size_nm": None if pixel_size is None else float(pixel_size),
+            "spacing_px": _typical_spacing(validation),
+            "period_px": _typical_period(validation),
+            "label_radius_px": radius_px,
+            "margin_px": 2 * MARGIN_PX,
+            "calibrated": pixel_size is not None and _calibrated(recipe, dataset),
+        }
+        batches = [type(self)._stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
+        self._fast = None
+        self.history_ = train(
+            self.net_,
+            source.batch,
+            batches,
+            settings,
+            device=self._torch_device(),
+            loss_of=self._loss(),
+            judge=self._judge(),
+            score=lambda net: self._score(net, validation),
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            resume=resume,
+            on_record=on_record,
+        )
+        judged = [record for record in self.history_ if "val_loss" in record]
+        best = min(judged, key=lambda record: record["val_loss"])
+        self.figures_ = {name: value for name, value in best.items() if isinstance(value, int | float)}
+        del self.figures_["loss"], self.figures_["seconds"]
+        self._conclude(source, validation)
+        self.figures_["training_seconds"] = round(self.history_[-1]["seconds"], 1)
+        return self
+
+    def _settings(self, recipe: Recipe | None) -> TrainingSettings:
+        settings = self.training if self.training is not None else (recipe.training if recipe else {})
+        numbers = settings.model_dump() if isinstance(settings, TrainingSettings) else dict(settings)
+        if self.random_state is not None:
+            numbers["seed"] = self.random_state
+        try:
+            return TrainingSettings.model_validate(numbers)
+        except ValidationError as error:
+            raise ArgumentError(f"training: {first_problem(error)}.") from error
+
+    def _class_names(self, recipe: Recipe | None, dataset: xr.Dataset | None) -> list[str]:
+        known = (
+            list(recipe.material.classes) if recipe else list(dataset.attrs["classes"]) if dataset is not None else []
+        )
+        if self.classes is None:
+            return known
+        if len(self.classes) != len(known) or len(set(self.classes)) != len(self.classes):
+            raise ArgumentError(f"classes: expected {len(known)} different names, got {self.classes}.")
+        return list(self.classes)
+
+    @abstractmethod
+    def _n_channels(self) -> int:
+        """Channels that the network gives."""
+
+    def _loss(self) -> Loss | None:
+        """What the training makes small; None for the losses of the settings."""
+        return None
+
+    def _judge(self) -> Callable[..., Record] | None:
+        """What judges a network on the validation batches; None for the class map's judge."""
+        return None
+
+    def _score(self, net: nn.Module, validation: list[Sample]) -> dict[str, float]:
+        """Atom-level figures of `net`: F1, species included, and the distance of the matched atoms."""
+        return self._score_maps([self._see(exactly(net), sample.image) for sample in validation], validation, 0.5)
+
+    @abstractmethod
+    def _conclude(self, source: SimulatedSamples | StoredSamples, validation: list[Sample]) -> None:
+        """What is settled once the network has learned; figures go into ``figures_``."""
+
+    def _score_maps(self, maps: list[Maps], validation: list[Sample], limit: float) -> dict[str, float]:
+        tolerance = MATCH_SHARE * self.scale_["spacing_px"]
+        hits, n_found, n_known, squares = 0, 0, 0, 0.0
+        for seen, sample in zip(maps, validation, strict=True):
+            peaks = self.peaks(seen, min_probability=limit).within(sample.inside)
+            match = match_positions(np.column_stack([peaks.x, peaks.y]), sample.known.positions, tolerance=tolerance)
+            hits += int((peaks.species[match.found] == sample.known.species[match.known]).sum())
+            n_found, n_known = n_found + match.n_found, n_known + match.n_known
+            squares += float((match.distance**2).sum())
+        return {
+            "val_f1": 2 * hits / max(1, n_found + n_known),
+            "val_position_rms_px": float(np.sqrt(squares / max(1, hits))),
+        }
+
+    # ---------------------------------------------------------------- predicting
+
+    @abstractmethod
+    def predict(self, image: xr.DataArray, *, factor: Factor | None = None) -> Any:
+        """What the model says of an image; `factor` is pixels of the working scale a pixel of it, along (y, x)."""
+
+    def predict_maps(self, image: xr.DataArray, *, factor: Factor | None = None) -> xr.DataArray:
+        """Probability maps of an image.
+
+        Parameters
+        ----------
+        image : (y, x) or (frame, y, x).
+        factor : pixels of the working scale a pixel of the image, along (y, x); by default `working_factors` says.
+
+        Returns
+        -------
+        (class, y, x), or (frame, class, y, x), at the working scale, with the background as the first class. The
+        coordinates are in the image's unit, so a position in the maps is a position in the image.
+        """
+        image, factor = self._checked(image, factor)
+        if image.ndim == 3:
+            frames = [self.predict_maps(image.isel(frame=k), factor=factor) for k in range(image.sizes["frame"])]
+            return xr.concat(frames, dim="frame").assign_coords(frame=image["frame"])
+        return self.maps_as_image(self.look(image.to_numpy(), factor), image)
+
+    def _checked(self, image: xr.DataArray, factor: Factor | None) -> tuple[xr.DataArray, Factor]:
+        """(y, x) or (frame, y, x), and the scale to look at it."""
+        self._check_fitted("predict")
+        image = check_image(image).transpose(..., "y", "x")
+        if image.ndim != 2 and not (image.ndim == 3 and image.dims[0] == "frame"):
+            raise ShapeError(f"image: expected (y, x) or (frame, y, x), got {image.dims}.")
+        still = image if image.ndim == 2 else image.isel(frame=0)
+        return image, factor or self.working_factors(still)[0]
+
+    def look(self, values: Array, factor: Factor, *, is_levelled: bool = False) -> Maps:
+        """What the model sees in `values` (y, x) at a scale; `peaks` and `maps_as_image` know what it means.
+
+        `is_levelled` says that `values` went through `adatom.prepare.levelled` already.
+        """
+        prepared, true_factor, contrast = self._prepare(values, factor, is_levelled=is_levelled)
+        return self._see(self._engine(), prepared, true_factor, contrast)
+
+    def glance(self, parts: list[Array], factors: list[float]) -> list[Maps]:
+        """`look` at several small, levelled pieces at once, each at its own scale, quickly rather than exactly."""
+        prepared = [self._prepare(part, (f, f), is_levelled=True) for part, f in zip(parts, factors, strict=True)]
+        margin = self._margin
+        shapes = [(image.shape[0] + 2 * margin, image.shape[1] + 2 * margin) for image, *_ in prepared]
+        rows, columns = (max(shape[axis] for shape in shapes) for axis in (0, 1))
+        images = np.zeros((len(parts), 1, rows, columns), dtype=np.float32)
+        for number, (image, *_) in enumerate(prepared):
+            images[number, 0, margin : margin + image.shape[0], margin : margin + image.shape[1]] = image
+        maps = self._run(self._engine(), images)
+        return [
+            self._maps_type(maps[number, :, : shape[0], : shape[1]], factor, contrast)
+            for number, (shape, (_, factor, contrast)) in enumerate(zip(shapes, prepared, strict=True))
+        ]
+
+    def inner(self, maps: Maps) -> Array:
+        """Probabilities (class, y, x) of what `look` saw, background first, without the margin beyond the image."""
+        margin, values = self._margin, self._class_maps(maps)
+        return values[:, margin : values.shape[1] - margin, margin : values.shape[2] - margin]
+
+    @abstractmethod
+    def _class_maps(self, maps: Maps) -> Array:
+        """Probabilities (class, y, x), background first, the margin included."""
+
+    @abstractmethod
+    def support(self, maps: Maps) -> float:
+        """How well the model knows what it sees, 0 to 1, see `adatom.models.support`."""
+
+    def maps_as_image(self, seen: Maps, image: xr.DataArray, factor: Factor | None = None) -> xr.DataArray:
+        """What `look` saw in `image`, with coordinates in the image's unit; `factor` where it saw something else than
+        the image's own pixels.
+        """
+        maps, true_factor = self.inner(seen), factor or seen.factor
+        coords: dict[str, Any] = {"class": ["background", *self.classes_]}
+        for axis, dim in enumerate(("y", "x")):
+            original = image.coords[dim]
+            step = _step(original)
+            positions = (np.arange(maps.shape[1 + axis]) + 0.5) / true_factor[axis] - 0.5
+            coords[dim] = (dim, float(original[0]) + positions * step, {"units": original.attrs["units"]})
+        step_note = f"seen at {true_factor[0]:.4g} x {true_factor[1]:.4g} working pixels a pixel"
+        return xr.DataArray(
+            maps.astype(np.float32),
+            dims=("class", "y", "x"),
+            coords=coords,
+            name="probability",
+            attrs={
+                "signal": "probability",
+                "units": "",
+                "source": image.attrs.get("source", {}),
+                "metadata": {},
+                "history": [*image.attrs.get("history", []), step_note],
+                "factor": true_factor,
+            },
+        )
+
+    def working_factors(self, image: xr.DataArray) -> list[Factor]:
+        """Scales at which this model could look at `image`, the likeliest first; at least one.
+
+        The calibration comes first, where the image and the model have one. Then the scales at which one of the image's
+        own periods becomes the period of the training images. An image that shows no period is taken as it is.
+        """
+        self._check_fitted("working_factors")
+        image = image.transpose(..., "y", "x")
+        size = pixel_size_nm(image)
+        aspect = 1.0 if size is None else size[0] / size[1]
+        # what makes pixels square: finer rows, or coarser columns where the rows would be too many
+        square = (aspect, 1.0) if aspect * image.sizes["y"] <= _LARGEST_WORKING_SIDE else (1.0, 1 / aspect)
+        factors: list[Factor] = []
+        if size is not None and self.scale_["calibrated"]:
+            pixel = self.scale_["pixel_size_nm"]
+            factors.append((size[0] / pixel, size[1] / pixel))
+        values = _finite(image.to_numpy())
+        values = values if abs(aspect - 1) < 0.01 else resample(values, square)[0]
+        for period, _ in image_periods(values):
+            factor = self.scale_["period_px"] / period
+            factors.append((factor * square[0], factor * square[1]))
+        longest = max(image.shape[-2:])
+        return [f for f in factors if max(f) * longest <= _LARGEST_WORKING_SIDE] or [square]
+
+    def peaks(self, maps: Maps, *, min_probability: float | None = None, min_distance_px: float | None = None) -> Peaks:
+        """Atoms of what `look` saw, in pixels of the image, some of them a little outside; none closer than half the
+        typical spacing, or `min_distance_px` pixels of the image; none less probable than `min_probability`, by default
+        the model's own limit.
+        """
+        scale = float(np.sqrt(maps.factor[0] * maps.factor[1]))
+        apart = 0.5 * self.scale_["spacing_px"] if min_distance_px is None else min_distance_px * scale
+        found = self._find(maps, self.min_probability if min_probability is None else min_probability, apart)
+        (factor_y, factor_x), margin = maps.factor, self._margin
+        return Peaks(
+            positions_back(found.x - margin, factor_x),
+            positions_back(found.y - margin, factor_y),
+            found.species,
+            found.probability,
+            found.x_std / factor_x,
+            found.y_std / factor_y,
+            found.flux * maps.contrast / (factor_x * factor_y),
+        )
+
+    @abstractmethod
+    def _find(self, maps: Maps, min_probability: float, min_distance_px: float) -> Peaks:
+        """Atoms in pixels of the maps; flux in units of the prepared image."""
+
+    def training_samples(self, n: int) -> tuple[Array, NDArray[np.uint8]]:
+        """The first `n` images (n, y, x) that the training showed the network, normalised, and their class maps."""
+        if not hasattr(self, "source_"):
+            raise ArgumentError("training_samples: expected a model that was trained here, got one that was not.")
+        samples = self.source_.samples(1)[:n]
+        return np.stack([sample.image for sample in samples]), np.stack([sample.label for sample in samples])
+
+    def _check_fitted(self, method: str) -> None:
+        if not hasattr(self, "net_"):
+            raise ArgumentError(f"{method}: expected a fitted model, got one that is not. Call fit first.")
+
+    def _prepare(self, values: Array, factor: Factor, *, is_levelled: bool = False) -> tuple[Array, Factor, float]:
+        """Level, bring to the working scale, normalise; also the factor that whole pixels allowed, and the contrast."""
+        working, true_factor = resample(values if is_levelled else levelled(values), factor)
+        prepared, contrast = normalise_with_contrast(working, **self.preprocessing_)
+        return prepared, true_factor, contrast
+
+    def _prepare_working(self, values: Array) -> tuple[Array, float]:
+        prepared, _, contrast = self._prepare(values, (1.0, 1.0))
+        return prepared, contrast
+
+    @property
+    @abstractmethod
+    def min_probability(self) -> float:
+        """Atoms less probable than this are left out by default."""
+
+    def prepared(self, values: Array, factor: float) -> Array:
+        """What the network gets to see of levelled `values` (y, x) at a scale."""
+        return self._prepare(values, (factor, factor), is_levelled=True)[0]
+
+    @property
+    def finds_scale(self) -> bool:
+        """Whether the model was trained for any scale near its own, which is then to be found in the image."""
+        return self.recipe_ is not None and self.recipe_.microscope.scale_from == "atoms"
+
+    @property
+    def _margin(self) -> int:
+        return int(self.scale_.get("margin_px", 0))  # models of before knew no margin
+
+    @property
+    def _multiple(self) -> int:
+        return int(self.net_.multiple)  # type: ignore[arg-type]  # an attribute of every net, see adatom.nets
+
+    def _see(self, run: Run, prepared: Array, factor: Factor = (1.0, 1.0), contrast: float = 1.0) -> Maps:
+        """What is in a prepared image (y, x); without any contrast it is all background."""
+        prepared = np.pad(prepared, self._margin)
+        if not prepared.any():
+            return self._maps_type(self._nothing(prepared.shape), factor, contrast)
+        return self._maps_type(self._run(run, prepared.astype(np.float32)[None, None])[0], factor, contrast)
+
+    @abstractmethod
+    def _nothing(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Values of the maps (channel, y, x) where there is nothing."""
+
+    def _run(self, run: Run, images: NDArray[np.float32]) -> NDArray[Any]:
+        """Values of the maps (n, channel, y, x) of prepared images (n, 1, y, x) of any size."""
+        rows, columns = images.shape[2:]
+        raw = run(torch.from_numpy(pad_to_multiple(images, self._multiple)))
+        return self._values(raw)[:, :, :rows, :columns]
+
+    @abstractmethod
+    def _values(self, raw: torch.Tensor) -> NDArray[Any]:
+        """What a network gives (n, channel, y, x) to values of maps."""
+
+    def _engine(self) -> Engine:
+        """`net_` as it predicts fastest."""
+        # torch counts the changes of each tensor: for weights that were changed in place there is a new one
+        tensors = chain(self.net_.parameters(), self.net_.buffers())
+        state = (id(self.net_), *((id(value), value._version) for value in tensors))
+        if self._fast is None or self._fast[0] != state:
+            self._fast = (state, Engine(self.net_))
+        return self._fast[1]
+
+    def _torch_device(self) -> torch.device:
+        if self.device != "auto":
+            return torch.device(self.device)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    # ---------------------------------------------------------------- keeping
+
+    def header(self) -> dict[str, Any]:
+        """What the model file says about the model, JSON-serialisable."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "kind": type(self).__name__,
+            "name": self.recipe_.name if self.recipe_ else type(self).__name__.lower(),
+            "description": self.recipe_.description if self.recipe_ else "",
+            "architecture": self.architecture_,
+            "classes": self.classes_,
+            "scale": self.scale_,
+            "preprocessing": self.preprocessing_,
+            "recipe": self.recipe_.to_yaml() if self.recipe_ else None,
+            "seed": self.seed_,
+            "figures": self.figures_,
+            "versions": {"adatom": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "licence": "MIT",
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one safetensors file, its header included; nothing is pickled."""
+        self._check_fitted("save")
+        write_model_file(Path(path), self.header(), self.net_)
+
+    @classmethod
+    def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
+        net, recipe = read_model_file(path, header)
+        arguments = header["architecture"]["arguments"]
+        model = cls(classes=list(header["classes"]), width=arguments["width"], depth=arguments["depth"])
+        model.architecture_, model.classes_ = header["architecture"], header["classes"]
+        model.scale_, model.preprocessing_ = header["scale"], header["preprocessing"]
+        model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []
+        model.recipe_, model.net_ = recipe, net
+        return model
+
+
+def exactly(net: nn.Module) -> Run:
+    """Logits of a network as it is, in float32."""
+
+    @torch.inference_mode()
+    def run(images: torch.Tensor) -> torch.Tensor:
+        device = next(net.parameters()).device
+        logits: torch.Tensor = net.eval()(images.to(device).contiguous(memory_format=torch.channels_last))
+        return logits.cpu()
+
+    return run
+
+
+def _finite(values: Array) -> Array:
+    """Numbers, and NaN where there is none."""
+    values = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _calibrated(recipe: Recipe | None, dataset: xr.Dataset | None) -> bool:
+    """Whether nm mean something in the training images; a simulated set says so in its recipe."""
+    if recipe is None and dataset is not None and dataset.attrs.get("recipe"):
+        recipe = parse_recipe(dataset.attrs["recipe"], name="the recipe of the training set")
+    return recipe is None or recipe.microscope.scale_from == "calibration"
+
+
+def _step(coordinate: xr.DataArray) -> float:
+    return float(coordinate[-1] - coordinate[0]) / (len(coordinate) - 1) if len(coordinate) > 1 else 1.0
+
+
+def _typical_spacing(samples: list[Sample]) -> float:
+    """Median distance of nearest neighbours over the known atoms [px]."""
+    frame = np.concatenate([np.full(len(s.known.x), k) for k, s in enumerate(samples)])
+    positions = np.concatenate([s.known.positions for s in samples])
+    distance = spacing({"frame": frame, "x": positions[:, 0], "y": positions[:, 1]})
+    if not np.isfinite(distance):
+        raise ArgumentError("data: expected images with at least two known atoms, got none.")
+    return distance
+
+
+def _typical_period(samples: list[Sample]) -> float:
+    """Median of the strongest period that the training images show [px]."""
+    periods = [found[0][0] for found in (image_periods(sample.image) for sample in samples) if found]
+    return float(np.median(periods)) if periods else _typical_spacing(samples)

@@ -1,0 +1,209 @@
+"""The localizer: every atom with its probability, species, position, flux, and an error bar on each number."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+from torch import nn
+
+from adatom.data import make_atoms, pixel_size_nm
+from adatom.locate import Peaks, find_claimed
+from adatom.locate.peaks import suppress_close
+from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, stack_atoms
+from adatom.models.calibration import Calibration, calibrate, expected_calibration_error
+from adatom.models.image_model import MATCH_SHARE, Array, Factor, ImageModel, Maps, exactly
+from adatom.models.support import support_of_atoms
+from adatom.nets.claims import N_NUMBERS, n_channels
+from adatom.train import Loss, Record
+from adatom.train.loop import evaluate_loss
+from adatom.train.point_process import point_process_loss
+
+# An atom is claimed where it is likelier there than not.
+_LIKELIER_THAN_NOT = 0.5
+# Probabilities and error bars are calibrated on so many times the images of a validation.
+_CALIBRATION_SHARE = 4
+
+
+@dataclass(frozen=True)
+class ClaimMaps(Maps):
+    """What a localizer saw: the claims of all pixels, as `adatom.nets.claims` has them."""
+
+    @cached_property
+    def candidates(self) -> Peaks:
+        """Atoms in pixels of the maps, the unlikely and the close ones included, uncalibrated."""
+        return find_claimed(self.values, min_distance_px=0.0)
+
+
+class Localizer(ImageModel):
+    """Localisation of atoms by the likelihood of the set of true atoms.
+
+    Parameters and attributes: see `adatom.models.image_model.ImageModel`. Each pixel claims an atom with a probability
+    for each species, an offset inside the pixel, a flux, and a standard deviation for each of these; the training makes
+    the true atoms likely (`adatom.train.point_process`), so no mask, radius or threshold comes in between.
+
+    Attributes
+    ----------
+    calibration_ : what makes probabilities and error bars right on simulated images held back from the training.
+    """
+
+    _stack = staticmethod(stack_atoms)
+    _maps_type = ClaimMaps
+
+    def predict(self, image: xr.DataArray, *, factor: Factor | None = None) -> pd.DataFrame:
+        """The atoms of an image, in one pass and without refinement on it.
+
+        Parameters
+        ----------
+        image : (y, x) or (frame, y, x).
+        factor : pixels of the working scale a pixel of the image, along (y, x); by default `working_factors` says.
+
+        Returns
+        -------
+        One row an atom, see `adatom.data.atoms`, those likelier than not; positions in the image's unit.
+        """
+        image, factor = self._checked(image, factor)
+        frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
+        rows, columns = frames[0].shape
+        step_y, step_x = pixel_size_nm(image) or (1.0, 1.0)
+        tables = []
+        for number, frame in enumerate(frames):
+            peaks = self.peaks(self.look(frame.to_numpy(), factor)).within(np.ones((rows, columns), dtype=bool))
+            tables.append(
+                {
+                    "frame": np.full(len(peaks.x), number),
+                    "x": peaks.x * step_x,
+                    "y": peaks.y * step_y,
+                    "x_std": peaks.x_std * step_x,
+                    "y_std": peaks.y_std * step_y,
+                    "species": np.array(self.classes_, dtype=object)[peaks.species],
+                    "probability": peaks.probability,
+                    "flux": peaks.flux,
+                }
+            )
+        return make_atoms(
+            {name: np.concatenate([table[name] for table in tables]) for name in tables[0]},
+            units="px" if pixel_size_nm(image) is None else "nm",
+            image_shape=(rows, columns),
+            pixel_size=pixel_size_nm(image),
+            history=[*image.attrs.get("history", []), f"atoms localised by {self.header()['name']}"],
+        )
+
+    def support(self, maps: Maps) -> float:
+        assert isinstance(maps, ClaimMaps)
+        return support_of_atoms(
+            maps.candidates.probability, maps.values.shape[1] * maps.values.shape[2] / self.scale_["spacing_px"] ** 2
+        )
+
+    @property
+    def min_probability(self) -> float:
+        return _LIKELIER_THAN_NOT
+
+    def header(self) -> dict[str, Any]:
+        return {**super().header(), "calibration": self.calibration_.as_dict()}
+
+    @classmethod
+    def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
+        model = super()._from_file(path, header)
+        model.calibration_ = Calibration(**header["calibration"])
+        return model
+
+    # ---------------------------------------------------------------- learning
+
+    def _n_channels(self) -> int:
+        return n_channels(len(self.classes_))
+
+    def _loss(self) -> Loss | None:
+        return point_process_loss
+
+    def _judge(self) -> Callable[..., Record] | None:
+        return evaluate_loss
+
+    def _score(self, net: nn.Module, validation: list[Sample]) -> dict[str, float]:
+        self.calibration_ = Calibration()  # none before the end
+        return super()._score(net, validation)
+
+    def _conclude(self, source: SimulatedSamples | StoredSamples, validation: list[Sample]) -> None:
+        """Calibrate on images held back, and judge the calibration on the validation images."""
+        self.calibration_ = Calibration()
+        held_back = source.calibration(_CALIBRATION_SHARE * len(validation))
+        self.calibration_ = calibrate(*self._judged(held_back))
+        stated, is_right, error, std = self._judged(validation)
+        maps = [self._see(exactly(self.net_), sample.image) for sample in validation]
+        self.figures_ |= {
+            **self._score_maps(maps, validation, self.min_probability),
+            "val_calibration_error": expected_calibration_error(stated, is_right),
+            "val_score_std": float(np.std(np.clip(error / std, -5, 5))),
+        }
+
+    def _judged(self, samples: list[Sample]) -> tuple[Array, NDArray[np.bool_], Array, Array]:
+        """Probabilities of all finds, however unlikely, and which are atoms; errors along both axes of those that are
+        likelier than not, and what was stated of them.
+        """
+        tolerance = MATCH_SHARE * self.scale_["spacing_px"]
+        parts: list[tuple[Array, NDArray[np.bool_], Array, Array]] = []
+        for sample in samples:
+            peaks = self.peaks(self._see(exactly(self.net_), sample.image), min_probability=0.0).within(sample.inside)
+            found, near = np.column_stack([peaks.x, peaks.y]), sample.near.positions
+            # one to one, the likelier finds first: a find beside an atom that is another's is wrong
+            is_right, mine = _first_come(found, near, peaks.probability, tolerance)
+            sure = is_right & (peaks.probability > _LIKELIER_THAN_NOT)
+            error = (found[sure] - near[mine[sure]]).ravel()
+            std = np.column_stack([peaks.x_std, peaks.y_std])[sure].ravel()
+            parts.append((peaks.probability, is_right, error, std))
+        probability, right, errors, stds = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return probability, right, errors, stds
+
+    # ---------------------------------------------------------------- claims to atoms
+
+    def _find(self, maps: Maps, min_probability: float, min_distance_px: float) -> Peaks:
+        assert isinstance(maps, ClaimMaps)
+        found = maps.candidates
+        probability = self.calibration_.probability(found.probability)
+        factor = self.calibration_.std_factor
+        found = Peaks(
+            found.x, found.y, found.species, probability, factor * found.x_std, factor * found.y_std, found.flux
+        ).of(probability >= min_probability)
+        return found.of(suppress_close(np.column_stack([found.x, found.y]), found.probability, min_distance_px))
+
+    def _class_maps(self, maps: Maps) -> Array:
+        """Of each pixel, the probability that an atom of each species is within the 3 x 3 pixels around it."""
+        logits = torch.from_numpy(np.ascontiguousarray(maps.values[:-N_NUMBERS]))
+        atoms = logits.softmax(dim=0)[1:].double().numpy()
+        summed = 9 * ndimage.uniform_filter(atoms, size=(1, 3, 3), mode="constant")
+        atoms = summed / np.maximum(summed.sum(axis=0), 1.0)
+        return np.concatenate([1 - atoms.sum(axis=0, keepdims=True), atoms])
+
+    def _nothing(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        values = np.zeros((self._n_channels(), *shape), dtype=np.float32)
+        values[0] = 30.0  # surely background
+        return values
+
+    def _values(self, raw: torch.Tensor) -> NDArray[Any]:
+        values: NDArray[np.float32] = raw.numpy()
+        return values
+
+
+def _first_come(
+    found: Array, known: Array, probability: Array, tolerance: float
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which finds have a known atom within `tolerance` that no likelier find took, and which atom."""
+    is_right, mine = np.zeros(len(found), dtype=bool), np.zeros(len(found), dtype=np.int64)
+    if not len(known):
+        return is_right, mine
+    taken = np.zeros(len(known), dtype=bool)
+    near = cKDTree(known).query_ball_point(found, tolerance, return_sorted=True)
+    for k in np.argsort(-probability, kind="stable"):
+        free = [j for j in near[k] if not taken[j]]
+        if free:
+            closest = min(free, key=lambda j: float(np.hypot(*(found[k] - known[j]))))
+            is_right[k], mine[k], taken[closest] = True, closest, True
+    return is_right, mine
