@@ -105,7 +105,12 @@ def _train_peer(
     size: Size,
 ) -> tuple[dict[str, Any], dict[Kind, NDArray[Any]]]:
     """What the peer's process says, and its atoms: image number, x, y, class."""
-    settings = {"cycles": size.peer_cycles, "batch_size": BATCH_SIZE, "threads": torch.get_num_threads()}
+    settings = {
+        "cycles": size.peer_cycles,
+        "batch_size": BATCH_SIZE,
+        "threads": torch.get_num_threads(),
+        "classes": len(CLASSES) + 1,
+    }
     arrays: dict[str, Any] = {"settings": json.dumps(settings), "timed": _scaled(timed)}
     for name, images in (("train", train), ("validation", validation)):
         # its background is the last class, ours the first

@@ -1,10 +1,12 @@
 """Train and use AtomAI's Segmentor; run by the python of ``.peers`` as ``atomai_segmentor.py DATA.npz RESULTS.npz``.
 
-DATA.npz holds ``settings`` (JSON: cycles, batch_size, threads), images scaled to 0..1 each and class maps with the
+DATA.npz holds ``settings`` (JSON: cycles, batch_size, threads, classes, and thresholds where more than the default are
+wanted), images scaled to 0..1 each and class maps with the
 background as the last class: ``train_images``, ``train_labels``, ``validation_images``, ``validation_labels``, then
 sets to predict, ``test_<name>`` (sample, y, x), and ``timed`` (sample, y, x).
 
-RESULTS.npz holds ``facts`` (JSON) and, for each set, ``test_<name>_atoms``: rows of image number, x, y, class.
+RESULTS.npz holds ``facts`` (JSON) and, for each set, ``test_<name>_atoms`` (``..._atoms_<threshold>`` for each of the
+thresholds): rows of image number, x, y, class.
 """
 
 import contextlib
@@ -31,15 +33,18 @@ def main(data_file: str, results_file: str) -> None:
         data = np.load(data_file)
         settings = json.loads(str(data["settings"]))
         torch.set_num_threads(settings["threads"])
-        model = aoi.models.Segmentor(nb_classes=3)
+        model = aoi.models.Segmentor(nb_classes=settings["classes"])
         facts["n_weights"] = sum(weight.numel() for weight in model.net.parameters())
         facts |= _train(model, data, settings)
-        facts["iou_validation"] = _iou(model, data["validation_images"], data["validation_labels"])
+        facts["iou_validation"] = _iou(model, data["validation_images"], data["validation_labels"], settings["classes"])
         results = {}
         for name in data.files:
             if name.startswith("test_"):
-                results[f"{name}_atoms"] = _atoms(model, data[name])
-        facts["seconds_an_image"] = _timed(model, data["timed"])
+                for threshold in settings.get("thresholds", [None]):
+                    ending = "" if threshold is None else f"_{threshold}"
+                    results[f"{name}_atoms{ending}"] = _atoms(model, data[name], threshold or 0.5)
+        if "timed" in data.files:
+            facts["seconds_an_image"] = _timed(model, data["timed"])
         facts["peak_rss_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     np.savez(results_file, facts=json.dumps(facts), **results)
 
@@ -85,9 +90,9 @@ def _train(model: Any, data: Any, settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _iou(model: Any, images: NDArray[Any], labels: NDArray[Any]) -> float:
+def _iou(model: Any, images: NDArray[Any], labels: NDArray[Any], n_classes: int) -> float:
     """Mean over all classes of the intersection over union of the likeliest class, pixels of all images added up."""
-    counts = np.zeros((3, 3))
+    counts = np.zeros((n_classes, n_classes))
     for image, label in zip(images, labels, strict=True):
         claimed = model.predict(image, compute_coords=False, verbose=False)[0].argmax(axis=-1)
         np.add.at(counts, (label.ravel(), claimed.ravel()), 1)
@@ -95,11 +100,11 @@ def _iou(model: Any, images: NDArray[Any], labels: NDArray[Any]) -> float:
     return float(np.mean(hits / (counts.sum(axis=0) + counts.sum(axis=1) - hits)))
 
 
-def _atoms(model: Any, images: NDArray[Any]) -> NDArray[Any]:
+def _atoms(model: Any, images: NDArray[Any], threshold: float) -> NDArray[Any]:
     """Each image alone: a stack would be scaled as a whole, to its disadvantage."""
     rows = []
     for number, image in enumerate(images):
-        _, found = model.predict(image, verbose=False)
+        _, found = model.predict(image, thresh=threshold, verbose=False)
         row, column, species = found[0].T
         rows.append(np.column_stack([np.full(len(row), number), column, row, species]))
     return np.concatenate(rows)

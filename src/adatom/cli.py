@@ -383,6 +383,7 @@ def models(as_json: Json = False, debug: Debug = False) -> None:
         rows.append(
             {
                 "name": name,
+                "kind": header["kind"],
                 "description": header["description"],
                 "classes": header["classes"],
                 "figures": header["figures"],
@@ -397,8 +398,8 @@ def models(as_json: Json = False, debug: Debug = False) -> None:
         figures = row["figures"]
         print(f"{row['name']} ({row['megabytes']} MB, {row['licence']}): {row['description']}")
         print(
-            f"  classes {', '.join(row['classes'])}; on simulated validation images F1 {figures['val_f1']:.3f}, "
-            f"IoU {figures['val_iou']:.3f}"
+            f"  {row['kind']}, classes {', '.join(row['classes'])}; on simulated validation images F1 "
+            f"{figures['val_f1']:.3f}, position error {figures['val_position_rms_px']:.2f} working px"
         )
 
 

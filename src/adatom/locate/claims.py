@@ -30,8 +30,8 @@ def find_claimed(raw: NDArray[np.float32], *, min_distance_px: float, min_probab
     Returns
     -------
     One peak an atom: where the smoothed probability has a maximum, the claims of 3 x 3 pixels are summed up. Their sum
-    is the probability that an atom is there, shared out among the species; position and flux are their weighted means;
-    the standard deviations hold both what each claim states and what they disagree in. Uncalibrated.
+    is the probability that an atom is there; its species is the one with the largest share; position and flux are their
+    weighted means; the standard deviations hold both what each claim states and what they disagree in. Uncalibrated.
     """
     if raw.ndim != 3 or raw.shape[0] < N_NUMBERS + 2:
         raise ShapeError(f"raw: expected (channel, y, x) with at least {N_NUMBERS + 2} channels, got {raw.shape}.")
@@ -64,10 +64,11 @@ def find_claimed(raw: NDArray[np.float32], *, min_distance_px: float, min_probab
         mean[:, 0],
         mean[:, 1],
         species,
-        np.minimum(total, 1.0) * of_species.max(axis=1, initial=0),
+        np.minimum(total, 1.0),
         spread[:, 0],
         spread[:, 1],
         np.exp(mean[:, 2]),
+        of_species.max(axis=1, initial=0),
     )
     found = found.of(found.probability >= max(min_probability, _LEAST))
     return found.of(suppress_close(np.column_stack([found.x, found.y]), found.probability, min_distance_px))

@@ -24,7 +24,8 @@ class Peaks:
     ----------
     x, y : (n,) positions [px].
     species : (n,) numbers from 0.
-    probability : (n,) of being an atom of that species.
+    probability : (n,) of being an atom; by `find_peaks`, one of that species.
+    species_probability : (n,) that the species is right, if it is an atom.
     x_std, y_std : (n,) standard deviations [px]; NaN where unknown.
     flux : (n,) volume of the peak [value unit x px^2]; NaN where unknown.
     """
@@ -36,12 +37,13 @@ class Peaks:
     x_std: Array
     y_std: Array
     flux: Array
+    species_probability: Array
 
     @classmethod
     def at(cls, x: Array, y: Array, species: NDArray[np.int64], probability: Array) -> "Peaks":
         """Peaks of which no more is known."""
         unknown = np.full(len(x), np.nan)
-        return cls(x, y, species, probability, unknown, unknown, unknown)
+        return cls(x, y, species, probability, unknown, unknown, unknown, unknown)
 
     def of(self, rows: NDArray[Any]) -> "Peaks":
         """Some of them."""

@@ -1,6 +1,7 @@
 """Probabilities and error bars that mean what they say, on images that the training has not seen."""
 
 from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,65 +9,75 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _LEAST, _MOST = 1e-3, 1 - 1e-4  # probabilities beyond these are cut before their logarithms are taken
-_FARTHEST = 5.0  # an error of more standard deviations is another atom's
-_ENOUGH = 50  # atoms, right ones and wrong ones, that a calibration needs
+_FARTHEST = 5.0  # an error of more (robust) standard deviations is another atom's
+_ENOUGH = 50  # atoms, right ones and wrong ones, that a curve needs
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Three numbers for the probability and one for the standard deviations.
+class Curve:
+    """Log-odds of stated probabilities p to calibrated ones: ``low * log(p) - high * log(1 - p) + offset``.
 
-    Attributes
-    ----------
-    low, high, offset : the calibrated log-odds are ``low * log(p) - high * log(1 - p) + offset``.
-    std_factor : what stated standard deviations of positions are multiplied with.
-
-    Notes
-    -----
-    Source of the three: Kull, Silva Filho & Flach, AISTATS 2017, PMLR 54:623 (beta calibration).
+    Source: Kull, Silva Filho & Flach, AISTATS 2017, PMLR 54:623 (beta calibration).
     """
 
     low: float = 1.0
     high: float = 1.0
     offset: float = 0.0
-    std_factor: float = 1.0
 
-    def probability(self, stated: Array) -> Array:
-        """Calibrated probabilities of stated ones."""
-        logarithms = _logarithms(stated)
-        odds = np.exp(np.clip(logarithms @ [self.low, self.high] + self.offset, -30, 30))
+    def __call__(self, stated: Array) -> Array:
+        """Calibrated probabilities of stated ones (n,)."""
+        odds = np.exp(np.clip(_logarithms(stated) @ [self.low, self.high] + self.offset, -30, 30))
         calibrated: Array = odds / (1 + odds)
         return calibrated
 
-    def as_dict(self) -> dict[str, float]:
+
+@dataclass(frozen=True)
+class Calibration:
+    """What makes numbers right.
+
+    Attributes
+    ----------
+    atom : for the probability that an atom is there.
+    species : for the probability that its species is right.
+    std_factor : what stated standard deviations of positions are multiplied with.
+    """
+
+    atom: Curve = Curve()
+    species: Curve = Curve()
+    std_factor: float = 1.0
+
+    def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> Self:
+        return cls(Curve(**facts["atom"]), Curve(**facts["species"]), facts["std_factor"])
 
-def calibrate(stated: Array, is_right: NDArray[np.bool_], error: Array, std: Array) -> Calibration:
-    """The calibration that fits held-back images.
 
-    Parameters
-    ----------
-    stated, is_right : (n,) probabilities of the finds, and which of them are atoms.
-    error, std : (m,) errors of positions along an axis, and what was stated of them.
-
-    Returns
-    -------
-    A monotonic one; without 50 right and 50 wrong finds, probabilities stay as they are.
+def fit_curve(stated: Array, is_right: NDArray[np.bool_]) -> Curve:
+    """The monotonic curve that fits probabilities (n,) to what they should have said; without 50 right and 50 wrong
+    ones they stay as they are.
     """
     from sklearn.linear_model import LogisticRegression
 
-    score = np.clip(error / std, -_FARTHEST, _FARTHEST)
-    std_factor = float(np.sqrt(np.mean(score**2))) if len(score) >= _ENOUGH else 1.0
     if min(is_right.sum(), (~is_right).sum()) < _ENOUGH:
-        return Calibration(std_factor=std_factor)
+        return Curve()
     features = _logarithms(stated)
     fitted = LogisticRegression(C=1e6, max_iter=1000).fit(features, is_right)
-    low, high = fitted.coef_[0]
+    low, high = (float(slope) for slope in fitted.coef_[0])
     if min(low, high) < 0:  # not monotonic: one slope for both
         fitted = LogisticRegression(C=1e6, max_iter=1000).fit(features.sum(axis=1, keepdims=True), is_right)
         low = high = max(float(fitted.coef_[0, 0]), 0.0)
-    return Calibration(float(low), float(high), float(fitted.intercept_[0]), std_factor)
+    return Curve(low, high, float(fitted.intercept_[0]))
+
+
+def fit_std_factor(error: Array, std: Array) -> float:
+    """What stated standard deviations (n,) have to be multiplied with to be those of the errors; 1 if few tell."""
+    score = np.abs(error / std)
+    if len(score) < _ENOUGH:
+        return 1.0
+    # of other atoms are the errors far beyond the rest: their share must not count
+    return float(np.sqrt(np.mean(score[score < _FARTHEST * 1.4826 * np.median(score)] ** 2)))
 
 
 def expected_calibration_error(stated: Array, is_right: NDArray[np.bool_], *, n_bins: int = 15) -> float:

@@ -37,6 +37,7 @@ _LONE_BELOW = 0.6
 _LONE_WINDOW = 256
 _LEAST_PROBABILITY = 0.75
 _SKEWNESS_WINDOW = 256
+_FAMILIARITY_WINDOW = 192
 # Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
 # where the tail is dark, beyond this skewness, may atoms be.
 _DARK_SKEWNESS = -0.05
@@ -105,6 +106,12 @@ class ModelAtScale:
     def spacing_px(self) -> float:
         """Typical distance of nearest neighbours in the image's pixels."""
         return float(self.model.scale_["spacing_px"]) / self.factor
+
+    def unfamiliarity(self, square: Array) -> float | None:
+        """How far the middle of levelled `square` is from what the model was trained on, see
+        `adatom.models.familiarity`.
+        """
+        return self.model.unfamiliarity(self.sign * _middle(square, self.factor, _FAMILIARITY_WINDOW), self.factor)
 
     def see(self, values: Array, min_probability: float | None = None, min_distance_px: float | None = None) -> Sight:
         """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""

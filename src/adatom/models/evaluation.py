@@ -9,7 +9,9 @@ import xarray as xr
 from adatom.data.training_set import check_training_set
 from adatom.errors import ArgumentError
 from adatom.locate import match_positions
+from adatom.models.calibration import expected_calibration_error
 from adatom.models.image_model import MATCH_SHARE, ImageModel
+from adatom.models.segmenter import Segmenter
 
 
 def evaluate_model(
@@ -21,7 +23,8 @@ def evaluate_model(
     -------
     ``n_images``, ``n_known``, ``n_found``; ``precision``, ``recall``, ``f1`` of positions, a find within 0.35 typical
     spacings of a known atom being right; ``position_rms_px`` of the right ones, without refinement; ``class_accuracy``
-    among them; ``iou_<class>`` for each class.
+    among them; ``iou_<class>`` for each class of a `Segmenter`; of a `Localizer` ``calibration_error`` (expected one, of
+    the probabilities of all finds above 0.02) and ``score_std`` (of errors along an axis over their stated deviations).
     """
     data = check_training_set(data)
     if list(data.attrs["classes"]) != model.classes_:
@@ -32,26 +35,44 @@ def evaluate_model(
     species = data["atom_species"].to_numpy()
     n_classes = len(model.classes_) + 1
     counts = np.zeros((n_classes, n_classes))
+    stated, is_right, scores = [np.zeros(0)], [np.zeros(0, dtype=bool)], [np.zeros(0)]
     n_found = n_matched = n_right = 0
     squares = 0.0
     for index in range(data.sizes["sample"]):
         image = data["image"][index].to_numpy().astype(float)
         maps = model.look(image, (1.0, 1.0))
         peaks = model.peaks(maps).within(np.isfinite(image))
-        label = data["label"][index].to_numpy().astype(int)
-        claimed = model.inner(maps).argmax(0)
-        pairs = np.bincount(label.ravel() * n_classes + claimed.ravel(), minlength=n_classes**2)
-        counts += pairs.reshape(n_classes, n_classes)
         mine = owner == index
         match = match_positions(np.column_stack([peaks.x, peaks.y]), positions[mine], tolerance=tolerance)
+        if isinstance(model, Segmenter):
+            label = data["label"][index].to_numpy().astype(int)
+            claimed = model.inner(maps).argmax(0)
+            pairs = np.bincount(label.ravel() * n_classes + claimed.ravel(), minlength=n_classes**2)
+            counts += pairs.reshape(n_classes, n_classes)
+        else:
+            every = model.peaks(maps, min_probability=0.0).within(np.isfinite(image))
+            every_match = match_positions(np.column_stack([every.x, every.y]), positions[mine], tolerance=tolerance)
+            stated.append(every.probability)
+            is_right.append(np.isin(np.arange(len(every.x)), every_match.found))
+            found, known = match.found, positions[mine][match.known]
+            scores += [(peaks.x[found] - known[:, 0]) / peaks.x_std[found]]
+            scores += [(peaks.y[found] - known[:, 1]) / peaks.y_std[found]]
         n_found += match.n_found
         n_matched += len(match.found)
         n_right += int((peaks.species[match.found] == species[mine][match.known]).sum())
         squares += float((match.distance**2).sum())
         if on_image is not None:
             on_image(index + 1)
-    hits = counts.diagonal()
-    iou = hits / np.maximum(counts.sum(0) + counts.sum(1) - hits, 1)
+    beside: dict[str, float] = {}
+    if isinstance(model, Segmenter):
+        hits = counts.diagonal()
+        iou = hits / np.maximum(counts.sum(0) + counts.sum(1) - hits, 1)
+        names = ["background", *model.classes_]
+        beside = {f"iou_{name}": float(value) for name, value in zip(names, iou, strict=True)}
+    else:
+        beside["calibration_error"] = expected_calibration_error(np.concatenate(stated), np.concatenate(is_right))
+        every_score = np.concatenate(scores)
+        beside["score_std"] = float(np.std(np.clip(every_score, -5, 5))) if len(every_score) else 0.0
     n_known = len(positions)
     return {
         "n_images": int(data.sizes["sample"]),
@@ -62,5 +83,5 @@ def evaluate_model(
         "f1": 2 * n_matched / max(1, n_found + n_known),
         "position_rms_px": float(np.sqrt(squares / max(1, n_matched))),
         "class_accuracy": n_right / max(1, n_matched),
-        **{f"iou_{name}": float(value) for name, value in zip(["background", *model.classes_], iou, strict=True)},
+        **beside,
     }

@@ -68,12 +68,19 @@ class ModelHeader(_Part):
         return self
 
 
-class _Calibration(_Part):
+class _Curve(_Part):
     model_config = ConfigDict(extra="forbid")
 
     low: float = Field(ge=0)
     high: float = Field(ge=0)
     offset: float
+
+
+class _Calibration(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    atom: _Curve
+    species: _Curve
     std_factor: float = Field(gt=0)
 
 

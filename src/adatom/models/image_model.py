@@ -353,6 +353,12 @@ class ImageModel(ABC):
     def support(self, maps: Maps) -> float:
         """How well the model knows what it sees, 0 to 1, see `adatom.models.support`."""
 
+    def unfamiliarity(self, values: Array, factor: float) -> float | None:
+        """How far levelled `values` (y, x), at a scale, are from what the model was trained on: below 1 is like it, see
+        `adatom.models.familiarity`; None for models that do not know.
+        """
+        return None
+
     def maps_as_image(self, seen: Maps, image: xr.DataArray, factor: Factor | None = None) -> xr.DataArray:
         """What `look` saw in `image`, with coordinates in the image's unit; `factor` where it saw something else than
         the image's own pixels.
@@ -421,6 +427,7 @@ class ImageModel(ABC):
             found.x_std / factor_x,
             found.y_std / factor_y,
             found.flux * maps.contrast / (factor_x * factor_y),
+            found.species_probability,
         )
 
     @abstractmethod
@@ -528,18 +535,27 @@ class ImageModel(ABC):
     def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file, its header included; nothing is pickled."""
         self._check_fitted("save")
-        write_model_file(Path(path), self.header(), self.net_)
+        write_model_file(Path(path), self.header(), self.net_, self._beside())
+
+    def _beside(self) -> dict[str, Array]:
+        """Arrays that the file holds beside the weights."""
+        return {}
 
     @classmethod
     def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
-        net, recipe = read_model_file(path, header)
+        net, recipe, beside = read_model_file(path, header)
         arguments = header["architecture"]["arguments"]
         model = cls(classes=list(header["classes"]), width=arguments["width"], depth=arguments["depth"])
         model.architecture_, model.classes_ = header["architecture"], header["classes"]
         model.scale_, model.preprocessing_ = header["scale"], header["preprocessing"]
         model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []
         model.recipe_, model.net_ = recipe, net
+        model._take(header, beside)
         return model
+
+    def _take(self, header: dict[str, Any], beside: dict[str, Array]) -> None:
+        """Take from a model file what only this kind of model has; here nothing."""
+        del header, beside
 
 
 def exactly(net: nn.Module) -> Run:

@@ -1,10 +1,9 @@
 """The localizer: every atom with its probability, species, position, flux, and an error bar on each number."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,19 +15,26 @@ from scipy.spatial import cKDTree
 from torch import nn
 
 from adatom.data import make_atoms, pixel_size_nm
+from adatom.errors import ModelFileError
 from adatom.locate import Peaks, find_claimed
 from adatom.locate.peaks import suppress_close
 from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, stack_atoms
-from adatom.models.calibration import Calibration, calibrate, expected_calibration_error
+from adatom.models.calibration import Calibration, expected_calibration_error, fit_curve, fit_std_factor
+from adatom.models.familiarity import FEWEST, Familiarity, learn_familiarity, pooled
 from adatom.models.image_model import MATCH_SHARE, Array, Factor, ImageModel, Maps, exactly
 from adatom.models.support import support_of_atoms
 from adatom.nets.claims import N_NUMBERS, n_channels
+from adatom.nets.engine import Engine
+from adatom.prepare import pad_to_multiple
 from adatom.train import Loss, Record
 from adatom.train.loop import evaluate_loss
 from adatom.train.point_process import point_process_loss
 
 # An atom is claimed where it is likelier there than not.
 _LIKELIER_THAN_NOT = 0.5
+# Images with fewer atoms are not what anybody looks for: what is like them is not called familiar.
+_SOME_ATOMS = 5
+_FAMILIARITY = ("mean", "directions", "sizes")
 # Probabilities and error bars are calibrated on so many times the images of a validation.
 _CALIBRATION_SHARE = 4
 
@@ -53,6 +59,7 @@ class Localizer(ImageModel):
     Attributes
     ----------
     calibration_ : what makes probabilities and error bars right on simulated images held back from the training.
+    familiarity_ : what images like those of the training look like to the network; None where there were too few.
     """
 
     _stack = staticmethod(stack_atoms)
@@ -68,13 +75,14 @@ class Localizer(ImageModel):
 
         Returns
         -------
-        One row an atom, see `adatom.data.atoms`, those likelier than not; positions in the image's unit.
+        One row an atom, see `adatom.data.atoms`, those likelier than not; positions in the image's unit. Where there
+        are several species, ``species_probability`` says how sure an atom's is.
         """
         image, factor = self._checked(image, factor)
         frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
         rows, columns = frames[0].shape
         step_y, step_x = pixel_size_nm(image) or (1.0, 1.0)
-        tables = []
+        tables, of_species = [], []
         for number, frame in enumerate(frames):
             peaks = self.peaks(self.look(frame.to_numpy(), factor)).within(np.ones((rows, columns), dtype=bool))
             tables.append(
@@ -89,13 +97,17 @@ class Localizer(ImageModel):
                     "flux": peaks.flux,
                 }
             )
-        return make_atoms(
+            of_species.append(peaks.species_probability)
+        atoms = make_atoms(
             {name: np.concatenate([table[name] for table in tables]) for name in tables[0]},
             units="px" if pixel_size_nm(image) is None else "nm",
             image_shape=(rows, columns),
             pixel_size=pixel_size_nm(image),
             history=[*image.attrs.get("history", []), f"atoms localised by {self.header()['name']}"],
         )
+        if len(self.classes_) > 1:
+            atoms["species_probability"] = np.concatenate(of_species)
+        return atoms
 
     def support(self, maps: Maps) -> float:
         assert isinstance(maps, ClaimMaps)
@@ -110,11 +122,44 @@ class Localizer(ImageModel):
     def header(self) -> dict[str, Any]:
         return {**super().header(), "calibration": self.calibration_.as_dict()}
 
-    @classmethod
-    def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
-        model = super()._from_file(path, header)
-        model.calibration_ = Calibration(**header["calibration"])
-        return model
+    def _beside(self) -> dict[str, Array]:
+        if self.familiarity_ is None:
+            return {}
+        known = self.familiarity_
+        return {
+            "familiarity_mean": known.mean,
+            "familiarity_directions": known.directions,
+            "familiarity_sizes": np.array([known.beside, known.limit]),
+        }
+
+    def _take(self, header: dict[str, Any], beside: dict[str, Array]) -> None:
+        self.calibration_ = Calibration.from_dict(header["calibration"])
+        self.familiarity_ = None
+        if beside:
+            try:
+                mean, directions, (left, limit) = (beside[f"familiarity_{name}"] for name in _FAMILIARITY)
+                self.familiarity_ = Familiarity(mean, directions, float(left), float(limit))
+                if mean.ndim != 1 or directions.shape[1:] != mean.shape or not min(left, limit) > 0:
+                    raise ValueError("shapes")
+            except (KeyError, ValueError, TypeError) as error:
+                raise ModelFileError(
+                    "model: the file is damaged: what it knows of its training images is not whole."
+                ) from error
+
+    def unfamiliarity(self, values: Array, factor: float) -> float | None:
+        prepared = self.prepared(values, factor)
+        if self.familiarity_ is None or not prepared.any():
+            return None
+        # training images end in a blank border, and so must this
+        image, inside = (np.pad(values, self._margin)[None] for values in (prepared, np.ones(prepared.shape, bool)))
+        return self.familiarity_.unfamiliarity(self._features(self._engine(), image, inside)[0])
+
+    def _features(self, engine: Engine, prepared: Array, inside: NDArray[np.bool_]) -> Array:
+        """Pooled features (n, features) of prepared images (n, y, x), and where these show anything."""
+        images, shown = (
+            pad_to_multiple(values.astype(np.float32)[:, None], self._multiple) for values in (prepared, inside)
+        )
+        return pooled(engine.encode(torch.from_numpy(images)).numpy(), shown[:, 0] > 0)
 
     # ---------------------------------------------------------------- learning
 
@@ -135,43 +180,67 @@ class Localizer(ImageModel):
         """Calibrate on images held back, and judge the calibration on the validation images."""
         self.calibration_ = Calibration()
         held_back = source.calibration(_CALIBRATION_SHARE * len(validation))
-        self.calibration_ = calibrate(*self._judged(held_back))
-        stated, is_right, error, std = self._judged(validation)
+        judged = self._judged(held_back)
+        self.calibration_ = Calibration(
+            atom=fit_curve(judged.probability, judged.is_atom),
+            species=fit_curve(judged.species_probability, judged.is_species),
+            std_factor=fit_std_factor(judged.error, judged.std),
+        )
+        self.familiarity_ = self._learn_familiarity(held_back)
+        judged = self._judged(validation)
         maps = [self._see(exactly(self.net_), sample.image) for sample in validation]
         self.figures_ |= {
             **self._score_maps(maps, validation, self.min_probability),
-            "val_calibration_error": expected_calibration_error(stated, is_right),
-            "val_score_std": float(np.std(np.clip(error / std, -5, 5))),
+            "val_calibration_error": expected_calibration_error(judged.probability, judged.is_atom),
+            "val_score_std": float(np.std(np.clip(judged.error / judged.std, -5, 5))) if len(judged.std) else 0.0,
         }
 
-    def _judged(self, samples: list[Sample]) -> tuple[Array, NDArray[np.bool_], Array, Array]:
-        """Probabilities of all finds, however unlikely, and which are atoms; errors along both axes of those that are
-        likelier than not, and what was stated of them.
-        """
+    def _learn_familiarity(self, samples: list[Sample]) -> Familiarity | None:
+        samples = [sample for sample in samples if len(sample.known.x) >= _SOME_ATOMS]
+        engine = Engine(self.net_)
+        features = [
+            self._features(engine, *(np.stack([getattr(each, name) for each in part]) for name in ("image", "inside")))
+            for part in (samples[k : k + 8] for k in range(0, len(samples), 8))
+        ]
+        return learn_familiarity(np.concatenate(features)) if len(samples) >= FEWEST else None
+
+    def _judged(self, samples: list[Sample]) -> "_Judged":
         tolerance = MATCH_SHARE * self.scale_["spacing_px"]
-        parts: list[tuple[Array, NDArray[np.bool_], Array, Array]] = []
+        parts: list[_Judged] = []
         for sample in samples:
             peaks = self.peaks(self._see(exactly(self.net_), sample.image), min_probability=0.0).within(sample.inside)
             found, near = np.column_stack([peaks.x, peaks.y]), sample.near.positions
-            # one to one, the likelier finds first: a find beside an atom that is another's is wrong
-            is_right, mine = _first_come(found, near, peaks.probability, tolerance)
-            sure = is_right & (peaks.probability > _LIKELIER_THAN_NOT)
-            error = (found[sure] - near[mine[sure]]).ravel()
-            std = np.column_stack([peaks.x_std, peaks.y_std])[sure].ravel()
-            parts.append((peaks.probability, is_right, error, std))
-        probability, right, errors, stds = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return probability, right, errors, stds
+            is_atom, mine = _first_come(found, near, peaks.probability, tolerance)
+            sure = is_atom & (peaks.probability > _LIKELIER_THAN_NOT)
+            parts.append(
+                _Judged(
+                    peaks.probability,
+                    is_atom,
+                    peaks.species_probability[is_atom],
+                    peaks.species[is_atom] == sample.near.species[mine[is_atom]],
+                    (found[sure] - near[mine[sure]]).ravel(),
+                    np.column_stack([peaks.x_std, peaks.y_std])[sure].ravel(),
+                )
+            )
+        return _Judged(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_Judged)))
 
     # ---------------------------------------------------------------- claims to atoms
 
     def _find(self, maps: Maps, min_probability: float, min_distance_px: float) -> Peaks:
         assert isinstance(maps, ClaimMaps)
         found = maps.candidates
-        probability = self.calibration_.probability(found.probability)
-        factor = self.calibration_.std_factor
-        found = Peaks(
-            found.x, found.y, found.species, probability, factor * found.x_std, factor * found.y_std, found.flux
-        ).of(probability >= min_probability)
+        calibration = self.calibration_
+        several = len(self.classes_) > 1
+        found = replace(
+            found,
+            probability=calibration.atom(found.probability),
+            x_std=calibration.std_factor * found.x_std,
+            y_std=calibration.std_factor * found.y_std,
+            species_probability=calibration.species(found.species_probability)
+            if several
+            else found.species_probability,
+        )
+        found = found.of(found.probability >= min_probability)
         return found.of(suppress_close(np.column_stack([found.x, found.y]), found.probability, min_distance_px))
 
     def _class_maps(self, maps: Maps) -> Array:
@@ -190,6 +259,25 @@ class Localizer(ImageModel):
     def _values(self, raw: torch.Tensor) -> NDArray[Any]:
         values: NDArray[np.float32] = raw.numpy()
         return values
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Finds against known atoms.
+
+    Attributes
+    ----------
+    probability, is_atom : (n,) of all finds, however unlikely.
+    species_probability, is_species : (m,) of those that are atoms, whether the species is right.
+    error, std : (k,) along both axes, of those that are likelier atoms than not.
+    """
+
+    probability: Array
+    is_atom: NDArray[np.bool_]
+    species_probability: Array
+    is_species: NDArray[np.bool_]
+    error: Array
+    std: Array
 
 
 def _first_come(

@@ -4,10 +4,13 @@ Nothing is pickled, and nothing of a file is used before its header was checked 
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -20,15 +23,25 @@ from adatom.models.recipe import Recipe, first_problem, parse_recipe
 from adatom.nets import build_net
 
 
-def write_model_file(path: Path, header: dict[str, Any], net: nn.Module) -> None:
-    """Write the weights of a network, and a header that is JSON-serialisable."""
+# Names of arrays that are no weights of the network begin with this.
+_BESIDE = "beside/"
+
+
+def write_model_file(
+    path: Path, header: dict[str, Any], net: nn.Module, beside: Mapping[str, NDArray[np.float64]]
+) -> None:
+    """Write the weights of a network, arrays beside them, and a header that is JSON-serialisable."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    tensors |= {_BESIDE + name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in beside.items()}
     whole = sealed(header, {name: value.numpy() for name, value in tensors.items()})
     write_atomically(path, save(tensors, metadata={"adatom": json.dumps(whole, sort_keys=True)}))
 
 
-def read_model_file(path: Path, header: dict[str, Any]) -> tuple[nn.Module, Recipe | None]:
-    """The network of a model file, ready to predict, and its recipe; `header` from `catalogue.read_header`.
+def read_model_file(
+    path: Path, header: dict[str, Any]
+) -> tuple[nn.Module, Recipe | None, dict[str, NDArray[np.float64]]]:
+    """The network of a model file, ready to predict, its recipe, and the arrays beside; `header` from
+    `catalogue.read_header`.
 
     Raises
     ------
@@ -42,6 +55,7 @@ def read_model_file(path: Path, header: dict[str, Any]) -> tuple[nn.Module, Reci
         recipe = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
         with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
             net = build_net(header["architecture"]["name"], **header["architecture"]["arguments"])
+        beside = {name: tensors.pop(name).double().numpy() for name in list(tensors) if name.startswith(_BESIDE)}
         net.load_state_dict(tensors, assign=True)
         net.eval().float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     except ModelFileError:
@@ -50,9 +64,10 @@ def read_model_file(path: Path, header: dict[str, Any]) -> tuple[nn.Module, Reci
         raise ModelFileError(f"model: {path.name} is damaged ({first_problem(error)}).") from error
     except (AdatomError, SafetensorError, OSError, RuntimeError) as error:
         raise ModelFileError(f"model: {path.name} is damaged ({_first_line(error)}).") from error
-    if not all(torch.isfinite(value).all() for value in net.state_dict().values() if value.is_floating_point()):
+    are_numbers = [torch.isfinite(value).all() for value in net.state_dict().values() if value.is_floating_point()]
+    if not all(are_numbers) or not all(np.isfinite(values).all() for values in beside.values()):
         raise ModelFileError(f"model: {path.name} is damaged: some of its weights are not numbers.")
-    return net, recipe
+    return net, recipe, {name.removeprefix(_BESIDE): values for name, values in beside.items()}
 
 
 def _first_line(error: Exception) -> str:

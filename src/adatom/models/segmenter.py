@@ -1,5 +1,6 @@
 """The segmenter: for each pixel, the probability that an atom of each species is there."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Segmenter(ImageModel):
         )
         # of single positions it knows no more than how far off they were in validation
         std = np.full(len(found.x), getattr(self, "figures_", {}).get("val_position_rms_px", np.nan) / np.sqrt(2))
-        return Peaks(found.x, found.y, found.species, found.probability, std, std, found.flux)
+        return replace(found, x_std=std, y_std=std)
 
     def _class_maps(self, maps: Maps) -> Array:
         return maps.values

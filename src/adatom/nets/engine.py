@@ -59,6 +59,14 @@ class Engine:
             seen: Tensor = self.net(images.to(self.device).contiguous(memory_format=torch.channels_last))
         return seen.float().cpu()
 
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """The deepest features (n, channels, y', x') of the network, in float32."""
+        encode: Any = self.net.encode
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.has_bfloat16):
+            features: Tensor = encode(images.to(self.device).contiguous(memory_format=torch.channels_last))[-1]
+        return features.float().cpu()
+
 
 def has_openvino() -> bool:
     """Whether all is installed that hands a network over."""

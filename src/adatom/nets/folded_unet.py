@@ -39,19 +39,23 @@ class FoldedUNet(nn.Module):
         )
         self.head = nn.Conv2d(width, 4 * classes, kernel_size=1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(n, 1, y, x) to logits (n, classes, y, x)."""
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Features (n, channels, y', x') of each level, the finest first, of (n, 1, y, x) images."""
         if images.ndim != 4 or images.shape[1] != 1 or any(side % self.multiple for side in images.shape[2:]):
             raise ShapeError(
                 f"images: expected (n, 1, y, x) with sides that are multiples of {self.multiple}, "
                 f"got {tuple(images.shape)}."
             )
         features = functional.pixel_unshuffle(images, 2)  # (n, 4, y/2, x/2)
-        bridges: list[Tensor] = []
+        levels: list[Tensor] = []
         for level, block in enumerate(self.down):
             features = block(features if level == 0 else functional.max_pool2d(features, 2))
-            bridges.append(features)
-        bridges.pop()
+            levels.append(features)
+        return levels
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, 1, y, x) to logits (n, classes, y, x)."""
+        *bridges, features = self.encode(images)
         for block in self.up:
             features = functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
             features = block(torch.cat([features, bridges.pop()], dim=1))

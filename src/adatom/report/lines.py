@@ -59,6 +59,10 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
         cell = summary["lattice"]
         edges = f"{cell['a_px']} x {cell['b_px']} px at {cell['angle_deg']} deg"
         lines.append(f"  lattice  {edges}, regular edge {cell['edge_px']} px")
+    if summary.get("brightness"):
+        split = summary["brightness"]
+        groups = ", ".join(f"{group['n']} {name}" for name, group in split["groups"].items())
+        lines.append(f"  columns  {groups}; {100 * split['error_rate']:.1f} % may be in the wrong group")
     lines += [f"  warning  {warning}" for warning in summary["warnings"]]
     lines.append(f"  written  {folder}/overlay.png, report.html, atoms.csv, atoms.parquet, summary.json")
     return lines
@@ -66,7 +70,8 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
 
 def progress_line(record: dict[str, Any]) -> str:
     """How a training stands at a validation, from its record, see `adatom.train.train`."""
+    overlap = f"IoU {record['val_iou']:.3f}  " if "val_iou" in record else ""
     return (
         f"  step {record['step']:5d}  loss {record['loss']:.3f}  validation loss {record['val_loss']:.3f}  "
-        f"IoU {record['val_iou']:.3f}  atoms F1 {record['val_f1']:.3f}  ({record['seconds']:.0f} s)"
+        f"{overlap}atoms F1 {record['val_f1']:.3f}  ({record['seconds']:.0f} s)"
     )

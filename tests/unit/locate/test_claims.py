@@ -56,13 +56,14 @@ def test_claims_that_disagree_make_the_error_bar_wider_in_that_direction():
     assert (found.x_std[0], found.y_std[0]) == pytest.approx((np.hypot(0.1, 0.5), 0.1), rel=1e-2)
 
 
-def test_the_species_is_the_likeliest_and_its_probability_that_of_the_atom_being_one():
+def test_the_species_is_the_likeliest_and_the_atom_as_probable_as_all_of_them():
     raw = claims(2)
     claim(raw, 5, 8, 0.6, species=1)
     raw[1, 5, 8] = math.log(0.3)
     raw[0, 5, 8] = math.log(0.1)
     found = find_claimed(raw, min_distance_px=2)
-    assert found.species.tolist() == [1] and found.probability == pytest.approx([0.6], abs=1e-3)
+    assert found.species.tolist() == [1] and found.probability == pytest.approx([0.9], abs=1e-3)
+    assert found.species_probability == pytest.approx([0.6 / 0.9], abs=1e-3)
 
 
 def test_of_two_close_atoms_the_likelier_stays_unless_close_ones_are_allowed():
