@@ -106,8 +106,9 @@ def paired_bootstrap(
     *,
     n: int = 2000,
 ) -> tuple[float, float, float]:
-    """Difference of a statistic between two methods on the same images, and its 2.5 and 97.5 percentiles when the images
-    are drawn again, the same ones for both.
+    """Difference of a statistic between two methods on the same images, and its 2.5 and 97.5 percentiles.
+
+    The images are drawn again `n` times with replacement, the same ones for both methods.
     """
     rng = np.random.default_rng(0)
     differences = []
