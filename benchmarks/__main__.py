@@ -12,9 +12,12 @@ BENCHMARKS = {
     "simulated_images": "the models that ship on simulated images they have not seen",
     "speed": "simulation, training and finding, in time",
     "finder_simulated": "the finder that ships on two-atom honeycombs it has not seen: scales and faults",
+    "detection_against_dose": "columns found at 1 to 30 counts, light ones beside heavy ones, calibration (make peers)",
+    "familiarity": "whether images unlike the training are told from images like it: textures, noise, real images",
     "segmenter_against_atomai": "a Segmenter and AtomAI trained on the same images, and the speed of both (make peers)",
     "mos2_real_images": "the finder that ships on real MoS2 against lattice-guided sites; calibration by the lattice",
-    "single_atoms": "the finder that ships on single Pt atoms, and Pt and Re molecules, against marks of experts",
+    "real_atoms": "single Pt atoms, and Pt and Re molecules, against marks of experts: zero-shot, fine-tuned",
+    "error_over_bound": "positions of simulated columns over the Cramer-Rao bound, and their error bars (make peers)",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

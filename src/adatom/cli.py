@@ -350,6 +350,67 @@ def _draw_training(out: Path, model: Any) -> None:
     write_atomically(out / "samples.png", figure_png(draw_samples(images, labels, model.classes_)))
 
 
+@app.command(epilog="Example: adatom adapt single_atoms scan.tif --atoms marks.csv --out my-model")
+def adapt(
+    model: Annotated[str, typer.Argument(help="Model file, or the name of one that ships; a Localizer.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Images in which you marked atoms.")],
+    atoms: Annotated[
+        list[Path],
+        typer.Option("--atoms", help="Table of the marked atoms (CSV: x and y, or X and Y), one for each FILE."),
+    ],
+    out: Out,
+    in_pixels: Annotated[
+        bool | None,
+        typer.Option("--in-pixels/--in-nm", help="What marks count; by default pixels if X and Y, else nm."),
+    ] = None,
+    channel: Channel = None,
+    frame: Frame = None,
+    pixel_size: PixelSize = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the training.")] = 120,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same model.")] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Teach a model your images from atoms marked in them, which need not be all; writes DIR/model.safetensors."""
+    from adatom.files import read
+    from adatom.files.marks import read_marks
+    from adatom.models import Localizer, load
+    from adatom.models.adapting import adapt as adapt_model
+
+    if len(atoms) != len(files):
+        raise typer.BadParameter(f"expected one table for each of {len(files)} files", param_hint="--atoms")
+    known = load(model)
+    if not isinstance(known, Localizer):
+        raise typer.BadParameter(f"expected a Localizer, {model} is a {type(known).__name__}", param_hint="MODEL")
+    images = [read(file, channel=channel, frame=frame, pixel_size=pixel_size) for file in files]
+    marks = [read_marks(path, image, in_pixels=in_pixels) for path, image in zip(atoms, images, strict=True)]
+    with _progress("adapting", steps) as advance:
+        adapted, learned = adapt_model(
+            known,
+            images,
+            marks,
+            steps=steps,
+            seed=seed,
+            on_record=lambda record: advance(record["step"], f"loss {record['loss']:.3f}"),
+        )
+    path = out / "model.safetensors"
+    out.mkdir(parents=True, exist_ok=True)
+    adapted.save(path)
+    facts = {
+        "model": str(path),
+        "n_marks": learned.n_marks,
+        "n_found_before": learned.n_found_before,
+        "completeness": [round(share, 3) for share in learned.completeness],
+    }
+    _write_run(out, {"adapted": model, "files": [str(file) for file in files], "seed": seed, **facts})
+    if as_json:
+        _print_json(facts)
+        return
+    shares = ", ".join(f"{100 * share:.0f} %" for share in learned.completeness)
+    print(f"{path}: learned {learned.n_marks} marked atoms, {learned.n_found_before} of which it had seen before")
+    print(f"  marked were, as far as it could tell, {shares} of the atoms; what was not marked is not taken for empty")
+
+
 @app.command(epilog="Example: adatom evaluate si111_7x7 si.zarr")
 def evaluate(
     model: Annotated[str, typer.Argument(help="Model file, or the name of one that ships.")],

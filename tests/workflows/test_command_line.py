@@ -160,7 +160,9 @@ def test_wrong_usage_exits_with_2(arguments: list[str], tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["info", "convert", "find", "simulate", "train", "evaluate", "models", "demo"])
+@pytest.mark.parametrize(
+    "verb", ["info", "convert", "find", "simulate", "train", "adapt", "evaluate", "models", "demo"]
+)
 def test_every_command_has_help_with_an_example(verb: str) -> None:
     done = adatom(verb, "--help")
     assert done.returncode == 0 and f"Example: adatom {verb}" in done.stdout
