@@ -20,9 +20,10 @@ from adatom.analyse import Lattice, find_bright_lattice, find_species_lattice, r
 from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_nm, spacing
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
+from adatom.locate.brightness import BrightnessGroups, split_by_flux
 from adatom.locate.peaks import suppress_close
 from adatom.models.choice import LEAST_SUPPORT, Contrast, ModelAtScale, Sight, choose_model, recognise
-from adatom.prepare import SquareImage, image_periods, positions_back, subtract_background
+from adatom.prepare import SquareImage, image_periods, positions_back
 
 if TYPE_CHECKING:
     from adatom.models.image_model import ImageModel
@@ -81,7 +82,8 @@ def find(
     min_distance_nm : of two atoms closer than this [nm] the less probable is left out; by default half the typical
         distance of neighbours.
     min_probability : less probable atoms are left out; by default what gave the model's best F1 in validation.
-    refine : fit each atom in the measured image; without it positions and their error bars are the network's.
+    refine : fit each atom in the measured image (column ``refined``: whether that went well); without it positions and
+        their error bars are the network's.
     lattice_constant_nm : known edge of the cell [nm], or the name of a material in
         `adatom.analyse.LATTICE_CONSTANTS_NM`; gives the pixel size that the lattice demands.
     undistort : add columns ``x_undistorted``, ``y_undistorted``: positions after the affine map that makes a hexagonal
@@ -191,7 +193,18 @@ def search(
     lattice_facts = _judge_lattice(
         lattice, stated_edge or eyes.lattice_constant_nm, square, stated_edge is not None, warnings
     )
-    added = _undistorted(columns, lattice, lattice_facts, square, warnings) if undistort else {}
+    added = {"refined": columns.pop("refined")}
+    if undistort:
+        added |= _undistorted(columns, lattice, lattice_facts, square, warnings)
+    unfamiliarity = eyes.unfamiliarity(square.values) if isinstance(eyes, ModelAtScale) else None
+    if unfamiliarity is not None and unfamiliarity > 1:
+        warnings.append(
+            f"This image is unlike those that the model {eyes.name} was trained on ({unfamiliarity:.2g} times as far "
+            "off as 99 % of them): its probabilities and error bars may not hold here. Look at the overlay."
+        )
+    groups = split_by_flux(columns["flux"]) if refine and len(set(columns["species"])) == 1 else None
+    if groups is not None:
+        added["brightness"] = np.array([*groups.names, ""], dtype=object)[groups.group]
     if square.pixel_nm is None:
         warnings.insert(
             0,
@@ -227,6 +240,9 @@ def search(
             "model_sha256": eyes.sha256,
             "support": _rounded(eyes.support),
             "working_factor": _rounded(eyes.factor),
+            "unfamiliarity": _rounded(unfamiliarity),
+            "brightness": _brightness_facts(groups),
+            "scan_jitter_px": _rounded(seen.jitter_px / square.factor[1]) if refine else None,
             "contrast": "dark" if eyes.sign < 0 else "bright",
             "warnings": warnings,
             "seconds": round(time.monotonic() - started, 3),
@@ -271,11 +287,12 @@ def _classical_spacing(values: Array, warnings: list[str]) -> float:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was found in all frames: columns in square pixels, and of the first frame maps and lattice."""
+    """What was found in all frames: columns in square pixels, scan jitter; and of the first frame maps and lattice."""
 
     columns: dict[str, Array]
     maps: xr.DataArray | None
     lattice: Lattice | None
+    jitter_px: float
 
     @cached_property
     def spacing_px(self) -> float:
@@ -292,11 +309,15 @@ def _see_all(
 ) -> _Seen:
     """Look at each frame, and at the lattice of the first; `square` is the first frame."""
     frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
-    tables, maps = [], None
+    tables, jitters, maps = [], [], None
     for number, frame in enumerate(frames):
         part = square if number == 0 else SquareImage.of(frame)
         sight = Sight(_NOTHING, ["atom"]) if part.is_blank else eyes.see(part.values, min_probability, min_distance_px)
-        tables.append(_locate(part.values, eyes, sight, number, refine, min_distance_px))
+        # resampled pixels have lost their own noise
+        taken_out = frame.to_numpy() - part.values if part.values.shape == frame.shape else None
+        table, jitter_px = _locate(part.values, eyes, sight, number, refine, min_distance_px, taken_out)
+        tables.append(table)
+        jitters.append(jitter_px)
         if number == 0 and sight.maps is not None and isinstance(eyes, ModelAtScale):
             factor = (sight.maps.factor[0] * square.factor[0], sight.maps.factor[1] * square.factor[1])
             maps = eyes.model.maps_as_image(sight.maps, frame, factor)
@@ -304,7 +325,7 @@ def _see_all(
     x, y, species, flux = (tables[0][name] for name in ("x", "y", "species", "flux"))
     one_kind = isinstance(eyes, ModelAtScale) and eyes.model.finds_scale
     lattice = find_bright_lattice(x, y, flux) if one_kind else find_species_lattice(x, y, species)
-    return _Seen(columns, maps, lattice)
+    return _Seen(columns, maps, lattice, float(np.sqrt(np.mean(np.square(jitters)))))
 
 
 def _locate(
@@ -314,30 +335,34 @@ def _locate(
     frame: int,
     refine: bool,
     min_distance_px: float | None,
-) -> dict[str, Array]:
-    """Columns of a frame's atoms, positions in square pixels."""
+    taken_out: Array | None,
+) -> tuple[dict[str, Array], float]:
+    """Columns of a frame's atoms, positions in square pixels, and how far its scan lines are shifted at random [px].
+
+    `taken_out` (y, x) is what levelling took out of the frame.
+    """
     peaks, names = sight.peaks, sight.names
     x, y = peaks.x, peaks.y
     x_std, y_std, flux = peaks.x_std, peaks.y_std, peaks.flux
-    empty = np.zeros(len(x), dtype=bool)
+    empty, refined, jitter_px = np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool), 0.0
     if refine and len(x):
         apart_px = np.median(nearest_distances(np.column_stack([x, y]))) if len(x) >= 20 else eyes.spacing_px
         apart_px = float(np.clip(apart_px, 0.7 * eyes.spacing_px, 1.5 * eyes.spacing_px))
-        flat = eyes.sign * subtract_background(values, sigma_px=apart_px)
-        fitted = refine_positions(flat, x, y, spacing_px=apart_px)
-        flux, empty = eyes.sign * fitted.flux, fitted.empty
+        fitted = refine_positions(
+            eyes.sign * values,
+            x,
+            y,
+            spacing_px=apart_px,
+            taken_out=None if taken_out is None else eyes.sign * taken_out,
+        )
+        flux, empty, jitter_px = eyes.sign * fitted.flux, fitted.empty, fitted.jitter_px
         if isinstance(eyes, ModelAtScale):
             near_border = _distance_to_border(values, x, y) < 0.3 * apart_px
-            x, y, x_std, y_std = combine_positions(
-                x,
-                y,
-                fitted,
-                network_error_px=float(np.median([x_std, y_std])),
-                spacing_px=apart_px,
-                at_border=near_border,
+            x, y, x_std, y_std, refined = combine_positions(
+                x, y, x_std, y_std, fitted, spacing_px=apart_px, at_border=near_border
             )
         else:
-            x, y, x_std, y_std = fitted.x, fitted.y, fitted.x_std, fitted.y_std
+            x, y, x_std, y_std, refined = fitted.x, fitted.y, fitted.x_std, fitted.y_std, fitted.converged
     rows, columns = values.shape
     inside = (x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5)
     row, column = np.clip(np.round(y), 0, rows - 1).astype(int), np.clip(np.round(x), 0, columns - 1).astype(int)
@@ -346,7 +371,7 @@ def _locate(
     least = 0.5 * eyes.spacing_px if min_distance_px is None else min_distance_px
     apart[suppress_close(np.column_stack([x, y]), peaks.probability, least)] = True
     kept = inside & apart & ~empty
-    return {
+    table = {
         "frame": np.full(int(kept.sum()), frame),
         "x": x[kept],
         "y": y[kept],
@@ -355,7 +380,9 @@ def _locate(
         "species": np.array(names, dtype=object)[peaks.species[kept]],
         "probability": peaks.probability[kept],
         "flux": flux[kept],
+        "refined": refined[kept],
     }
+    return table, jitter_px
 
 
 def _distance_to_border(values: Array, x: Array, y: Array) -> Array:
@@ -378,6 +405,20 @@ def _in_image_units(columns: dict[str, Array], still: xr.DataArray, square: Squa
         result[name] = positions_back(columns[name], square.factor[axis]) * size[axis]
         result[f"{name}_std"] = columns[f"{name}_std"] / square.factor[axis] * size[axis]
     return result
+
+
+def _brightness_facts(groups: BrightnessGroups | None) -> dict[str, Any] | None:
+    """Groups of atoms by flux as the summary has them."""
+    if groups is None:
+        return None
+    rows = zip(groups.names, groups.flux, groups.spread, strict=True)
+    return {
+        "groups": {
+            name: {"n": int((groups.group == k).sum()), "flux": _rounded(flux), "spread": _rounded(spread)}
+            for k, (name, flux, spread) in enumerate(rows)
+        },
+        "error_rate": _rounded(groups.error_rate),
+    }
 
 
 # -------------------------------------------------------------------------------------------------- the lattice

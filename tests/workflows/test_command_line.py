@@ -49,12 +49,14 @@ class TestFind:
 
     def test_table_has_the_columns_of_the_contract(self, found: Path) -> None:
         table = pd.read_csv(found / "image_with_defects" / "atoms.csv")
-        assert list(table.columns) == ["frame", "x", "y", "x_std", "y_std", "species", "probability", "flux"]
+        assert list(table.columns[:8]) == ["frame", "x", "y", "x_std", "y_std", "species", "probability", "flux"]
+        assert set(table.columns[8:]) - {"brightness"} == {"refined"} and table["refined"].dtype == bool
         assert len(table) > 300
         assert table["probability"].between(0, 1).all()
         assert table["x"].between(-0.5, 255.5).all() and table["y"].between(-0.5, 255.5).all()
         parquet = pd.read_parquet(found / "image_with_defects" / "atoms.parquet")
         np.testing.assert_allclose(parquet["x"], table["x"])
+        assert (parquet["refined"] == table["refined"]).all() and table["refined"].mean() > 0.7
         assert parquet.attrs["units"] == "px" and list(parquet.attrs["image_shape"]) == [256, 256]
 
     def test_summary_has_the_keys_of_the_contract(self, found: Path) -> None:

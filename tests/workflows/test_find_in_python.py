@@ -65,9 +65,11 @@ def test_no_two_atoms_are_closer_than_asked(heights: np.ndarray) -> None:
     assert len(found) > 20 and nearest_distances(xy(found)).min() >= 0.9
 
 
-def test_without_refinement_positions_are_those_of_the_maps_and_have_no_error_bars(heights: np.ndarray) -> None:
+def test_without_refinement_positions_and_error_bars_are_the_networks(heights: np.ndarray, atoms: pd.DataFrame) -> None:
     found = ad.find(ad.make_image(heights, pixel_size=PIXEL_NM), refine=False)
-    assert found[["x_std", "y_std", "flux"]].isna().all().all()
+    assert not found["refined"].any() and atoms["refined"].any()
+    assert found["x_std"].median() > atoms["x_std"].median()
+    assert found["flux"].isna().all()  # a segmenter's
 
 
 def test_a_wrong_pixel_size_is_contradicted_by_the_lattice(heights: np.ndarray, atoms: pd.DataFrame) -> None:

@@ -11,6 +11,9 @@ probability between 0 and 1: how sure the method is that this atom, of this spec
 flux        height of the fitted peak times its area, in the image's value unit times pixels; NaN if not fitted
 =========== =================================================================================================
 
+What finds or analyses atoms adds columns; `adatom.find` adds ``refined``: whether the position was fitted in the image,
+or is the one first seen.
+
 ``attrs``: ``units``, ``image_shape`` (rows, columns), ``pixel_size`` ((y, x) [nm], or None), ``history``.
 """
 

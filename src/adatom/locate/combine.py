@@ -7,51 +7,68 @@ from adatom.locate.refine import Refined
 
 Array = NDArray[np.float64]
 
-# What a round Gaussian on a flat background gets wrong at most about real probes, jittering lines and the slopes of
-# islands, in spacings; and how much of the typical disagreement of fit and network is put down to it.
-MODEL_ERROR = 0.05
-_SHARE = 0.6
 # A fit further from the network than this many joint deviations has found something else.
-_FARTHEST = 2.5
+_FARTHEST = 3.5
+# What Gaussians on a smooth background get wrong at most about real probes and the slopes of islands, in spacings; and
+# how much of the typical disagreement of fit and network is put down to it.
+MODEL_ERROR, _SHARE = 0.05, 0.6
 # A network sees half of an atom at the border, and draws it in: there it is so many times less sure.
 _AT_BORDER = 2.5
 _ENOUGH = 20  # atoms that tell how far fit and network disagree in this image
+_UNKNOWN = 1 / 6  # of the spacing: the deviation of a network that states none
 
 
 def combine_positions(
-    x: Array, y: Array, fitted: Refined, *, network_error_px: float, spacing_px: float, at_border: NDArray[np.bool_]
-) -> tuple[Array, Array, Array, Array]:
-    """Mean of the network's and the fitted positions, weighted by their variances.
+    x: Array,
+    y: Array,
+    x_std: Array,
+    y_std: Array,
+    fitted: Refined,
+    *,
+    spacing_px: float,
+    at_border: NDArray[np.bool_],
+) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
+    """The fitted position where it is the surer one, else a mean; the network's where the fit says something else.
 
     Parameters
     ----------
-    x, y : (n,) positions by the network [px].
+    x, y, x_std, y_std : (n,) positions by the network and their standard deviations [px]; NaN where it states none.
     fitted : the same atoms, fitted from there.
-    network_error_px : standard deviation of the network's positions along one axis, over all kinds of images.
     spacing_px : typical distance of nearest neighbours.
     at_border : (n,) atoms that the border of the image cuts.
 
     Returns
     -------
-    x, y and their standard deviations. Where the fit failed or contradicts the network, the network's own.
+    x, y, their standard deviations, and whether (n,) the fit has its share in them. Where the fit failed or contradicts
+    the network, all is the network's.
 
     Notes
     -----
-    The network's average error is that of its worst images, and would be far too large for a good one. The two opinions
-    rest on different ideas, so how far they typically disagree in an image bounds the error of both.
+    Where the fit left over nothing but noise, its deviations hold, and the surer opinion is taken: both come from the
+    same pixels, so a mean of the two is no surer than that. Elsewhere, on most real images, Gaussians are not quite
+    what the atoms are, which no deviation tells. Network and fit rest on different ideas, so how far they typically
+    disagree bounds the error of both, and they are weighed by their variances. So they are where the network knows
+    only its average error, that of its worst images.
     """
-    network = np.column_stack([x, y])
-    fit = np.column_stack([fitted.x, fitted.y])
-    telling = fitted.converged & ~at_border
-    disagreement = network_error_px
-    if telling.sum() >= _ENOUGH:
-        disagreement = min(disagreement, 1.4826 * float(np.median(np.abs(fit - network)[telling])))
-    model_error = min(MODEL_ERROR * spacing_px, _SHARE * disagreement)
-    variance = np.column_stack([fitted.x_std, fitted.y_std]) ** 2 + model_error**2
-    prior = np.where(at_border, _AT_BORDER * network_error_px, disagreement)[:, None] ** 2
-    gate = np.where(at_border, _AT_BORDER, 1.0)[:, None] ** 2 * network_error_px**2
-    agrees = fitted.converged & (np.abs(fit - network) < _FARTHEST * np.sqrt(variance + gate)).all(axis=1)
-    weight = prior / (prior + variance)  # of the fit
+    network, fit = np.column_stack([x, y]), np.column_stack([fitted.x, fitted.y])
+    stated = np.column_stack([x_std, y_std])
+    prior = np.where(np.isfinite(stated), stated, _UNKNOWN * spacing_px) * np.where(at_border, _AT_BORDER, 1.0)[:, None]
+    prior, variance = prior**2, np.column_stack([fitted.x_std, fitted.y_std]) ** 2
+    gate = variance + prior
+    weigh = not fitted.is_ideal or np.ptp(stated) == 0
+    if weigh:
+        telling = fitted.converged & ~at_border
+        disagreement = np.inf
+        if telling.sum() >= _ENOUGH:
+            disagreement = 1.4826 * float(np.median(np.abs(fit - network)[telling]))
+        prior = np.minimum(prior, np.where(at_border[:, None], np.inf, disagreement**2))
+        if not fitted.is_ideal:
+            variance = variance + min(MODEL_ERROR * spacing_px, _SHARE * disagreement) ** 2
+        weight = prior / (prior + variance)  # of the fit
+        joint_variance = weight * variance
+    else:
+        weight, joint_variance = np.minimum(1.0, 2 * prior / (prior + variance)), np.minimum(prior, variance)
+    agrees = fitted.converged & (np.abs(fit - network) < _FARTHEST * np.sqrt(gate)).all(axis=1)
     joint = np.where(agrees[:, None], network + weight * (fit - network), network)
-    std = np.where(agrees[:, None], np.sqrt(weight * variance), np.broadcast_to(np.sqrt(prior), network.shape))
-    return joint[:, 0], joint[:, 1], std[:, 0], std[:, 1]
+    std = np.sqrt(np.where(agrees[:, None], joint_variance, prior))
+    return joint[:, 0], joint[:, 1], std[:, 0], std[:, 1], agrees

@@ -1,39 +1,53 @@
 """Refinement: where exactly in the measured image each atom sits, and how sure that is."""
 
-from dataclasses import dataclass, fields
-from math import prod
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.spatial import cKDTree
 
 from adatom.errors import ShapeError
+from adatom.locate.first_fit import fit_first
+from adatom.locate.jitter import is_jitter, line_shifts
+from adatom.locate.likelihood import (
+    Pairs,
+    Patches,
+    Peaks,
+    Sums,
+    add_up,
+    couple,
+    move,
+    render,
+    render_reshaped,
+    render_slope,
+    row_information,
+    share,
+    solve,
+    variances,
+)
+from adatom.locate.noise import Noise, correlation_factors, estimate_noise
+from adatom.prepare import subtract_background
+from adatom.prepare.resample import local_mean
 
 Array = NDArray[np.float64]
-# Sums over a patch need no more digits than its pixels have; parameters and pixel coordinates keep theirs.
 Floats = NDArray[np.float32]
 
-_ROUNDS = 24  # of moving all atoms at once, at most
-# Before, this many rounds of so many atoms in the middle, with a width of its own for each: then there is one for all.
-_FREE_WIDTH, _TELLING = 5, 400
-_SETTLED = 2e-3  # of the spacing: when hardly an atom moves further, all are done
-_DAMPING = 0.02
-_HALF_SIDE = 0.55  # of the fitted square, in spacings
-_NEIGHBOURS = 1.6  # atoms so many spacings away still reach in
-# Widest and narrowest Gaussian, in spacings. Wider peaks would hardly be resolved from their neighbours, and without
-# the limit the fit of a dense lattice creeps: a wider peak, more of it subtracted next door, a wider peak there.
-_WIDEST, _NARROWEST = 0.33, 0.05
-_LEAST_HEIGHT = 0.1  # of an atom, in those of its brighter fellows
-_MOST_WIDER = 0.35  # a change of the logarithm of the width in a round
+_ROUNDS = 8  # of the likelihood fit, at most
+_SHARED = 3  # of these, the first that fit what all atoms share too, and estimate the noise anew
+_SOME = 150  # atoms that tell the shape of all
+_SLOW = 1.5  # spacings: the background is smooth over so much
+_TELLING = 1.5  # times the median of mean squared residuals, up to which an atom tells the shape of all
+_ASTRAY = 0.3  # spacings that a fit may well be from its start
+_VAGUE = 30.0  # typical heights that a height may be from what the first fit says
+_SETTLED = 0.05  # standard deviations: when hardly an atom moves further, all are done
+# Beyond this median misfit, if it is so large a part of the heights, the first, more local fit is the better one.
+_WRONG, _MUCH = 2.0, 0.02
+_STILL = 0.3  # standard deviations an atom may have moved in the last round
+_UNSEEN = 0.01  # widths: what nobody asks for
 _NO_PEAK = 1e-4  # of the image's standard deviation: rounding
-_HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND = range(5)
-_ALL = [_HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND]
-_ONE_WIDTH = [_HEIGHT, _X, _Y, _BACKGROUND]
-# A derivative of the model by a parameter is a sum of products of a line along x and a line along y, by their numbers
-# in `_lines`, times a factor that `_factors` knows.
-_ONES = 3
-_PRODUCTS = {_HEIGHT: [(0, 0)], _X: [(1, 0)], _Y: [(0, 1)], _LOG_WIDTH: [(2, 0), (0, 2)], _BACKGROUND: [(_ONES, _ONES)]}
+_MOST_OBLONG = 1.6  # axes of the ellipse; more is not one atom
+_WIDEST, _NARROWEST = 0.4, 0.05  # spacings
+_FAR = 4.0  # usual residuals: pixels further from the model count less
+_UNUSUAL = 3.0  # standard deviations of a mean square, from which on the model does not fit an atom
 
 
 @dataclass(frozen=True)
@@ -46,7 +60,10 @@ class Refined:
     x_std, y_std : (n,) standard deviations; NaN where the fit failed.
     flux : (n,) volume of the peak [value unit x px^2]; NaN where the fit failed.
     converged : (n,) bool.
-    empty : (n,) bool: the image shows that there is no peak, see `refine_positions`.
+    empty : (n,) bool: the image shows that there is no peak, see `fit_first`.
+    misfit : (n,) mean square of the residuals in units of the noise where it is significantly above 1, else 1.
+    jitter_px : standard deviation of the shifts of the scan lines along x; 0 where none are seen.
+    is_ideal : whether what the fit left over is nothing but noise that no two pixels share.
     """
 
     x: Array
@@ -56,33 +73,37 @@ class Refined:
     flux: Array
     converged: NDArray[np.bool_]
     empty: NDArray[np.bool_]
+    misfit: Array
+    jitter_px: float = 0.0
+    is_ideal: bool = True
 
 
-def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) -> Refined:
-    """Fit each atom with a Gaussian on a local background, its neighbours subtracted.
+def refine_positions(
+    values: Array, x: Array, y: Array, *, spacing_px: float, taken_out: Array | None = None
+) -> Refined:
+    """Fit all atoms together by maximum likelihood, on a slowly varying background.
 
     Parameters
     ----------
-    values : (y, x) image, its slow background subtracted; NaN where nothing was measured.
+    values : (y, x) image, best levelled, in which atoms are bright; NaN where nothing was measured.
     x, y : (n,) start positions [px].
-    spacing_px : typical distance of neighbours [px]; 1.1 of it is the side of the fitted square.
+    spacing_px : typical distance of neighbours [px].
+    taken_out : (y, x) what levelling took out of the image: noise depends on what was measured.
 
     Returns
     -------
-    Positions with standard deviations from the Fisher information of the fit, scaled by its residuals. A fit that
-    leaves its start by more than a third of the spacing, is no surer than that, or finds no peak, is refused. Where a
-    peak at the start, of the common width, would have a height that is surely below a small share of its kind's, the
-    image says that there is none: a vacancy in a lattice, say.
+    Positions with standard deviations from the Fisher information of the joint fit: height, x and y of every atom are
+    free, those of its neighbours too. Where the residuals are significantly larger than the noise, or correlated,
+    deviations grow with them; they never shrink. A fit that leaves its start by more than a third of the spacing, is no
+    surer than that, has not settled, or finds no peak, is refused.
 
     Notes
     -----
-    Damped Gauss-Newton least squares, all atoms at once; in each round neighbours are subtracted as the round before
-    left them. All have one width, the median of those that some in the middle have on their own: one instrument, one
-    width, and at low dose a free width follows the noise. Residuals are taken as white: correlated
-    noise makes the stated deviations too small.
-
-    A round Gaussian is a product of one along x and one along y. So are its derivatives, and so is the overlap of two
-    of them: all sums over pixels, but those with the image itself, are products of sums along lines.
+    Noise is estimated from the image: a constant and a part that grows with the signal (`adatom.locate.noise`). With
+    weights of one over the model's variance, Fisher scoring solves the likelihood equations of Poisson counts exactly;
+    of the sum of Poisson and Gaussian noise they are the quasi-likelihood. All atoms have one elliptical shape, and
+    stand on one slowly varying background: one instrument, one shape, and at low dose a free one follows the noise. In
+    an image of which that explains little, positions are those of the first fit, which is more local.
     """
     values = np.asarray(values, dtype=float)
     if values.ndim != 2:
@@ -91,313 +112,267 @@ def refine_positions(values: Array, x: Array, y: Array, *, spacing_px: float) ->
     start = np.column_stack([x, y]).astype(float).reshape(n_atoms, 2)
     if n_atoms == 0:
         none, never = np.zeros(0), np.zeros(0, dtype=bool)
-        return Refined(none, none, none, none, none, never, never)
+        return Refined(none, none, none, none, none, never, never, none)
     known = np.isfinite(values)
-    level, scale = (float(of(values[known])) if known.any() else 0.0 for of in (np.mean, np.std))
-    data = ((values - level) / (scale or 1.0)).astype(np.float32)  # numbers near 1: fits do not care for units
-    data[~known] = 0.0
+    middle, scale = (float(of(values[known])) if known.any() else 0.0 for of in (np.mean, np.std))
+    scale = scale or 1.0
+    data = np.where(known, (values - middle) / scale, 0.0)  # numbers near 1: fits do not care for units
+    flat = np.where(known, data, np.nan)
+    first = fit_first(subtract_background(flat, sigma_px=spacing_px), start, spacing_px=spacing_px)
+    extra = np.zeros_like(data)
+    if taken_out is not None:
+        extra = np.where(known & np.isfinite(taken_out), taken_out / scale, 0.0)
+        extra -= float(np.median(extra))
+    peaks = Peaks(first.height, first.position, (first.width**-2, 0.0, first.width**-2))
+    level = float(np.quantile(data[known], 0.1)) if known.any() else 0.0
+    shape, level = _common_shape(data, known, extra, peaks, level, spacing_px)
+    fit = _Fit(data, known, extra, replace(peaks, shape=shape), level, spacing_px, shape_is_free=False)
+    fit.run()
+    fit.judge()
 
-    patches = _Patches.around(start, data, known, max(2, round(_HALF_SIDE * spacing_px)))
-    neighbours = _Neighbours.around(start, _NEIGHBOURS * spacing_px)
-    ordered = np.sort(patches.data.reshape(n_atoms, -1), axis=1)
-    low, high = (ordered[:, int(share * (ordered.shape[1] - 1))].astype(float) for share in (0.1, 0.95))
-    parameters = np.column_stack(
-        [np.maximum(high - low, 1e-3), start, np.full(n_atoms, np.log(0.27 * spacing_px)), low]
-    )
-    parameters[:, _LOG_WIDTH] = _common_width(parameters, start, patches, neighbours, spacing_px)
-    for _ in range(_ROUNDS):
-        before = parameters
-        parameters = _moved(before, start, patches, neighbours, _ONE_WIDTH, spacing_px)
-        if np.quantile(np.abs(parameters - before)[:, [_X, _Y]], 0.9) < _SETTLED * spacing_px:
-            break
-    variance = _Fit.at(parameters, parameters, patches).variances(patches, neighbours, _ONE_WIDTH, [_X, _Y])
-    empty = _empty(parameters, start, patches, neighbours)
-    moved = np.hypot(*(parameters[:, [_X, _Y]] - start).T)
+    peaks, still = fit.peaks, fit.still
+    if np.median(fit.misfit) > _WRONG and fit.rest > _MUCH * float(np.median(peaks.height)):
+        # where most of what is left is not noise, weights by noise and a smooth ground are no gain
+        peaks, still = replace(peaks, position=first.position), np.ones(n_atoms, dtype=bool)
+    moved = np.hypot(*(peaks.position - start).T)
     converged = (
         (moved < spacing_px / 3)
-        & (parameters[:, _HEIGHT] > _NO_PEAK)
-        & np.isfinite(variance).all(axis=1)
-        & (variance > 0).all(axis=1)
-        & (variance < (spacing_px / 3) ** 2).all(axis=1)
+        & (peaks.height > _NO_PEAK)
+        & still
+        & np.isfinite(fit.variance).all(axis=1)
+        & (fit.variance > 0).all(axis=1)
+        & (fit.variance < (spacing_px / 3) ** 2).all(axis=1)
     )
-    std = np.sqrt(np.where(converged[:, None], variance, np.nan))
-    position = np.where(converged[:, None], parameters[:, [_X, _Y]], start)
-    width = np.exp(parameters[:, _LOG_WIDTH])
-    flux = np.where(converged, 2 * np.pi * parameters[:, _HEIGHT] * width**2 * (scale or 1.0), np.nan)
-    return Refined(position[:, 0], position[:, 1], std[:, 0], std[:, 1], flux, converged, empty)
+    std = np.sqrt(np.where(converged[:, None], fit.variance, np.nan))
+    position = np.where(converged[:, None], peaks.position, start)
+    flux = np.where(converged, 2 * np.pi * peaks.height * peaks.width**2 * scale, np.nan)
+    return Refined(
+        position[:, 0],
+        position[:, 1],
+        std[:, 0],
+        std[:, 1],
+        flux,
+        converged,
+        first.empty,
+        fit.misfit,
+        fit.jitter_px,
+        fit.is_ideal and fit.jitter_px == 0 and bool(np.median(fit.misfit) <= 1),
+    )
 
 
-def _common_width(
-    parameters: Array, start: Array, patches: "_Patches", neighbours: "_Neighbours", spacing_px: float
-) -> float:
-    """Logarithm of the median width of some atoms in the middle, each fitted with its own."""
-    central = np.argsort(np.hypot(*(start - np.median(start, axis=0)).T), kind="stable")
-    rows = central[:_TELLING]
-    parameters, start = parameters[rows], start[rows]
-    patches, neighbours = patches.of(rows), neighbours.within(rows)
-    for _ in range(_FREE_WIDTH):
-        parameters = _moved(parameters, start, patches, neighbours, _ALL, spacing_px)
-    # the outer ones have neighbours that were left out
-    inner = parameters if len(rows) == len(central) else parameters[: _TELLING // 2]
-    return float(np.median(inner[:, _LOG_WIDTH]))
+def _common_shape(
+    data: Array, known: NDArray[np.bool_], extra: Array, peaks: Peaks, level: float, spacing_px: float
+) -> tuple[tuple[float, float, float], float]:
+    """The shape of all peaks and the level of the background, from a part of the image that holds some atoms."""
+    central = np.argsort(np.hypot(*(peaks.position - np.median(peaks.position, axis=0)).T), kind="stable")[:_SOME]
+    margin = 8 * peaks.width
+    low = np.maximum(np.floor(peaks.position[central].min(axis=0) - margin), 0).astype(int)
+    high = np.ceil(peaks.position[central].max(axis=0) + margin).astype(int) + 1
+    part = (slice(low[1], high[1]), slice(low[0], high[0]))
+    if min(data[part].shape) < 3:
+        return peaks.shape, level
+    position = peaks.position - low
+    near = ((position > -3 * peaks.width) & (position < np.array(data[part].shape[::-1]) + 3 * peaks.width)).all(axis=1)
+    some = Peaks(peaks.height[near], position[near], peaks.shape)
+    fit = _Fit(data[part], known[part], extra[part], some, level, spacing_px, shape_is_free=True)
+    fit.run()
+    return fit.peaks.shape, float(np.median(fit.background))
 
 
-def _moved(
-    parameters: Array,
-    start: Array,
-    patches: "_Patches",
-    neighbours: "_Neighbours",
-    free: list[int],
-    spacing_px: float,
-) -> Array:
-    """Parameters after a round of the fit, within their limits."""
-    step = _Fit.at(parameters, parameters, patches).step(patches, neighbours, free)
-    farthest = 0.15 * spacing_px
-    step[:, [_X, _Y]] = np.clip(step[:, [_X, _Y]], -farthest, farthest)
-    step[:, _LOG_WIDTH] = np.clip(step[:, _LOG_WIDTH], -_MOST_WIDER, _MOST_WIDER)
-    moved: Array = parameters + step
-    # far off, a Gaussian no longer feels its atom
-    moved[:, [_X, _Y]] = np.clip(moved[:, [_X, _Y]], start - 0.5 * spacing_px, start + 0.5 * spacing_px)
-    narrowest, widest = np.log(_NARROWEST * spacing_px), np.log(_WIDEST * spacing_px)
-    moved[:, _LOG_WIDTH] = np.clip(moved[:, _LOG_WIDTH], narrowest, widest)
-    return moved
-
-
-def _empty(parameters: Array, start: Array, patches: "_Patches", neighbours: "_Neighbours") -> NDArray[np.bool_]:
-    """Where a peak at the start would be surely too low to be one."""
-    typical = float(np.quantile(parameters[:, _HEIGHT], 0.75))
-    suspects = parameters[:, _HEIGHT] < 0.5 * typical
-    suspects |= np.hypot(*(parameters[:, [_X, _Y]] - start).T) > np.exp(parameters[:, _LOG_WIDTH])
-    if not suspects.any() or typical <= 0:
-        return np.zeros(len(start), dtype=bool)
-    rows = np.flatnonzero(suspects)
-    patches, neighbours = patches.of(rows), neighbours.of(rows)
-    everyone = parameters.copy()
-    everyone[rows, _HEIGHT] = 0.0
-    everyone[rows, _X : _Y + 1] = start[rows]
-    free = [_HEIGHT, _BACKGROUND]
-    for _ in range(3):
-        everyone[rows] += _Fit.at(everyone[rows], everyone, patches).step(patches, neighbours, free)
-    fit = _Fit.at(everyone[rows], everyone, patches)
-    variance = fit.variances(patches, neighbours, free, [_HEIGHT])[:, 0]
-    empty = np.zeros(len(start), dtype=bool)
-    empty[rows] = everyone[rows, _HEIGHT] + 2 * np.sqrt(variance) < _LEAST_HEIGHT * typical
-    return empty
-
-
-@dataclass(frozen=True)
-class _Patches:
-    """A square of pixels around each atom.
-
-    Attributes
-    ----------
-    data : (n, side, side), 0 where nothing is known.
-    weight : (n, side, side), 1 where something is.
-    row, column : (n, side) coordinates.
-    row_weight, column_weight : (n, side), 0 for lines beyond the image.
-    """
-
-    data: Floats
-    weight: Floats
-    row: Array
-    column: Array
-    row_weight: Floats
-    column_weight: Floats
-
-    @classmethod
-    def around(cls, start: Array, data: Floats, known: NDArray[np.bool_], half: int) -> "_Patches":
-        offsets = np.arange(-half, half + 1)
-        row = np.round(start[:, 1]).astype(int)[:, None] + offsets
-        column = np.round(start[:, 0]).astype(int)[:, None] + offsets
-        in_rows = (row >= 0) & (row < data.shape[0])
-        in_columns = (column >= 0) & (column < data.shape[1])
-        index = np.clip(row, 0, data.shape[0] - 1)[:, :, None], np.clip(column, 0, data.shape[1] - 1)[:, None, :]
-        inside = in_rows[:, :, None] & in_columns[:, None, :]
-        if not known.all():
-            inside &= known[index]
-        weight = inside.astype(np.float32)
-        return cls(
-            data[index] * weight,
-            weight,
-            row.astype(float),
-            column.astype(float),
-            inside.any(axis=2).astype(np.float32),
-            inside.any(axis=1).astype(np.float32),
-        )
-
-    @property
-    def side(self) -> int:
-        return self.column.shape[1]
-
-    def of(self, rows: NDArray[np.int64]) -> "_Patches":
-        """Those of some atoms."""
-        return _Patches(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-
-@dataclass(frozen=True)
-class _Neighbours:
-    """The neighbours of some atoms among all atoms.
-
-    Attributes
-    ----------
-    mine : (m,) numbers among the some, ascending.
-    other : (m,) numbers of their neighbours, among all.
-    pairs_of : (n, m) a sparse matrix of ones: which of the pairs are those of each atom.
-    """
-
-    mine: NDArray[np.int64]
-    other: NDArray[np.int64]
-    pairs_of: csr_array
-
-    @classmethod
-    def around(cls, start: Array, reach: float) -> "_Neighbours":
-        close = cKDTree(start).query_pairs(reach, output_type="ndarray").astype(np.int64)
-        mine, other = np.concatenate([close, close[:, ::-1]]).T
-        order = np.argsort(mine, kind="stable")
-        return cls.sorted(mine[order], other[order], len(start))
-
-    @classmethod
-    def sorted(cls, mine: NDArray[np.int64], other: NDArray[np.int64], n: int) -> "_Neighbours":
-        first = np.searchsorted(mine, np.arange(n + 1))
-        ones = np.ones(len(mine), dtype=np.float32)
-        return cls(mine, other, csr_array((ones, np.arange(len(mine)), first), shape=(n, len(mine))))
-
-    def of(self, rows: NDArray[np.int64]) -> "_Neighbours":
-        """Those of some atoms, which are counted anew."""
-        number = self._number(rows)
-        kept = number[self.mine] >= 0
-        return _Neighbours.sorted(number[self.mine[kept]], self.other[kept], len(rows))
-
-    def within(self, rows: NDArray[np.int64]) -> "_Neighbours":
-        """Those of some atoms among themselves, all counted anew."""
-        number = self._number(rows)
-        mine, other = number[self.mine], number[self.other]
-        kept = (mine >= 0) & (other >= 0)
-        order = np.argsort(mine[kept], kind="stable")
-        return _Neighbours.sorted(mine[kept][order], other[kept][order], len(rows))
-
-    def _number(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The place of each of all atoms among some of them, -1 for the others."""
-        number = np.full(self.pairs_of.shape[0], -1)
-        number[rows] = np.arange(len(rows))
-        return number
-
-    def sum(self, values: Floats) -> Floats:
-        """Sum of what each pair has (m, ...) over the pairs of each atom (n, ...)."""
-        total: Floats = self.pairs_of @ values.reshape(len(values), prod(values.shape[1:]))
-        return total.reshape(len(total), *values.shape[1:])
-
-
-@dataclass(frozen=True)
 class _Fit:
-    """A state of the fit.
+    """The state of the likelihood fit of one image."""
 
-    Attributes
-    ----------
-    parameters : (n, 5) of the atoms that are fitted.
-    everyone : (all, 5) of these and their neighbours.
-    width : (n,) of the peaks.
-    along_x, along_y : (n, 4, side) lines that the sums of the fit are made of.
-    """
+    def __init__(
+        self,
+        data: Array,
+        known: NDArray[np.bool_],
+        extra: Array,
+        peaks: Peaks,
+        level: float,
+        spacing_px: float,
+        *,
+        shape_is_free: bool,
+    ) -> None:
+        self.data, self.known, self.extra = data, known, extra
+        self.peaks, self.start, self.spacing_px = peaks, peaks.position, spacing_px
+        self.shape_is_free = shape_is_free
+        self.background = np.full_like(data, level)
+        self.shifted = np.zeros_like(data)  # what shifts of the scan lines do to the model
+        self.noise = Noise(0.0, 1.0, 1.0)
+        self.jitter_px = 0.0
+        self._cut_patches()
 
-    parameters: Array
-    everyone: Array
-    width: Array
-    along_x: Floats
-    along_y: Floats
+    def run(self) -> None:
+        """All rounds."""
+        self._see_noise()
+        prior, expected = self._prior()
+        for number in range(_ROUNDS):
+            shares = number < _SHARED
+            if shares:
+                self._cut_patches()
+            left, weight = self._left()
+            images = [left]
+            if shares:
+                images.append(self.known.astype(np.float32))
+            if shares and self.shape_is_free:
+                changes = render_reshaped(self.peaks, self.patches, self.data.shape)
+                images += [image.astype(np.float32) for image in changes]
+            sums = add_up(self.peaks, self.patches, images, weight)
+            sums.gradient[:, :, 0] -= prior * (np.column_stack([self.peaks.height, self.peaks.position]) - expected)
+            if shares:
+                self.blocks = couple(self.peaks, self.patches, self.pairs, weight)
+            steps = solve(sums, self.pairs, self.blocks, prior)
+            step = steps[:, :, 0]
+            if shares:
+                telling = self._telling(sums)
+                step, change, left, unit = share(self.peaks, self.patches, images, steps, weight, telling)
+                ground = self._slow(left, unit, weight)
+                column, row = self._nearest_pixel()
+                step = step - steps[:, :, 1] * ground[row, column, None]
+                self.background = self.background + change[0] + ground
+                if self.shape_is_free:
+                    self._reshape(change[1:])
+            self.peaks = move(self.peaks, step)
+            size = np.sqrt(np.maximum(np.linalg.inv(_safe(sums.normal))[:, [1, 2], [1, 2]], 1e-30))
+            # against the deviation, as misfit widens it, and what nobody will miss
+            size = np.maximum(size * np.sqrt(np.maximum(sums.chi2, 1.0))[:, None], _UNSEEN * self.peaks.width)
+            moved = np.abs(step[:, 1:]) / size
+            if shares:
+                self._see_noise()
+            elif np.quantile(moved, 0.95) < _SETTLED:
+                break
+        self.still = (moved < _STILL).all(axis=1)
 
-    @classmethod
-    def at(cls, parameters: Array, everyone: Array, patches: _Patches) -> "_Fit":
-        width = np.exp(parameters[:, _LOG_WIDTH])
-        return cls(
-            parameters,
-            everyone,
-            width,
-            _lines(patches.column, parameters[:, _X], width, patches.column_weight),
-            _lines(patches.row, parameters[:, _Y], width, patches.row_weight),
+    def _prior(self) -> tuple[Array, Array]:
+        """What is known of height, x and y (n, 3) beforehand: information, and what it expects.
+
+        Next to nothing, but that a fit may not go far astray; of atoms beyond the border the image says little, and
+        they shall not do harm.
+        """
+        rows, columns = self.data.shape
+        x, y = self.start.T
+        beyond = (x < -0.5) | (x > columns - 0.5) | (y < -0.5) | (y > rows - 0.5)
+        typical = float(np.median(np.abs(self.peaks.height[~beyond]))) if not beyond.all() else 1.0
+        typical = typical or 1.0
+        known = np.where(beyond, 0.5, _VAGUE)[:, None] * np.array([typical, self.spacing_px, self.spacing_px])
+        known[:, 1:] *= np.where(beyond, 0.2, _ASTRAY / _VAGUE)[:, None]
+        height = np.where(beyond, typical, self.peaks.height)
+        return known**-2.0, np.column_stack([height, self.start])
+
+    def _inner(self) -> NDArray[np.bool_]:
+        """Where (y, x) atoms that are not known, beyond the border, are not seen."""
+        inset = min(self.patches.row.shape[1], min(self.data.shape) // 4)
+        inner = np.zeros(self.data.shape, dtype=bool)
+        inner[inset : self.data.shape[0] - inset, inset : self.data.shape[1] - inset] = True
+        return inner
+
+    def _telling(self, sums: Sums) -> NDArray[np.bool_]:
+        """The atoms that tell the shape: those with all their surroundings in the image, which the model fits best."""
+        column, row = self._nearest_pixel()
+        whole = self.patches.inside.all(axis=(1, 2)) & self._inner()[row, column]
+        if not whole.any():
+            whole = np.ones(len(whole), dtype=bool)
+        return whole & (sums.chi2 <= _TELLING * np.median(sums.chi2[whole]))
+
+    def _nearest_pixel(self) -> NDArray[np.int64]:
+        """Columns and rows (2, n) of the pixels nearest to the atoms."""
+        return np.clip(np.round(self.peaks.position), 0, np.array(self.data.shape[::-1]) - 1).astype(np.int64).T
+
+    def judge(self) -> None:
+        """What the fit says of each atom: `variance` (n, 2) of its position, `misfit` (n,)."""
+        self._see_jitter()
+        left, weight = self._left()
+        sums = add_up(self.peaks, self.patches, [left], weight)
+        self.misfit = _misfit(sums)
+        usual = max(1.0, float(np.sqrt(np.median(self.misfit))))
+        size = np.where(self._inner(), left * np.sqrt(weight), 0.0).astype(float)
+        shared = correlation_factors(np.clip(size, -_FAR * usual, _FAR * usual), self.peaks.width)
+        self.is_ideal = max(shared) == 1
+        self.rest = float(np.sqrt(np.mean(left[self.known] ** 2)))
+        self.variance = variances(sums, self.pairs, self.blocks) * self.misfit[:, None] * np.array(shared)
+        if self.jitter_px:
+            information = row_information(self.peaks, self.patches, weight, 0)
+            share = information / np.maximum(information.sum(axis=1), 1e-30)[:, None]
+            self.variance[:, 0] += self.jitter_px**2 * (share**2).sum(axis=1)
+
+    def _cut_patches(self) -> None:
+        self.patches = Patches.around(self.peaks.position, self.known, self.peaks.width)
+        self.pairs = Pairs.within(self.peaks.position, self.peaks.width)
+
+    def _model(self) -> Array:
+        return render(self.peaks, self.patches, self.data.shape) + self.background + self.shifted
+
+    def _left(self) -> tuple[Floats, Floats]:
+        """What the model leaves (y, x), and one over the variance of the noise; 0 where nothing is known."""
+        model = self._model()
+        variance = self.noise.variance(model + self.extra)
+        residual = np.where(self.known, self.data - model, 0.0)
+        weight = np.divide(1.0, variance, out=np.zeros_like(variance), where=self.known & (variance > 0))
+        # what is not in the model, a missed atom, a fault, must not pull at those that are (Huber's weights)
+        size = np.abs(residual) * np.sqrt(weight)
+        usual = max(1.0, 1.4826 * float(np.median(size[self.known]))) if self.known.any() else 1.0
+        weight /= np.maximum(size / (_FAR * usual), 1.0)
+        return residual.astype(np.float32), weight.astype(np.float32)
+
+    def _slow(self, left: Floats, unit: Floats, weight: Floats) -> Array:
+        """What the slow part of the background lacks (y, x).
+
+        A background that is too low is made good by higher peaks: only what they cannot make good of a unit of it tells
+        how much, by a regression in a window around each pixel.
+        """
+        inner = self._inner()
+        power, product = (
+            local_mean((weight * inner * unit * part).astype(float), _SLOW * self.spacing_px) for part in (unit, left)
+        )
+        return product / np.maximum(power, 1e-3 * float(power.max()) + 1e-30)
+
+    def _see_noise(self) -> None:
+        model = self._model()
+        residual = np.where(self.known, self.data - model, 0.0)
+        noise = estimate_noise(residual, model + self.extra, self.known)
+        # noiseless images have rounding, and the misfit of the model
+        floor = 1e-4 * float(np.mean(residual**2)) + 1e-12
+        self.noise = Noise(
+            noise.gain, max(noise.constant, floor) if not noise.gain else noise.constant, max(noise.least, floor)
         )
 
-    def step(self, patches: _Patches, neighbours: _Neighbours, free: list[int]) -> Array:
-        """The damped Gauss-Newton step of each atom (n, 5)."""
-        # what is left of each patch, summed with each product of lines: (n, 4 along y, 4 along x)
-        left = self.along_y @ patches.data @ self.along_x.transpose(0, 2, 1)
-        theirs_x, theirs_y = self._neighbours_in(patches, neighbours)
-        sums_x = np.einsum("mas,ms->ma", self.along_x[neighbours.mine], theirs_x)
-        sums_y = np.einsum("mas,ms->ma", self.along_y[neighbours.mine], theirs_y)
-        left -= neighbours.sum(sums_y[:, :, None] * sums_x[:, None, :])
-        overlap_x, overlap_y = _gram(self.along_x), _gram(self.along_y)
-        for line, height in ((0, self.parameters[:, _HEIGHT]), (_ONES, self.parameters[:, _BACKGROUND])):
-            left -= height[:, None, None] * overlap_y[:, :, line, None] * overlap_x[:, None, line, :]
-        factor = self._factors()
-        gradient = np.stack([factor[k] * sum(left[:, b, a] for a, b in _PRODUCTS[k]) for k in free], axis=1)
-        normal = self._normal(overlap_x, overlap_y, free)
-        diagonal = np.einsum("nii->ni", normal)
-        damped = normal + (_DAMPING * diagonal + 1e-9)[:, :, None] * np.eye(len(free))
-        step = np.zeros_like(self.parameters)
-        step[:, free] = np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
-        return step
+    def _reshape(self, change: Array) -> None:
+        """Change the common shape, if it stays one that atoms may have."""
+        xx, xy, yy = (float(value) for value in np.array(self.peaks.shape) + change)
+        least, most = np.linalg.eigvalsh(np.array([[xx, xy], [xy, yy]]))
+        if least <= 0 or most / least > _MOST_OBLONG**2:
+            return
+        width = (least * most) ** -0.25 / self.spacing_px
+        if _NARROWEST < width < _WIDEST:
+            self.peaks = replace(self.peaks, shape=(xx, xy, yy))
 
-    def variances(self, patches: _Patches, neighbours: _Neighbours, free: list[int], wanted: list[int]) -> Array:
-        """Variances of some parameters (n, wanted) by the Fisher information of the free ones, scaled by the residuals;
-        NaN where undetermined.
-        """
-        theirs_x, theirs_y = self._neighbours_in(patches, neighbours)
-        model = neighbours.sum(theirs_y[:, :, None] * theirs_x[:, None, :])
-        height, background = self.parameters[:, [_HEIGHT, _BACKGROUND]].astype(np.float32).T
-        model += (height[:, None] * self.along_y[:, 0])[:, :, None] * self.along_x[:, 0, None, :]
-        model += background[:, None, None]
-        squares = (patches.weight * (patches.data - model) ** 2).sum(axis=(1, 2))
-        freedom = patches.weight.sum(axis=(1, 2)) - len(free)
-        normal = self._normal(_gram(self.along_x), _gram(self.along_y), free)
-        size = np.sqrt(np.maximum(np.einsum("nii->ni", normal), 1e-30))
-        determined = (freedom > 0) & (np.linalg.det(normal / (size[:, :, None] * size[:, None, :])) > 1e-9)
-        variance = np.full((len(self.parameters), len(wanted)), np.nan)
-        inverse = np.linalg.inv(normal[determined])
-        spots = [free.index(parameter) for parameter in wanted]
-        variance[determined] = inverse[:, spots, spots] * (squares[determined] / freedom[determined])[:, None]
-        return variance
-
-    def _neighbours_in(self, patches: _Patches, neighbours: _Neighbours) -> tuple[Floats, Floats]:
-        """Gaussians of the neighbours along the lines of each atom's patch (m, side), the heights in those along y;
-        also beyond the image.
-        """
-        mine, theirs = neighbours.mine, self.everyone[neighbours.other]
-        inverse = np.exp(-theirs[:, _LOG_WIDTH])
-        pixels = (inverse[:, None] * np.arange(patches.side)).astype(np.float32)  # along a line, in widths
-        lines = []
-        for first, at in ((patches.column[:, 0], theirs[:, _X]), (patches.row[:, 0], theirs[:, _Y])):
-            nearest = ((first[mine] - at) * inverse).astype(np.float32)
-            distance = nearest[:, None] + pixels
-            lines.append(np.exp(-0.5 * distance * distance))
-        return lines[0], theirs[:, _HEIGHT, None].astype(np.float32) * lines[1]
-
-    def _factors(self) -> dict[int, Array]:
-        height, inverse = self.parameters[:, _HEIGHT], self.width**-2
-        ones = np.ones_like(height)
-        slope = height * inverse
-        return {_HEIGHT: ones, _X: slope, _Y: slope, _LOG_WIDTH: slope, _BACKGROUND: ones}
-
-    def _normal(self, overlap_x: Floats, overlap_y: Floats, free: list[int]) -> Array:
-        """Sums of the products of each two derivatives over the patch (n, free, free)."""
-        factor = self._factors()
-        normal = np.empty((len(self.parameters), len(free), len(free)))
-        for row, k in enumerate(free):
-            for column, other in enumerate(free[: row + 1]):
-                total = sum(
-                    overlap_x[:, a, c] * overlap_y[:, b, d] for a, b in _PRODUCTS[k] for c, d in _PRODUCTS[other]
-                )
-                normal[:, row, column] = normal[:, column, row] = factor[k] * factor[other] * total
-        return normal
+    def _see_jitter(self) -> None:
+        """Shifts of the scan lines; the columns, which have none, tell how much of it is misfit of the model."""
+        residual, weight = self._left()
+        left, weights = np.where(weight > 0, residual, 0.0).astype(float), weight.astype(float)
+        seen = []
+        for axis, lines in enumerate((self.patches.row, self.patches.column)):
+            slope = render_slope(self.peaks, self.patches, self.data.shape, axis=axis)
+            information = row_information(self.peaks, self.patches, weight, axis)
+            turned = [image if axis == 0 else image.T for image in (left, weights, slope)]
+            seen.append((*line_shifts(turned[0], turned[1], turned[2], information, lines), slope))
+        rows, columns = seen
+        if is_jitter(rows[:3], columns[:3]):
+            self.jitter_px = float(np.sqrt(rows[0] - max(0.0, columns[0])))
+            self.shifted = rows[2][:, None] * rows[3]
+            self._see_noise()
 
 
-def _lines(at: Array, centre: Array, width: Array, weight: Floats) -> Floats:
-    """Distances to the powers 0, 1 and 2 times a Gaussian, and ones, along a line of pixels: (n, 4, side)."""
-    distance = (at - centre[:, None]).astype(np.float32)
-    gaussian = np.exp(-0.5 * (distance / width[:, None].astype(np.float32)) ** 2) * weight
-    return np.stack([gaussian, distance * gaussian, distance**2 * gaussian, weight], axis=1)
+def _misfit(sums: Sums) -> Array:
+    """How far the residuals of each atom are above the noise (n,), 1 where they are not significantly."""
+    expected = np.sqrt(2 / np.maximum(sums.n_pixels - 4, 1))
+    # few counts scatter more than a Gaussian
+    scatter = 1.4826 * float(np.median(np.abs(sums.chi2 - np.median(sums.chi2))))
+    usual = np.clip(scatter, expected, 2 * expected)
+    return np.where(sums.chi2 > 1 + _UNUSUAL * usual, sums.chi2, 1.0)
 
 
-def _gram(lines: Floats) -> Floats:
-    """Sums of the products of each two lines (n, 4, 4)."""
-    products: Floats = lines @ lines.transpose(0, 2, 1)
-    return products
+def _safe(matrices: Array) -> Array:
+    """Symmetric matrices (n, k, k) made surely invertible."""
+    trace = np.einsum("nii->n", matrices)
+    return matrices + (1e-9 * trace + 1e-30)[:, None, None] * np.eye(matrices.shape[-1])
