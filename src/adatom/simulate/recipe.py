@@ -114,6 +114,9 @@ class SingleAtoms(StrictModel):
     pair_share: Share = Field(description="share of them that have a partner")
     pair_distance_nm: PositiveRange
     height_spread: NonNegativeRange = Field(description="relative standard deviation of single heights")
+    width_spread: NonNegativeRange = Field(
+        description="relative standard deviation of single widths, of atoms above and below the focus"
+    )
 
     @property
     def displacement_nm(self) -> tuple[float, float]:

@@ -19,10 +19,11 @@ def render_atoms(specimen: Specimen, size: int, precision: Array, row_shift: Arr
 
     Returns
     -------
-    (y, x); an atom of height 1 has a peak of 1.
+    (y, x); an atom of height 1 has a peak of 1, a wider one a lower peak and the same flux.
     """
     covariance = np.linalg.inv(precision)
-    half = int(np.ceil(3.5 * np.sqrt(np.max(np.linalg.eigvalsh(covariance))) + np.abs(row_shift).max()))
+    widest = 1.0 if specimen.width is None else specimen.width.max(initial=1.0)
+    half = int(np.ceil(3.5 * widest * np.sqrt(np.max(np.linalg.eigvalsh(covariance))) + np.abs(row_shift).max()))
     offsets = np.arange(-half, half + 1)
     row0, column0 = np.round(specimen.y).astype(int), np.round(specimen.x).astype(int)
     rows = row0[:, None, None] + offsets[None, :, None]  # (n, patch, 1)
@@ -32,7 +33,11 @@ def render_atoms(specimen: Specimen, size: int, precision: Array, row_shift: Arr
     dx = (columns - specimen.x[:, None, None] - row_shift[np.clip(rows, 0, size - 1)]).astype(np.float32)
     xx, xy, yy = precision[[0, 0, 1], [0, 1, 1]].astype(np.float32)
     exponent = (xx * dx + 2 * xy * dy) * dx + yy * dy**2  # (n, patch, patch)
-    values = specimen.height[:, None, None].astype(np.float32) * np.exp(-0.5 * exponent)
+    height = specimen.height
+    if specimen.width is not None:
+        exponent /= specimen.width[:, None, None].astype(np.float32) ** 2
+        height = height / specimen.width**2
+    values = height[:, None, None].astype(np.float32) * np.exp(-0.5 * exponent)
     inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
     flat = (rows * size + columns)[inside]
     image = np.bincount(flat, weights=values[inside], minlength=size * size).astype(float)

@@ -33,6 +33,7 @@ class Specimen:
     height : (n,) relative to a normal atom.
     px_per_nm : pixels a nm, after the recipe's scale.
     peak_width_px : standard deviation of an atom's image, where it goes with the arrangement; else the microscope's.
+    width : (n,) factors on that of single atoms, their flux unchanged, where they differ.
     """
 
     x: Array
@@ -41,11 +42,13 @@ class Specimen:
     height: Array
     px_per_nm: float
     peak_width_px: float | None = None
+    width: Array | None = None
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the atoms where `mask` is False."""
         self.x, self.y, self.height = self.x[mask], self.y[mask], self.height[mask]
         self.species = self.species[mask]
+        self.width = None if self.width is None else self.width[mask]
 
 
 def draw_specimen(recipe: ImageRecipe, rng: Generator) -> Specimen:
@@ -146,12 +149,14 @@ def _draw_single_atoms(material: SingleAtoms, microscope: Microscope, rng: Gener
     px_per_nm, size = rng.uniform(*microscope.scale) / microscope.pixel_size_nm, microscope.image_size
     side_nm = size / px_per_nm + 8 * max(microscope.peak_width_nm)
     positions = draw_positions(material, side_nm, rng) * px_per_nm + (size - 1) / 2
+    spread = rng.uniform(*material.width_spread)
     return Specimen(
         x=positions[:, 0],
         y=positions[:, 1],
         species=np.zeros(len(positions), dtype=np.int64),
         height=np.ones(len(positions)),
         px_per_nm=px_per_nm,
+        width=np.exp(np.clip(spread * rng.standard_normal(len(positions)), -0.6, 0.6)),
     )
 
 

@@ -7,6 +7,8 @@ from adatom.models.recipe import load_recipe
 from adatom.simulate import simulate_image
 from adatom.simulate.film import draw_film
 from adatom.simulate.recipe import Film
+from adatom.simulate.render import render_atoms
+from adatom.simulate.specimen import Specimen
 
 PX_PER_NM = 20.0
 
@@ -104,3 +106,18 @@ def test_an_unsteady_beam_makes_lines_brighter_and_darker_by_a_share_of_the_sign
         lines = image[:, 60:68].mean(axis=1)
         spread.append(np.std(lines) / np.mean(lines))
     assert spread[0] < 1e-3 and spread[1] == pytest.approx(0.02, rel=0.2)
+
+
+def test_atoms_out_of_focus_are_wider_and_dimmer_with_the_same_flux():
+    one = {"species": np.zeros(1, dtype=np.int64), "height": np.ones(1), "px_per_nm": 10.0}
+    sharp, wide = (
+        render_atoms(
+            Specimen(x=np.array([30.2]), y=np.array([29.7]), width=np.array([width]), **one),
+            60,
+            np.eye(2) / 2.0**2,
+            np.zeros(60),
+        )
+        for width in (1.0, 1.5)
+    )
+    assert wide.sum() == pytest.approx(sharp.sum(), rel=0.01) == pytest.approx(2 * np.pi * 2.0**2, rel=0.01)
+    assert wide.max() == pytest.approx(sharp.max() / 1.5**2, rel=0.03)
