@@ -46,12 +46,14 @@ class FirstFit:
     ----------
     height : (n,) of the peaks, in units of `values`.
     position : (n, 2) x, y [px].
+    variance : (n, 2) of the position, by the Fisher information scaled by the residuals; NaN where undetermined.
     width : standard deviation of all peaks [px].
     empty : (n,) bool: the image shows that there is no peak at the start.
     """
 
     height: Array
     position: Array
+    variance: Array
     width: float
     empty: NDArray[np.bool_]
 
@@ -93,6 +95,7 @@ def fit_first(values: Array, start: Array, *, spacing_px: float) -> FirstFit:
     return FirstFit(
         height=parameters[:, _HEIGHT] * (scale or 1.0),
         position=parameters[:, [_X, _Y]],
+        variance=_Fit.at(parameters, parameters, patches).variances(patches, neighbours, _ONE_WIDTH, [_X, _Y]),
         width=float(np.exp(parameters[0, _LOG_WIDTH])),
         empty=_empty(parameters, start, patches, neighbours),
     )

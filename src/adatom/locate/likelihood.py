@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 _HALF = 3.5  # of the square around an atom, in widths: beyond is less than 0.3 % of its peak
-_REACH = 4.5  # widths: further atoms do not change each other's errors
+_REACH = 5.0  # widths: further atoms do not change each other's errors
 _AT_ONCE = 400_000  # pixels of patches, which stay in the processor's cache
 _DAMPING = 1e-3
 _MOST_MOVED, _MOST_CHANGED = 0.7, 0.7  # widths, and share of a height, in a round
@@ -218,7 +218,7 @@ def solve(sums: Sums, pairs: Pairs, blocks: Array, prior: Array) -> Array:
     )
     for number in range(k):
         wanted = sums.gradient[:, :, number].ravel()
-        joint, _ = cg(matrix, wanted, x0=steps[:, :, number].ravel(), M=alone, rtol=1e-3, maxiter=40)
+        joint, _ = cg(matrix, wanted, x0=steps[:, :, number].ravel(), M=alone, rtol=1e-6, maxiter=200)
         if np.isfinite(joint).all():
             steps[:, :, number] = joint.reshape(n, 3)
     return steps
@@ -250,7 +250,7 @@ def share(
     ----------
     images : what the model leaves, how it changes with the level and, where it is free, with the numbers of the shape.
     steps : (n, 3, k) of height, x and y that answer each of these images.
-    telling : (n,) the atoms that tell shape and level.
+    telling : (y, x) the pixels that tell shape and level.
 
     Returns
     -------
@@ -264,21 +264,13 @@ def share(
     """
     answers = render_steps(peaks, patches, images[0].shape, steps)
     rest = [image - answer.astype(np.float32) for image, answer in zip(images, answers, strict=True)]
-    n_shared = len(images) - 1
-    total = np.zeros((n_shared, n_shared + 1))
-    for rows in patches.chunks():
-        if not telling[rows].any():
-            continue
-        lines = np.ones((len(patches.index[rows]), 1, patches.index[0].size), np.float32)
-        if n_shared > 1:
-            reshaped = _by_shape(peaks, patches, rows)
-            lines = np.concatenate([lines, reshaped.reshape(len(lines), 3, -1)], axis=1)
-        lines *= _weights(patches, rows, weight) * telling[rows, None, None].astype(np.float32)
-        total += (lines @ _gathered(patches, rows, rest).transpose(0, 2, 1)).sum(axis=0)
-    size = np.sqrt(np.maximum(np.abs(np.diag(total[:, 1:])), 1e-300))
+    score = np.stack([(image * weight)[telling] for image in rest[1:]])
+    total = (score @ np.stack([image[telling] for image in rest], axis=1)).astype(float)
+    size = np.sqrt(np.maximum(np.diag(total[:, 1:]), 1e-300))
     change = np.linalg.lstsq(total[:, 1:] / size / size[:, None], total[:, 0] / size, rcond=1e-9)[0] / size
     most = _MOST_RESHAPED * peaks.width**-2
     change[1:] = np.clip(change[1:], -most, most)
+    change[0] = (total[0, 0] - total[0, 2:] @ change[1:]) / (total[0, 1] or 1.0)  # the level that this shape asks for
     left = rest[0] - sum(np.float32(size) * image for size, image in zip(change, rest[1:], strict=True))
     return steps[:, :, 0] - steps[:, :, 1:] @ change, change, left, rest[1]
 

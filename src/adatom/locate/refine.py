@@ -32,7 +32,9 @@ Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
 _ROUNDS = 8  # of the likelihood fit, at most
+_SHAPE_SETTLED = 2e-3  # of the inverse covariance
 _SHARED = 3  # of these, the first that fit what all atoms share too, and estimate the noise anew
+_ENOUGH = 1000  # pixels that tell the noise
 _SOME = 150  # atoms that tell the shape of all
 _SLOW = 1.5  # spacings: the background is smooth over so much
 _TELLING = 1.5  # times the median of mean squared residuals, up to which an atom tells the shape of all
@@ -47,6 +49,7 @@ _NO_PEAK = 1e-4  # of the image's standard deviation: rounding
 _MOST_OBLONG = 1.6  # axes of the ellipse; more is not one atom
 _WIDEST, _NARROWEST = 0.4, 0.05  # spacings
 _FAR = 4.0  # usual residuals: pixels further from the model count less
+_HARDLY = 1.2  # times the variance that independent pixels give: hardly more
 _UNUSUAL = 3.0  # standard deviations of a mean square, from which on the model does not fit an atom
 
 
@@ -123,27 +126,28 @@ def refine_positions(
     if taken_out is not None:
         extra = np.where(known & np.isfinite(taken_out), taken_out / scale, 0.0)
         extra -= float(np.median(extra))
-    peaks = Peaks(first.height, first.position, (first.width**-2, 0.0, first.width**-2))
+    starts = Peaks(first.height, first.position, (first.width**-2, 0.0, first.width**-2))
     level = float(np.quantile(data[known], 0.1)) if known.any() else 0.0
-    shape, level = _common_shape(data, known, extra, peaks, level, spacing_px)
-    fit = _Fit(data, known, extra, replace(peaks, shape=shape), level, spacing_px, shape_is_free=False)
+    shape, level = _common_shape(data, known, extra, starts, level, spacing_px)
+    fit = _Fit(data, known, extra, replace(starts, shape=shape), level, spacing_px, shape_is_free=False)
     fit.run()
     fit.judge()
 
-    peaks, still = fit.peaks, fit.still
+    peaks, variance, still = fit.peaks, fit.variance, fit.still
     if np.median(fit.misfit) > _WRONG and fit.rest > _MUCH * float(np.median(peaks.height)):
         # where most of what is left is not noise, weights by noise and a smooth ground are no gain
-        peaks, still = replace(peaks, position=first.position), np.ones(n_atoms, dtype=bool)
+        peaks = starts
+        variance, still = first.variance, np.ones(n_atoms, dtype=bool)
     moved = np.hypot(*(peaks.position - start).T)
     converged = (
         (moved < spacing_px / 3)
         & (peaks.height > _NO_PEAK)
         & still
-        & np.isfinite(fit.variance).all(axis=1)
-        & (fit.variance > 0).all(axis=1)
-        & (fit.variance < (spacing_px / 3) ** 2).all(axis=1)
+        & np.isfinite(variance).all(axis=1)
+        & (variance > 0).all(axis=1)
+        & (variance < (spacing_px / 3) ** 2).all(axis=1)
     )
-    std = np.sqrt(np.where(converged[:, None], fit.variance, np.nan))
+    std = np.sqrt(np.where(converged[:, None], variance, np.nan))
     position = np.where(converged[:, None], peaks.position, start)
     flux = np.where(converged, 2 * np.pi * peaks.height * peaks.width**2 * scale, np.nan)
     return Refined(
@@ -207,7 +211,7 @@ class _Fit:
         self._see_noise()
         prior, expected = self._prior()
         for number in range(_ROUNDS):
-            shares = number < _SHARED
+            shares = self.shape_is_free or number < _SHARED
             if shares:
                 self._cut_patches()
             left, weight = self._left()
@@ -226,12 +230,13 @@ class _Fit:
             if shares:
                 telling = self._telling(sums)
                 step, change, left, unit = share(self.peaks, self.patches, images, steps, weight, telling)
-                ground = self._slow(left, unit, weight)
+                ground = self._slow(left, unit, weight) * (number >= 3 or not self.shape_is_free)
                 column, row = self._nearest_pixel()
                 step = step - steps[:, :, 1] * ground[row, column, None]
                 self.background = self.background + change[0] + ground
                 if self.shape_is_free:
                     self._reshape(change[1:])
+                    settled = bool((np.abs(change[1:]) < _SHAPE_SETTLED * self.peaks.width**-2).all())
             self.peaks = move(self.peaks, step)
             size = np.sqrt(np.maximum(np.linalg.inv(_safe(sums.normal))[:, [1, 2], [1, 2]], 1e-30))
             # against the deviation, as misfit widens it, and what nobody will miss
@@ -239,7 +244,10 @@ class _Fit:
             moved = np.abs(step[:, 1:]) / size
             if shares:
                 self._see_noise()
-            elif np.quantile(moved, 0.95) < _SETTLED:
+            if self.shape_is_free:
+                if settled and number >= _SHARED:
+                    break
+            elif not shares and np.quantile(moved, 0.95) < _SETTLED:
                 break
         self.still = (moved < _STILL).all(axis=1)
 
@@ -261,18 +269,21 @@ class _Fit:
 
     def _inner(self) -> NDArray[np.bool_]:
         """Where (y, x) atoms that are not known, beyond the border, are not seen."""
-        inset = min(self.patches.row.shape[1], min(self.data.shape) // 4)
+        inset = min(3 * self.patches.row.shape[1] // 2, min(self.data.shape) // 4)
         inner = np.zeros(self.data.shape, dtype=bool)
         inner[inset : self.data.shape[0] - inset, inset : self.data.shape[1] - inset] = True
         return inner
 
     def _telling(self, sums: Sums) -> NDArray[np.bool_]:
-        """The atoms that tell the shape: those with all their surroundings in the image, which the model fits best."""
+        """The pixels (y, x) that tell shape and level: none around the atoms that the model fits badly."""
+        telling = self._inner()
         column, row = self._nearest_pixel()
-        whole = self.patches.inside.all(axis=(1, 2)) & self._inner()[row, column]
-        if not whole.any():
-            whole = np.ones(len(whole), dtype=bool)
-        return whole & (sums.chi2 <= _TELLING * np.median(sums.chi2[whole]))
+        inside = telling[row, column]
+        if not inside.any():
+            return self.known
+        bad = sums.chi2 > _TELLING * np.median(sums.chi2[inside])
+        telling.ravel()[self.patches.index[bad].ravel()] = False
+        return telling & self.known if telling.any() else self.known
 
     def _nearest_pixel(self) -> NDArray[np.int64]:
         """Columns and rows (2, n) of the pixels nearest to the atoms."""
@@ -285,9 +296,13 @@ class _Fit:
         sums = add_up(self.peaks, self.patches, [left], weight)
         self.misfit = _misfit(sums)
         usual = max(1.0, float(np.sqrt(np.median(self.misfit))))
-        size = np.where(self._inner(), left * np.sqrt(weight), 0.0).astype(float)
+        # around atoms that it describes: of others that were missed, their misfit has spoken
+        plain = np.zeros(self.data.size, dtype=bool)
+        plain[self.patches.index[self.misfit <= max(1.0, float(np.median(self.misfit)))].ravel()] = True
+        plain[self.patches.index[self.misfit > max(1.0, float(np.median(self.misfit)))].ravel()] = False
+        size = np.where(self._inner() & plain.reshape(left.shape), left * np.sqrt(weight), 0.0).astype(float)
         shared = correlation_factors(np.clip(size, -_FAR * usual, _FAR * usual), self.peaks.width)
-        self.is_ideal = max(shared) == 1
+        self.is_ideal = max(shared) < _HARDLY
         self.rest = float(np.sqrt(np.mean(left[self.known] ** 2)))
         self.variance = variances(sums, self.pairs, self.blocks) * self.misfit[:, None] * np.array(shared)
         if self.jitter_px:
@@ -329,7 +344,8 @@ class _Fit:
     def _see_noise(self) -> None:
         model = self._model()
         residual = np.where(self.known, self.data - model, 0.0)
-        noise = estimate_noise(residual, model + self.extra, self.known)
+        inner = self.known & self._inner()
+        noise = estimate_noise(residual, model + self.extra, inner if inner.sum() > _ENOUGH else self.known)
         # noiseless images have rounding, and the misfit of the model
         floor = 1e-4 * float(np.mean(residual**2)) + 1e-12
         self.noise = Noise(
