@@ -36,6 +36,8 @@ CONTRASTS: tuple[Contrast, ...] = ("auto", "bright", "dark")
 _SMALLEST_SIDE = 4
 # A stated pixel size that differs more than this from what the lattice demands is contradicted.
 PIXEL_SIZE_TOLERANCE = 0.04
+# Images likelier unlike the training than like it are warned of.
+_UNFAMILIAR = 0.5
 # No two columns of atoms are closer in any projection that a microscope resolves.
 _CLOSEST_NM = 0.04
 
@@ -197,10 +199,10 @@ def search(
     if undistort:
         added |= _undistorted(columns, lattice, lattice_facts, square, warnings)
     unfamiliarity = eyes.unfamiliarity(square.values) if isinstance(eyes, ModelAtScale) else None
-    if unfamiliarity is not None and unfamiliarity > 1:
+    if unfamiliarity is not None and unfamiliarity > _UNFAMILIAR:
         warnings.append(
-            f"This image is unlike those that the model {eyes.name} was trained on ({unfamiliarity:.2g} times as far "
-            "off as 99 % of them): its probabilities and error bars may not hold here. Look at the overlay."
+            f"This image looks unlike those that the model {eyes.name} was trained on (unfamiliarity "
+            f"{unfamiliarity:.2f} of 1): its probabilities and error bars may not hold here. Look at the overlay."
         )
     groups = split_by_flux(columns["flux"]) if refine and len(set(columns["species"])) == 1 else None
     if groups is not None:

@@ -37,7 +37,7 @@ _LONE_BELOW = 0.6
 _LONE_WINDOW = 256
 _LEAST_PROBABILITY = 0.75
 _SKEWNESS_WINDOW = 256
-_FAMILIARITY_WINDOW = 192
+_FAMILIARITY_WINDOW = 128
 # Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
 # where the tail is dark, beyond this skewness, may atoms be.
 _DARK_SKEWNESS = -0.05
@@ -108,9 +108,7 @@ class ModelAtScale:
         return float(self.model.scale_["spacing_px"]) / self.factor
 
     def unfamiliarity(self, square: Array) -> float | None:
-        """How far the middle of levelled `square` is from what the model was trained on, see
-        `adatom.models.familiarity`.
-        """
+        """Probability that the middle of levelled `square` is unlike what the model was trained on."""
         return self.model.unfamiliarity(self.sign * _middle(square, self.factor, _FAMILIARITY_WINDOW), self.factor)
 
     def see(self, values: Array, min_probability: float | None = None, min_distance_px: float | None = None) -> Sight:
@@ -249,9 +247,14 @@ def _glance(eyes: ModelAtScale, square: Array, window: int, factors: list[float]
     """What is seen at several scales in the middle of an image, `window` working pixels a side."""
     parts = [eyes.sign * _middle(square, factor, window) for factor in factors]
     return [
-        Look(factor, eyes.model.support(maps), part.size, cache(partial(eyes.model.peaks, maps)))
+        Look(factor, eyes.model.support(maps), part.size, cache(partial(_atoms, eyes.model, maps, part.shape)))
         for factor, part, maps in zip(factors, parts, eyes.model.glance(parts, factors), strict=True)
     ]
+
+
+def _atoms(model: ImageModel, maps: Maps, shape: tuple[int, ...]) -> Peaks:
+    """Atoms in the pixels of a part of an image, those just beyond it left out."""
+    return model.peaks(maps).within(np.ones(shape, dtype=bool))
 
 
 def _skewness(eyes: ModelAtScale, square: Array) -> float:

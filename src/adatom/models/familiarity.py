@@ -1,4 +1,4 @@
-"""Is this image like the training? How far its features lie from those of the images that a model learned on."""
+"""Is this image like the training? Whether its features are those of images that a model learned on, or of others."""
 
 from dataclasses import dataclass
 
@@ -9,33 +9,21 @@ from adatom.errors import ArgumentError
 
 Array = NDArray[np.float64]
 
-_N_DIRECTIONS = 16  # along which training images differ most; what lies beside all of them counts as one more
-_LIKE = 0.99  # so many of the held-back images are called familiar
-FEWEST = 32  # images that can tell
+FEWEST = 32  # images of each kind that can tell
+_STRENGTH = 0.01  # inverse of the regularisation: features are many, images few
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """What training images look like to the network's own deepest features.
+    """The log-odds of an image being unlike the training: `weights` times its features, plus `offset`."""
 
-    Attributes
-    ----------
-    mean : (features,).
-    directions : (directions, features), each divided by the spread along it.
-    beside : root mean square of what the directions leave of the features of a training image.
-    limit : distance within which 99 % of the held-back images lie.
-    """
-
-    mean: Array
-    directions: Array
-    beside: float
-    limit: float
+    weights: Array
+    offset: float
 
     def unfamiliarity(self, features: Array) -> float:
-        """How far an image with pooled `features` (features,) is: below 1 like 99 % of the images held back from the
-        training, above 1 so many times as far away as these.
-        """
-        return float(_distance(self, features[None])[0] / self.limit)
+        """Probability that an image with pooled `features` (features,) is unlike the training."""
+        odds = np.clip(float(features @ self.weights) + self.offset, -30, 30)
+        return float(1 / (1 + np.exp(-odds)))
 
 
 def pooled(features: NDArray[np.float32], inside: NDArray[np.bool_]) -> Array:
@@ -53,40 +41,27 @@ def pooled(features: NDArray[np.float32], inside: NDArray[np.bool_]) -> Array:
     return np.concatenate([mean, spread], axis=1)
 
 
-def learn_familiarity(features: Array) -> Familiarity:
-    """From the pooled features (images, features) of images held back from the training.
+def learn_familiarity(like: Array, unlike: Array) -> Familiarity:
+    """From the pooled features (images, features) of images held back from the training, and of other things.
 
     Notes
     -----
-    The squared distance is the mean of the squared scores along the directions and of the squared remainder, each in
-    units of its own typical size: principal components with a residual, as in multivariate process control (Jackson &
-    Mudholkar, Technometrics 21, 341 (1979), 10.1080/00401706.1979.10489779). Half of the images give the directions,
-    the other half the limit.
+    A logistic regression. Distances from the training images alone would not do: these differ among each other as much
+    as any texture differs from them. Source of the idea to show a model what it should not know: Hendrycks, Mazeika &
+    Dietterich, ICLR 2019, arXiv 1812.04606 (outlier exposure).
     """
-    if len(features) < FEWEST:
-        raise ArgumentError(f"features: expected those of at least {FEWEST} images, got {len(features)}.")
-    first, second = features[::2], features[1::2]
-    mean = first.mean(axis=0)
-    _, size, direction = np.linalg.svd(first - mean, full_matrices=False)
-    n = min(_N_DIRECTIONS, len(first) // 3)
-    spread = np.maximum(size[:n] / np.sqrt(len(first) - 1), 1e-12)
-    plain = Familiarity(mean, direction[:n] / spread[:, None], 1.0, 1.0)
-    left = _remainder(plain, second)  # the first half was fitted: of it less is left
-    beside = float(np.sqrt(np.mean(left**2))) or 1.0
-    scaled = Familiarity(mean, plain.directions, beside, 1.0)
-    return Familiarity(mean, plain.directions, beside, float(np.quantile(_distance(scaled, second), _LIKE)))
+    from sklearn.linear_model import LogisticRegression
 
-
-def _distance(known: Familiarity, features: Array) -> Array:
-    scores = (features - known.mean) @ known.directions.T
-    beside = _remainder(known, features) / known.beside
-    distance: Array = np.sqrt(((scores**2).sum(axis=1) + beside**2 * scores.shape[1]) / (2 * scores.shape[1]))
-    return distance
-
-
-def _remainder(known: Familiarity, features: Array) -> Array:
-    """What the directions leave of each row of features, as a length."""
-    unit = known.directions / np.linalg.norm(known.directions, axis=1, keepdims=True)
-    centred = features - known.mean
-    left: Array = np.linalg.norm(centred - centred @ unit.T @ unit, axis=1)
-    return left
+    if min(len(like), len(unlike)) < FEWEST:
+        raise ArgumentError(
+            f"features: expected those of at least {FEWEST} images of each kind, got {len(like)} and {len(unlike)}."
+        )
+    features = np.concatenate([like, unlike])
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    spread = np.where(spread > 1e-9 * np.abs(mean) + 1e-12, spread, np.inf)  # what never differs tells nothing
+    kind = np.repeat([0, 1], [len(like), len(unlike)])
+    fitted = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=2000).fit(
+        (features - mean) / spread, kind
+    )
+    weights = fitted.coef_[0] / spread
+    return Familiarity(weights, float(fitted.intercept_[0] - weights @ mean))

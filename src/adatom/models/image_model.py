@@ -354,7 +354,7 @@ class ImageModel(ABC):
         """How well the model knows what it sees, 0 to 1, see `adatom.models.support`."""
 
     def unfamiliarity(self, values: Array, factor: float) -> float | None:
-        """How far levelled `values` (y, x), at a scale, are from what the model was trained on: below 1 is like it, see
+        """Probability that levelled `values` (y, x), at a scale, are unlike what the model was trained on, see
         `adatom.models.familiarity`; None for models that do not know.
         """
         return None

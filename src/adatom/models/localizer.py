@@ -18,7 +18,7 @@ from adatom.data import make_atoms, pixel_size_nm
 from adatom.errors import ModelFileError
 from adatom.locate import Peaks, find_claimed
 from adatom.locate.peaks import suppress_close
-from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, stack_atoms
+from adatom.models.batches import Atoms, Sample, SimulatedSamples, StoredSamples, framed, stack_atoms
 from adatom.models.calibration import Calibration, expected_calibration_error, fit_curve, fit_std_factor
 from adatom.models.familiarity import FEWEST, Familiarity, learn_familiarity, pooled
 from adatom.models.image_model import MATCH_SHARE, Array, Factor, ImageModel, Maps, exactly
@@ -26,6 +26,7 @@ from adatom.models.support import support_of_atoms
 from adatom.nets.claims import N_NUMBERS, n_channels
 from adatom.nets.engine import Engine
 from adatom.prepare import pad_to_multiple
+from adatom.simulate.other_things import draw_other_thing
 from adatom.train import Loss, Record
 from adatom.train.loop import evaluate_loss
 from adatom.train.point_process import point_process_loss
@@ -34,7 +35,8 @@ from adatom.train.point_process import point_process_loss
 _LIKELIER_THAN_NOT = 0.5
 # Images with fewer atoms are not what anybody looks for: what is like them is not called familiar.
 _SOME_ATOMS = 5
-_FAMILIARITY = ("mean", "directions", "sizes")
+_FAMILIARITY = "familiarity"  # its name in the model file
+_OTHER_THINGS = 7  # of the random numbers that these are drawn with
 # Probabilities and error bars are calibrated on so many times the images of a validation.
 _CALIBRATION_SHARE = 4
 
@@ -59,7 +61,7 @@ class Localizer(ImageModel):
     Attributes
     ----------
     calibration_ : what makes probabilities and error bars right on simulated images held back from the training.
-    familiarity_ : what images like those of the training look like to the network; None where there were too few.
+    familiarity_ : what tells images like those of the training from others; None where there were too few.
     """
 
     _stack = staticmethod(stack_atoms)
@@ -123,28 +125,17 @@ class Localizer(ImageModel):
         return {**super().header(), "calibration": self.calibration_.as_dict()}
 
     def _beside(self) -> dict[str, Array]:
-        if self.familiarity_ is None:
-            return {}
         known = self.familiarity_
-        return {
-            "familiarity_mean": known.mean,
-            "familiarity_directions": known.directions,
-            "familiarity_sizes": np.array([known.beside, known.limit]),
-        }
+        return {} if known is None else {_FAMILIARITY: np.append(known.weights, known.offset)}
 
     def _take(self, header: dict[str, Any], beside: dict[str, Array]) -> None:
         self.calibration_ = Calibration.from_dict(header["calibration"])
         self.familiarity_ = None
         if beside:
-            try:
-                mean, directions, (left, limit) = (beside[f"familiarity_{name}"] for name in _FAMILIARITY)
-                self.familiarity_ = Familiarity(mean, directions, float(left), float(limit))
-                if mean.ndim != 1 or directions.shape[1:] != mean.shape or not min(left, limit) > 0:
-                    raise ValueError("shapes")
-            except (KeyError, ValueError, TypeError) as error:
-                raise ModelFileError(
-                    "model: the file is damaged: what it knows of its training images is not whole."
-                ) from error
+            numbers = beside.get(_FAMILIARITY, np.zeros(0))
+            if numbers.ndim != 1 or len(numbers) < 2:
+                raise ModelFileError("model: the file is damaged: what it knows of its training images is not whole.")
+            self.familiarity_ = Familiarity(numbers[:-1], float(numbers[-1]))
 
     def unfamiliarity(self, values: Array, factor: float) -> float | None:
         prepared = self.prepared(values, factor)
@@ -159,7 +150,8 @@ class Localizer(ImageModel):
         images, shown = (
             pad_to_multiple(values.astype(np.float32)[:, None], self._multiple) for values in (prepared, inside)
         )
-        return pooled(engine.encode(torch.from_numpy(images)).numpy(), shown[:, 0] > 0)
+        levels = engine.encode(torch.from_numpy(images))
+        return np.concatenate([pooled(level.numpy(), shown[:, 0] > 0) for level in levels], axis=1)
 
     # ---------------------------------------------------------------- learning
 
@@ -196,13 +188,26 @@ class Localizer(ImageModel):
         }
 
     def _learn_familiarity(self, samples: list[Sample]) -> Familiarity | None:
-        samples = [sample for sample in samples if len(sample.known.x) >= _SOME_ATOMS]
+        """From samples with atoms, and as many images of other things."""
+        like = [sample for sample in samples if len(sample.known.x) >= _SOME_ATOMS]
+        if len(like) < FEWEST:
+            return None
+        rng = np.random.default_rng([self.seed_, _OTHER_THINGS])
+        nothing = np.zeros(0)
+        unlike = []
+        for sample in like:
+            values, contrast = self._prepare_working(draw_other_thing(len(sample.image), rng))
+            label = np.zeros(values.shape, dtype=np.uint8)
+            unlike.append(framed(values, contrast, label, Atoms(nothing, nothing, np.zeros(0, np.int64), nothing), rng))
         engine = Engine(self.net_)
-        features = [
-            self._features(engine, *(np.stack([getattr(each, name) for each in part]) for name in ("image", "inside")))
-            for part in (samples[k : k + 8] for k in range(0, len(samples), 8))
-        ]
-        return learn_familiarity(np.concatenate(features)) if len(samples) >= FEWEST else None
+
+        def features(every: list[Sample]) -> Array:
+            parts = (every[k : k + 8] for k in range(0, len(every), 8))
+            names = ("image", "inside")
+            stacked = ([np.stack([getattr(each, name) for each in part]) for name in names] for part in parts)
+            return np.concatenate([self._features(engine, image, inside) for image, inside in stacked])
+
+        return learn_familiarity(features(like), features(unlike))
 
     def _judged(self, samples: list[Sample]) -> "_Judged":
         tolerance = MATCH_SHARE * self.scale_["spacing_px"]

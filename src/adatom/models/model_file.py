@@ -22,7 +22,6 @@ from adatom.models.header import HEADERS, is_whole, sealed
 from adatom.models.recipe import Recipe, first_problem, parse_recipe
 from adatom.nets import build_net
 
-
 # Names of arrays that are no weights of the network begin with this.
 _BESIDE = "beside/"
 

@@ -24,8 +24,9 @@ _PLAIN = 0.7
 # The scale is settled in so many rounds at most, when a round would change it by less than this share; a scale that is
 # supported by less than this share of another is not taken for its sake.
 _ROUNDS, _NEAR, _NEARLY = 4, 0.1, 0.8
-# A finer look, by this factor, wins if it shows so many times more atoms.
-_FINER, _MANY_MORE = 1.7, 1.4
+# A finer look, by one of these factors, wins if it shows so many times more atoms, with this share of the support (dim
+# atoms are doubtful ones); of several that do, the coarsest that shows nearly as many as any.
+_FINER, _MANY_MORE, _KNOWS, _NEARLY_ALL = (1.5, 2.0, 2.7), 1.4, 0.7, 0.9
 _SURE = 0.85  # the probability of an atom that is surely one
 # Finer than an image's own pixels its noise is smooth, and the grains of it look like lone atoms.
 FINEST_FOR_LONE = 1.1
@@ -72,10 +73,22 @@ def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]
     best = _settle(max(seen, key=lambda each: each.support), look, spacing_px)
     # Seen too coarsely, a dim kind of atoms between bright ones vanishes, and the bright ones alone look well. Where
     # there are no more atoms to be seen, a finer look finds as many.
-    finer = _settle(_finer(best, seen) or look([_FINER * best.factor])[0], look, spacing_px)
-    if finer.support >= _NEARLY * best.support and finer.density > _MANY_MORE * best.density:
-        return finer
-    return best
+    richer = [finer for finer in look([ratio * best.factor for ratio in _FINER]) if _shows_more(finer, best)]
+    if not richer:
+        return best
+    # the coarsest that shows nearly all of them: finer ones take longer
+    most = max(each.density for each in richer)
+    best = next(each for each in richer if each.density > _NEARLY_ALL * most)
+    settled = _settle(best, look, spacing_px)
+    # dim atoms fade where the bright ones are seen best
+    keeps = min(settled.density / best.density, settled.density_of_sure / max(best.density_of_sure, 1e-12))
+    return settled if keeps > _NEARLY_ALL else best
+
+
+def _shows_more(finer: Look, best: Look) -> bool:
+    """Whether a finer look finds many more atoms, and knows what it sees."""
+    more = finer.density > _MANY_MORE * best.density or finer.density_of_sure > _MANY_MORE * best.density_of_sure > 0
+    return more and finer.support >= _KNOWS * best.support
 
 
 def find_lone_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]) -> Look:
@@ -90,11 +103,6 @@ def _factors(shape: tuple[int, ...]) -> list[float]:
     factors = [_FINEST / _RATIO**k for k in range(24)]
     least = max(_SMALLEST[0] / max(shape), _SMALLEST[1] / min(shape))
     return [factor for factor in factors if factor >= least] or [least]
-
-
-def _finer(best: Look, seen: list[Look]) -> Look | None:
-    """A look that was taken already and is somewhat finer than the best one."""
-    return next((each for each in seen if _FINER / 1.2 < each.factor / best.factor < _FINER * 1.2), None)
 
 
 def _settle(best: Look, look: Callable[[list[float]], list[Look]], spacing_px: float) -> Look:

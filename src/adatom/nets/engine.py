@@ -60,12 +60,12 @@ class Engine:
         return seen.float().cpu()
 
     @torch.inference_mode()
-    def encode(self, images: Tensor) -> Tensor:
-        """The deepest features (n, channels, y', x') of the network, in float32."""
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Features (n, channels, y', x') of each level of the network, the deepest last, in float32."""
         encode: Any = self.net.encode
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.has_bfloat16):
-            features: Tensor = encode(images.to(self.device).contiguous(memory_format=torch.channels_last))[-1]
-        return features.float().cpu()
+            levels: list[Tensor] = encode(images.to(self.device).contiguous(memory_format=torch.channels_last))
+        return [features.float().cpu() for features in levels]
 
 
 def has_openvino() -> bool:

@@ -26,7 +26,7 @@ def test_probabilities_become_shares_of_right_finds():
 def test_a_calibration_keeps_the_order():
     stated, is_right = finds(2000)
     calibrated = fit_curve(stated, is_right)(np.linspace(0, 1, 101))
-    assert (np.diff(calibrated) >= 0).all() and 0 <= calibrated.min() and calibrated.max() <= 1
+    assert (np.diff(calibrated) >= 0).all() and calibrated.min() >= 0 and calibrated.max() <= 1
 
 
 def test_probabilities_that_run_the_wrong_way_are_never_turned_round():
