@@ -65,7 +65,8 @@ def split_by_flux(flux: Array) -> BrightnessGroups | None:
     single = GaussianMixture(1, random_state=0).fit(score).bic(score)
     best, found = single - _VERY_STRONG, None
     for n in (2, 3):
-        mixture = GaussianMixture(n, n_init=3, reg_covar=1e-4, random_state=0).fit(score)
+        start = np.quantile(score, np.linspace(0, 1, 2 * n + 1)[1::2])[:, None]
+        mixture = GaussianMixture(n, means_init=start, reg_covar=1e-4, random_state=0).fit(score)
         shares = mixture.predict_proba(score)
         wrong = float((1 - shares.max(axis=1)).mean())
         smallest = np.bincount(shares.argmax(axis=1), minlength=n).min()

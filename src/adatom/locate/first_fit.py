@@ -28,6 +28,7 @@ _NEIGHBOURS = 1.6  # atoms so many spacings away still reach in
 # the limit the fit of a dense lattice creeps: a wider peak, more of it subtracted next door, a wider peak there.
 _WIDEST, _NARROWEST = 0.33, 0.05
 _LEAST_HEIGHT = 0.1  # of an atom, in those of its brighter fellows
+_SURELY, _A_KIND = 3.0, 0.15  # of low peaks: so many standard deviations high, and so large a share of all atoms
 _MOST_WIDER = 0.35  # a change of the logarithm of the width in a round
 _HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND = range(5)
 _ALL = [_HEIGHT, _X, _Y, _LOG_WIDTH, _BACKGROUND]
@@ -154,8 +155,13 @@ def _empty(parameters: Array, start: Array, patches: "_Patches", neighbours: "_N
         everyone[rows] += _Fit.at(everyone[rows], everyone, patches).step(patches, neighbours, free)
     fit = _Fit.at(everyone[rows], everyone, patches)
     variance = fit.variances(patches, neighbours, free, [_HEIGHT])[:, 0]
-    empty = np.zeros(len(start), dtype=bool)
-    empty[rows] = everyone[rows, _HEIGHT] + 2 * np.sqrt(variance) < _LEAST_HEIGHT * typical
+    height, std = everyone[rows, _HEIGHT], np.sqrt(variance)
+    empty, dim = np.zeros(len(start), dtype=bool), np.zeros(len(start), dtype=bool)
+    empty[rows] = height + 2 * std < _LEAST_HEIGHT * typical
+    dim[rows] = height > _SURELY * std
+    # the odd spot in a vacancy is what the atoms around it leave there; many of them are a kind of light atoms
+    if (empty & dim).sum() > _A_KIND * len(start):
+        empty &= ~dim
     return empty
 
 

@@ -23,8 +23,9 @@ def evaluate_model(
     -------
     ``n_images``, ``n_known``, ``n_found``; ``precision``, ``recall``, ``f1`` of positions, a find within 0.35 typical
     spacings of a known atom being right; ``position_rms_px`` of the right ones, without refinement; ``class_accuracy``
-    among them; ``iou_<class>`` for each class of a `Segmenter`; of a `Localizer` ``calibration_error`` (expected,
-    of the probabilities of all finds above 0.02) and ``score_std`` (of errors along an axis over their stated deviations).
+    among them; ``iou_<class>`` for each class of a `Segmenter`; of a `Localizer` ``calibration_error`` (the expected
+    one, of the probabilities of all finds above 0.02) and ``score_std`` (of errors along an axis over their stated
+    standard deviations).
     """
     data = check_training_set(data)
     if list(data.attrs["classes"]) != model.classes_:

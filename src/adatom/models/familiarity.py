@@ -32,9 +32,9 @@ def pooled(features: NDArray[np.float32], inside: NDArray[np.bool_]) -> Array:
     """
     n, _, rows, columns = features.shape
     blocks = inside.reshape(n, rows, inside.shape[1] // rows, columns, inside.shape[2] // columns)
-    within = blocks.all(axis=(2, 4))
+    within = np.asarray(np.all(blocks, axis=(2, 4)))
     lonely = ~within.any(axis=(1, 2))  # none lies in it as a whole: take those that do in part
-    within[lonely] = blocks.any(axis=(2, 4))[lonely]
+    within[lonely] = np.any(blocks, axis=(2, 4))[lonely]
     weight = within[:, None] / within.sum(axis=(1, 2))[:, None, None, None]
     mean = (features * weight).sum(axis=(2, 3))
     spread = np.sqrt((weight * (features - mean[:, :, None, None]) ** 2).sum(axis=(2, 3)))
@@ -60,8 +60,7 @@ def learn_familiarity(like: Array, unlike: Array) -> Familiarity:
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread > 1e-9 * np.abs(mean) + 1e-12, spread, np.inf)  # what never differs tells nothing
     kind = np.repeat([0, 1], [len(like), len(unlike)])
-    fitted = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=2000).fit(
-        (features - mean) / spread, kind
-    )
+    regression = LogisticRegression(C=_STRENGTH, class_weight="balanced", max_iter=2000)
+    fitted = regression.fit((features - mean) / spread, kind)
     weights = fitted.coef_[0] / spread
     return Familiarity(weights, float(fitted.intercept_[0] - weights @ mean))

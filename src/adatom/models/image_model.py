@@ -21,7 +21,7 @@ from adatom.data import check_image, pixel_size_nm, spacing
 from adatom.data.training_set import check_training_set, open_training_set
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, match_positions
-from adatom.models.batches import MARGIN_PX, Sample, SimulatedSamples, Stack, StoredSamples
+from adatom.models.batches import MARGIN_PX, Sample, SimulatedSamples, StoredSamples
 from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
@@ -35,7 +35,7 @@ from adatom.prepare import (
     positions_back,
     resample,
 )
-from adatom.train import Loss, Record, TrainingSettings, train
+from adatom.train import Batch, Loss, Record, TrainingSettings, train
 
 Array = NDArray[np.float64]
 Factor = tuple[float, float]
@@ -88,7 +88,6 @@ class ImageModel(ABC):
     recipe_ : the recipe, or None.
     """
 
-    _stack: ClassVar[Stack]  # samples to a batch
     _maps_type: ClassVar[type[Maps]] = Maps
 
     def __init__(
@@ -180,7 +179,7 @@ class ImageModel(ABC):
                 seed=settings.seed,
                 prepare=self._prepare_working,
                 multiple=self._multiple,
-                stack=type(self)._stack,
+                stack=self._stack,
             )
             pixel_size, radius = recipe.microscope.pixel_size_nm, recipe.labels.radius_nm
             radius_px = radius / pixel_size
@@ -192,7 +191,7 @@ class ImageModel(ABC):
                 seed=settings.seed,
                 prepare=self._prepare_working,
                 multiple=self._multiple,
-                stack=type(self)._stack,
+                stack=self._stack,
                 n_validation=settings.validation_images,
             )
             pixel_size, radius_px = dataset.attrs["pixel_size_nm"], float(dataset.attrs["label_radius_px"])
@@ -206,7 +205,7 @@ class ImageModel(ABC):
             "margin_px": 2 * MARGIN_PX,
             "calibrated": pixel_size is not None and _calibrated(recipe, dataset),
         }
-        batches = [type(self)._stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
+        batches = [self._stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
         self._fast = None
         self.history_ = train(
             self.net_,
@@ -248,6 +247,11 @@ class ImageModel(ABC):
         if len(self.classes) != len(known) or len(set(self.classes)) != len(self.classes):
             raise ArgumentError(f"classes: expected {len(known)} different names, got {self.classes}.")
         return list(self.classes)
+
+    @staticmethod
+    @abstractmethod
+    def _stack(samples: list[Sample], multiple: int) -> Batch:
+        """Samples to a batch."""
 
     @abstractmethod
     def _n_channels(self) -> int:
