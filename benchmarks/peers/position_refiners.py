@@ -29,7 +29,7 @@ def main(data_file: str, results_file: str) -> None:
 
 
 def _atomap(image: NDArray[Any], starts: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    from atomap.sublattice import Sublattice
+    from atomap.api import Sublattice  # not of its own module: that imports in a circle
 
     sublattice = Sublattice(starts.copy(), image)
     sublattice.find_nearest_neighbors()

@@ -8,7 +8,7 @@ from adatom.locate.refine import Refined
 Array = NDArray[np.float64]
 
 # A fit further from the network than this many joint deviations has found something else.
-_FARTHEST = 3.5
+_FARTHEST = 2.5
 # What Gaussians on a smooth background get wrong at most about real probes and the slopes of islands, in spacings; and
 # how much of the typical disagreement of fit and network is put down to it.
 MODEL_ERROR, _SHARE = 0.05, 0.6

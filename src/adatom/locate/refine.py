@@ -106,7 +106,8 @@ def refine_positions(
     weights of one over the model's variance, Fisher scoring solves the likelihood equations of Poisson counts exactly;
     of the sum of Poisson and Gaussian noise they are the quasi-likelihood. All atoms have one elliptical shape, and
     stand on one slowly varying background: one instrument, one shape, and at low dose a free one follows the noise. In
-    an image of which that explains little, positions are those of the first fit, which is more local.
+    an image of which that explains little, and for atoms where it fails, positions are those of the first fit, which is
+    more local.
     """
     values = np.asarray(values, dtype=float)
     if values.ndim != 2:
@@ -133,23 +134,16 @@ def refine_positions(
     fit.run()
     fit.judge()
 
-    peaks, variance, still = fit.peaks, fit.variance, fit.still
-    if np.median(fit.misfit) > _WRONG and fit.rest > _MUCH * float(np.median(peaks.height)):
-        # where most of what is left is not noise, weights by noise and a smooth ground are no gain
-        peaks = starts
-        variance, still = first.variance, np.ones(n_atoms, dtype=bool)
-    moved = np.hypot(*(peaks.position - start).T)
-    converged = (
-        (moved < spacing_px / 3)
-        & (peaks.height > _NO_PEAK)
-        & still
-        & np.isfinite(variance).all(axis=1)
-        & (variance > 0).all(axis=1)
-        & (variance < (spacing_px / 3) ** 2).all(axis=1)
-    )
-    std = np.sqrt(np.where(converged[:, None], variance, np.nan))
-    position = np.where(converged[:, None], peaks.position, start)
-    flux = np.where(converged, 2 * np.pi * peaks.height * peaks.width**2 * scale, np.nan)
+    # Where most of what is left is not noise, weights by noise and a smooth ground are no gain; nor where a fit failed,
+    # at a torn border, say.
+    explains = np.median(fit.misfit) <= _WRONG or fit.rest <= _MUCH * float(np.median(fit.peaks.height))
+    joint = fit.still & _accepted(fit.peaks, fit.variance, start, spacing_px) & explains
+    converged = joint | _accepted(starts, first.variance, start, spacing_px)
+    position = np.where(joint[:, None], fit.peaks.position, np.where(converged[:, None], first.position, start))
+    variance = np.where(joint[:, None], fit.variance, np.where(converged[:, None], first.variance, np.nan))
+    std = np.sqrt(variance)
+    volume = 2 * np.pi * scale * np.where(joint, fit.peaks.height * fit.peaks.width**2, first.height * first.width**2)
+    flux = np.where(converged, volume, np.nan)
     return Refined(
         position[:, 0],
         position[:, 1],
@@ -162,6 +156,14 @@ def refine_positions(
         fit.jitter_px,
         fit.is_ideal and fit.jitter_px == 0 and bool(np.median(fit.misfit) <= 1),
     )
+
+
+def _accepted(peaks: Peaks, variance: Array, start: Array, spacing_px: float) -> NDArray[np.bool_]:
+    """Which fits (n,) found a peak near their start, and are sure of it."""
+    near = np.hypot(*(peaks.position - start).T) < spacing_px / 3
+    sure = (np.isfinite(variance) & (variance > 0) & (variance < (spacing_px / 3) ** 2)).all(axis=1)
+    accepted: NDArray[np.bool_] = near & sure & (peaks.height > _NO_PEAK)
+    return accepted
 
 
 def _common_shape(
