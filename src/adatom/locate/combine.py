@@ -65,7 +65,8 @@ def combine_positions(
         if not fitted.is_ideal:
             variance = variance + min(MODEL_ERROR * spacing_px, _SHARE * disagreement) ** 2
         weight = prior / (prior + variance)  # of the fit
-        joint_variance = weight * variance
+        # the same noise is in both: where there is nothing else, a mean is no surer than the fit
+        joint_variance = variance if fitted.is_ideal else weight * variance
     else:
         weight, joint_variance = np.minimum(1.0, 2 * prior / (prior + variance)), np.minimum(prior, variance)
     agrees = fitted.converged & (np.abs(fit - network) < _FARTHEST * np.sqrt(gate)).all(axis=1)
