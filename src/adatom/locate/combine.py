@@ -7,8 +7,9 @@ from adatom.locate.refine import Refined
 
 Array = NDArray[np.float64]
 
-# A fit further from the network than this many joint deviations has found something else.
-_FARTHEST = 2.5
+# A fit further from the network than this many joint deviations has found something else; or than this many where it
+# left nothing but noise, and its own word holds.
+_FARTHEST, _FARTHEST_IDEAL = 2.5, 4.5
 # What Gaussians on a smooth background get wrong at most about real probes and the slopes of islands, in spacings; and
 # how much of the typical disagreement of fit and network is put down to it.
 MODEL_ERROR, _SHARE = 0.05, 0.6
@@ -54,7 +55,7 @@ def combine_positions(
     stated = np.column_stack([x_std, y_std])
     prior = np.where(np.isfinite(stated), stated, _UNKNOWN * spacing_px) * np.where(at_border, _AT_BORDER, 1.0)[:, None]
     prior, variance = prior**2, np.column_stack([fitted.x_std, fitted.y_std]) ** 2
-    gate = variance + prior
+    gate, farthest = variance + prior, _FARTHEST_IDEAL if fitted.is_ideal else _FARTHEST
     weigh = not fitted.is_ideal or np.ptp(stated) == 0
     if weigh:
         telling = fitted.converged & ~at_border
@@ -69,7 +70,7 @@ def combine_positions(
         joint_variance = variance if fitted.is_ideal else weight * variance
     else:
         weight, joint_variance = np.minimum(1.0, 2 * prior / (prior + variance)), np.minimum(prior, variance)
-    agrees = fitted.converged & (np.abs(fit - network) < _FARTHEST * np.sqrt(gate)).all(axis=1)
+    agrees = fitted.converged & (np.abs(fit - network) < farthest * np.sqrt(gate)).all(axis=1)
     joint = np.where(agrees[:, None], network + weight * (fit - network), network)
     std = np.sqrt(np.where(agrees[:, None], joint_variance, prior))
     return joint[:, 0], joint[:, 1], std[:, 0], std[:, 1], agrees
