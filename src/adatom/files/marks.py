@@ -17,8 +17,8 @@ def read_marks(path: str | Path, image: xr.DataArray, *, in_pixels: bool | None 
     path : columns ``x`` and ``y``, as in Adatom's own tables, or ``X`` and ``Y``, as in ImageJ's; others are left out,
         but for ``species``.
     image : (y, x) that was marked.
-    in_pixels : whether positions count pixels, the centre of the first at (0, 0); by default they do in columns ``X`` and
-        ``Y`` and otherwise are in the image's unit.
+    in_pixels : whether positions count pixels, the centre of the first at (0, 0); by default they do in columns ``X``
+        and ``Y``, and otherwise are in the image's unit.
 
     Returns
     -------

@@ -1,5 +1,7 @@
 """Claims of a localising network to atoms: one pass, no threshold but on the probability of the whole atom."""
 
+from math import comb
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,12 +15,11 @@ Array = NDArray[np.float64]
 
 # Less probable atoms are not even looked at.
 _LEAST = 0.02
-# An atom's probability is spread over the pixels around the one that most likely holds it.
-_WINDOW = np.array([-1, 0, 1])
-_SMOOTHING = np.outer([1, 2, 1], [1, 2, 1]) / 16
 
 
-def find_claimed(raw: NDArray[np.float32], *, min_distance_px: float, min_probability: float = _LEAST) -> Peaks:
+def find_claimed(
+    raw: NDArray[np.float32], *, min_distance_px: float, min_probability: float = _LEAST, reach_px: int = 1
+) -> Peaks:
     """Find atoms in what a localising network gives.
 
     Parameters
@@ -26,10 +27,11 @@ def find_claimed(raw: NDArray[np.float32], *, min_distance_px: float, min_probab
     raw : (channel, y, x), see `adatom.nets.claims`.
     min_distance_px : of two atoms closer than this the less probable goes.
     min_probability : less probable atoms go; those below 0.02 in any case.
+    reach_px : over so many pixels around the one that most likely holds an atom its probability is spread; >= 1.
 
     Returns
     -------
-    One peak an atom: where the smoothed probability has a maximum, the claims of 3 x 3 pixels are summed up. Their sum
+    One peak an atom: where the smoothed probability has a maximum, the claims around it are summed up. Their sum
     is the probability that an atom is there; its species is the one with the largest share; position and flux are their
     weighted means; the standard deviations hold both what each claim states and what they disagree in. Uncalibrated.
     """
@@ -40,20 +42,24 @@ def find_claimed(raw: NDArray[np.float32], *, min_distance_px: float, min_probab
             f"find_claimed: expected a distance from 0 up and a probability, got {min_distance_px}, {min_probability}."
         )
     claimed = atom_probability(raw)
-    smooth = ndimage.convolve(claimed, _SMOOTHING.astype(np.float32), mode="constant")
-    top = (smooth == ndimage.maximum_filter(smooth, size=3, mode="constant")) & (smooth >= _LEAST / 4)
+    window, n_pixels = np.arange(-reach_px, reach_px + 1), (2 * reach_px + 1) ** 2
+    binomial = np.array([comb(2 * reach_px, k) for k in range(2 * reach_px + 1)], dtype=np.float32)
+    smoothing = np.outer(binomial, binomial) / binomial.sum() ** 2
+    smooth = ndimage.convolve(claimed, smoothing, mode="constant")
+    size = max(3, 2 * reach_px - 1)
+    top = (smooth == ndimage.maximum_filter(smooth, size=size, mode="constant")) & (smooth >= _LEAST * smoothing.max())
     row, column = np.nonzero(top)
     rows, columns = claimed.shape
-    near_row = row[:, None, None] + _WINDOW[:, None]  # (n, 3, 1)
-    near_column = column[:, None, None] + _WINDOW  # (n, 1, 3)
+    near_row = row[:, None, None] + window[:, None]  # (n, side, 1)
+    near_column = column[:, None, None] + window  # (n, 1, side)
     inside = (near_row >= 0) & (near_row < rows) & (near_column >= 0) & (near_column < columns)
     index = np.clip(near_row, 0, rows - 1), np.clip(near_column, 0, columns - 1)
-    around = np.moveaxis(raw[:, index[0], index[1]], 0, -1).reshape(len(row), 9, len(raw))
+    around = np.moveaxis(raw[:, index[0], index[1]], 0, -1).reshape(len(row), n_pixels, len(raw))
     claims = read_claims(torch.from_numpy(np.ascontiguousarray(around, dtype=np.float32)))
-    share = claims.log_probability.exp().double().numpy()[:, :, 1:] * inside.reshape(-1, 9, 1)  # (n, 9, species)
+    share = claims.log_probability.exp().double().numpy()[:, :, 1:] * inside.reshape(-1, n_pixels, 1)
     numbers, std = claims.numbers.double().numpy(), claims.std.double().numpy()
-    numbers[:, :, 0] += np.broadcast_to(near_column, inside.shape).reshape(-1, 9)
-    numbers[:, :, 1] += np.broadcast_to(near_row, inside.shape).reshape(-1, 9)
+    numbers[:, :, 0] += np.broadcast_to(near_column, inside.shape).reshape(-1, n_pixels)
+    numbers[:, :, 1] += np.broadcast_to(near_row, inside.shape).reshape(-1, n_pixels)
     total = share.sum(axis=(1, 2))
     weight = (share.sum(axis=2) / np.maximum(total, 1e-9)[:, None])[:, :, None]
     mean = (weight * numbers).sum(axis=1)

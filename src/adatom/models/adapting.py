@@ -2,10 +2,11 @@
 
 An atom without a mark must not be learned as "no atom". What the model finds on the image before it is adapted says how
 complete the marks are: the share c of the atoms it is sure of that are marked. By Bayes' rule an unmarked find of
-probability p is then an atom with probability ``p (1 - c) / (1 - c p)``: where nearly all are marked, unmarked finds
-are unwanted; where few are, they stay likely. Each time that an image is shown, each such find is an atom or none,
-drawn with that probability. Half of each batch is simulated, as the model was trained, so that it forgets nothing.
-Source: Elkan & Noto, KDD 2008, 10.1145/1401890.1401920 (learning from positive and unlabelled examples).
+probability p is then an atom with probability ``p (1 - c) / (1 - c p)``. Each time that an image is shown, each such
+find is an atom or none, drawn with that probability. Where c is above 0.6, the user looked at the whole image: what he
+left out he does not want, and it is learned as "no atom". Half of each batch is simulated, as the model was trained, so
+that it forgets nothing. Source: Elkan & Noto, KDD 2008, 10.1145/1401890.1401920 (learning from positive and unlabelled
+examples).
 
 People mark an atom to within some pixels, the model better: a mark takes the place of the find that it means, drawn
 anew within that find's error each time, so that the error bars of the model stay as wide as they were.
@@ -25,7 +26,7 @@ from adatom.data import check_image, pixel_size_nm
 from adatom.errors import ArgumentError
 from adatom.locate import Peaks
 from adatom.models.batches import MARGIN_PX, Atoms, Sample, SimulatedSamples, framed, stack_atoms
-from adatom.models.calibration import Curve, fit_curve
+from adatom.models.calibration import Calibration, Curve, fit_curve
 from adatom.train import Batch, Record, TrainingSettings, train
 from adatom.train.loop import evaluate_loss
 from adatom.train.point_process import point_process_loss
@@ -40,9 +41,7 @@ _LEARNING_RATE = 1e-3
 _BATCH_SIZE = 8
 _CONCLUDING_IMAGES = 12  # simulated ones on which the adapted model is judged; four times as many calibrate it
 _SURE = 0.5  # finds of the model before: these count when the completeness of the marks is judged
-_COMPLETE = (
-    0.75  # share of marked atoms from which on an unmarked find can be called wrong, and calibration relies on it
-)
+_COMPLETE = 0.6  # share of marked atoms from which on unmarked finds are wrong, and probabilities calibrated on marks
 _MARK_ERROR_RADII = 2.0  # so far, in radii of an atom, a mark may lie from the atom that it means
 
 
@@ -168,7 +167,7 @@ class _KnownImage:
             Atoms(positions[:, 0], positions[:, 1], species, np.full(len(marks), np.nan)),
             std,
             Atoms(found.x[free], found.y[free], found.species[free], nothing_known),
-            p * (1 - completeness) / (1 - completeness * p),
+            np.zeros(len(p)) if completeness >= _COMPLETE else p * (1 - completeness) / (1 - completeness * p),
             marks,
             completeness,
             int(met.sum()),
@@ -296,7 +295,8 @@ def _completeness(probability: Array, is_unmarked: NDArray[np.bool_]) -> float:
 def _calibrate_on_marks(adapted: "Localizer", known: list[_KnownImage]) -> None:
     """Calibrate the probabilities on images whose marks are nearly complete, if there are enough."""
     before = adapted.calibration_
-    adapted.calibration_ = replace(before, atom=Curve())  # raw probabilities are asked for
+    plain = Calibration(species=before.species, std_factor=before.std_factor)
+    adapted.calibration_ = plain  # raw probabilities are asked for
     stated, is_right = [np.zeros(0)], [np.zeros(0, dtype=bool)]
     for one in known:
         if one.completeness >= _COMPLETE:
@@ -305,4 +305,4 @@ def _calibrate_on_marks(adapted: "Localizer", known: list[_KnownImage]) -> None:
             stated.append(found.probability)
             is_right.append(np.isin(np.arange(len(found.x)), mine))
     curve = fit_curve(np.concatenate(stated), np.concatenate(is_right))
-    adapted.calibration_ = before if curve == Curve() else replace(before, atom=curve)
+    adapted.calibration_ = before if curve == Curve() else replace(plain, atom=curve)

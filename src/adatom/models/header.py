@@ -33,6 +33,7 @@ class _Scale(_Part):
     period_px: float = Field(gt=0)
     label_radius_px: float = Field(gt=0)
     margin_px: int = Field(default=0, ge=0, le=64)
+    claims_px: int = Field(default=1, ge=1, le=4)
     calibrated: bool
 
 

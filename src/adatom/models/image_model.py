@@ -81,8 +81,8 @@ class ImageModel(ABC):
     net_ : the network.
     scale_ : the working scale: ``pixel_size_nm``, ``spacing_px`` (typical distance of nearest neighbours),
         ``period_px`` (what `image_periods` measures on the training images), ``label_radius_px``, ``margin_px`` (how
-        far the maps of `look` reach beyond an image), ``calibrated`` (whether nm mean something: False for a lattice of
-        no certain size).
+        far the maps of `look` reach beyond an image), ``claims_px`` (pixels around an atom that a localizer sums),
+        ``calibrated`` (whether nm mean something: False for a lattice of no certain size).
     history_ : records of the training.
     figures_ : figures reached on the validation images.
     recipe_ : the recipe, or None.
@@ -203,6 +203,7 @@ class ImageModel(ABC):
             "period_px": _typical_period(validation),
             "label_radius_px": radius_px,
             "margin_px": 2 * MARGIN_PX,
+            "claims_px": recipe.labels.claims_px if recipe is not None else 1,
             "calibrated": pixel_size is not None and _calibrated(recipe, dataset),
         }
         batches = [self._stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]

@@ -1,8 +1,7 @@
 """The localizer: every atom with its probability, species, position, flux, and an error bar on each number."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -45,10 +44,13 @@ _CALIBRATION_SHARE = 4
 class ClaimMaps(Maps):
     """What a localizer saw: the claims of all pixels, as `adatom.nets.claims` has them."""
 
-    @cached_property
-    def candidates(self) -> Peaks:
+    _found: dict[int, Peaks] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def candidates(self, reach_px: int) -> Peaks:
         """Atoms in pixels of the maps, the unlikely and the close ones included, uncalibrated."""
-        return find_claimed(self.values, min_distance_px=0.0)
+        if reach_px not in self._found:
+            self._found[reach_px] = find_claimed(self.values, min_distance_px=0.0, reach_px=reach_px)
+        return self._found[reach_px]
 
 
 class Localizer(ImageModel):
@@ -114,7 +116,8 @@ class Localizer(ImageModel):
     def support(self, maps: Maps) -> float:
         assert isinstance(maps, ClaimMaps)
         return support_of_atoms(
-            maps.candidates.probability, maps.values.shape[1] * maps.values.shape[2] / self.scale_["spacing_px"] ** 2
+            maps.candidates(self._reach_px).probability,
+            maps.values.shape[1] * maps.values.shape[2] / self.scale_["spacing_px"] ** 2,
         )
 
     @property
@@ -231,9 +234,13 @@ class Localizer(ImageModel):
 
     # ---------------------------------------------------------------- claims to atoms
 
+    @property
+    def _reach_px(self) -> int:
+        return int(self.scale_.get("claims_px", 1))
+
     def _find(self, maps: Maps, min_probability: float, min_distance_px: float) -> Peaks:
         assert isinstance(maps, ClaimMaps)
-        found = maps.candidates
+        found = maps.candidates(self._reach_px)
         calibration = self.calibration_
         several = len(self.classes_) > 1
         found = replace(

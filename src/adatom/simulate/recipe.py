@@ -222,6 +222,9 @@ class Labels(StrictModel):
     """How known atoms become the class map that a network learns."""
 
     radius_nm: float = Field(gt=0, description="radius of the disc of each atom, well below half the bond")
+    claims_px: int = Field(
+        default=1, ge=1, le=4, description="pixels around an atom that may claim it, where its place is uncertain"
+    )
 
 
 class ImageRecipe(StrictModel):

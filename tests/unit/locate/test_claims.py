@@ -103,3 +103,14 @@ def test_arguments_that_make_no_sense_say_what_was_expected():
         find_claimed(np.zeros((3, 5, 5), dtype=np.float32), min_distance_px=2)
     with pytest.raises(ArgumentError, match="expected a distance from 0 up and a probability"):
         find_claimed(claims(), min_distance_px=-1)
+
+
+def test_the_claims_of_an_uncertain_atom_are_summed_as_far_as_it_is_told():
+    """Of a claim spread evenly over 5 x 5 pixels a reach of one sees nine parts, a reach of two all of it."""
+    raw = np.zeros((n_channels(1), 32, 32), dtype=np.float32)
+    raw[1] = -30.0
+    raw[1, 10:15, 12:17] = np.log(0.03 / 0.97)
+    seen = [find_claimed(raw, min_distance_px=5.0, reach_px=reach).probability.max() for reach in (1, 2, 3)]
+    assert seen == pytest.approx([9 * 0.03, 25 * 0.03, 25 * 0.03], rel=0.01)
+    widest = find_claimed(raw, min_distance_px=5.0, reach_px=2)
+    assert len(widest.x) == 1 and (widest.x[0], widest.y[0]) == pytest.approx((14, 12), abs=0.05)
