@@ -43,10 +43,11 @@ def find_claimed(
         )
     claimed = atom_probability(raw)
     window, n_pixels = np.arange(-reach_px, reach_px + 1), (2 * reach_px + 1) ** 2
-    binomial = np.array([comb(2 * reach_px, k) for k in range(2 * reach_px + 1)], dtype=np.float32)
+    order = 2 * reach_px**2  # of a binomial, with a standard deviation of 0.7 reaches
+    binomial = np.array([comb(order, k) for k in range(order + 1)], dtype=np.float32)
     smoothing = np.outer(binomial, binomial) / binomial.sum() ** 2
     smooth = ndimage.convolve(claimed, smoothing, mode="constant")
-    size = max(3, 2 * reach_px - 1)
+    size = 2 * reach_px + 1
     top = (smooth == ndimage.maximum_filter(smooth, size=size, mode="constant")) & (smooth >= _LEAST * smoothing.max())
     row, column = np.nonzero(top)
     rows, columns = claimed.shape

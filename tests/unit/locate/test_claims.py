@@ -106,7 +106,7 @@ def test_arguments_that_make_no_sense_say_what_was_expected():
 
 
 def test_the_claims_of_an_uncertain_atom_are_summed_as_far_as_it_is_told():
-    """Of a claim spread evenly over 5 x 5 pixels a reach of one sees nine parts, a reach of two all of it."""
+    """Of a claim spread evenly over 5 x 5 pixels a reach of one sees nine parts, a wider one all."""
     raw = np.zeros((n_channels(1), 32, 32), dtype=np.float32)
     raw[1] = -30.0
     raw[1, 10:15, 12:17] = np.log(0.03 / 0.97)
