@@ -16,7 +16,9 @@ from adatom.analyse import Lattice, find_lattice, find_species_lattice
 from adatom.data import nearest_distances, pixel_size_nm
 from adatom.locate import Peaks
 from adatom.models.catalogue import DEFAULT_MODEL, load, model_path, read_header, shipped_models
+from adatom.models.dim_atoms import SURE, weigh_dim_atoms
 from adatom.models.image_model import ImageModel, Maps
+from adatom.models.localizer import Localizer
 from adatom.models.recipe import parse_recipe
 from adatom.models.scale import FINEST_FOR_LONE, Look, find_lone_scale, find_scale
 
@@ -115,8 +117,21 @@ class ModelAtScale:
         """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""
         maps = self.model.look(self.sign * values, (self.factor, self.factor), is_levelled=True)
         least = self.min_probability if min_probability is None else min_probability
-        peaks = self.model.peaks(maps, min_probability=least, min_distance_px=min_distance_px)
+        if isinstance(self.model, Localizer):
+            peaks = _weighed(self.model.peaks(maps, min_probability=0.0, min_distance_px=min_distance_px))
+            peaks = peaks.of(peaks.probability >= (self.model.min_probability if least is None else least))
+        else:
+            peaks = self.model.peaks(maps, min_probability=least, min_distance_px=min_distance_px)
         return Sight(replace(peaks, flux=self.sign * peaks.flux), self.model.classes_, maps)
+
+
+def _weighed(peaks: Peaks) -> Peaks:
+    """All finds of an image, dim ones weighed where the sure ones stand on a lattice."""
+    sure = peaks.of(peaks.probability > SURE)
+    lattice = find_lattice(np.column_stack([sure.x, sure.y]))
+    if lattice is None or lattice.coincidence < _SURE_LATTICE:
+        return peaks
+    return replace(peaks, probability=weigh_dim_atoms(peaks.probability, peaks.flux))
 
 
 def choose_model(
