@@ -27,6 +27,8 @@ _ROUNDS, _NEAR, _NEARLY = 4, 0.1, 0.8
 # A finer look, by one of these factors, wins if it shows so many times more atoms, with this share of the support (dim
 # atoms are doubtful ones); of several that do, the coarsest that shows nearly as many as any.
 _FINER, _MANY_MORE, _KNOWS, _NEARLY_ALL = (1.5, 2.0, 2.7), 1.4, 0.7, 0.9
+# One that shows the same atoms wins if their positions are so many times surer.
+_SHARPER = 1.3
 _SURE = 0.85  # the probability of an atom that is surely one
 # Finer than an image's own pixels its noise is smooth, and the grains of it look like lone atoms.
 FINEST_FOR_LONE = 1.1
@@ -53,6 +55,12 @@ class Look:
         """The same of atoms that are surely some."""
         return float((self.peaks().probability > _SURE).sum()) / self.area
 
+    @property
+    def position_std(self) -> float:
+        """Median standard deviation of the positions of these [px of the image]; infinite where none is stated."""
+        std = self.peaks().x_std[self.peaks().probability > _SURE]
+        return float(np.median(std)) if np.isfinite(std).any() else np.inf
+
 
 def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...], *, spacing_px: float) -> Look:
     """The scale at which `look` is best supported, and its atoms are `spacing_px` apart.
@@ -73,9 +81,11 @@ def find_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]
     best = _settle(max(seen, key=lambda each: each.support), look, spacing_px)
     # Seen too coarsely, a dim kind of atoms between bright ones vanishes, and the bright ones alone look well. Where
     # there are no more atoms to be seen, a finer look finds as many.
-    richer = [finer for finer in look([ratio * best.factor for ratio in _FINER]) if _shows_more(finer, best)]
+    finer = look([ratio * best.factor for ratio in _FINER])
+    richer = [each for each in finer if _shows_more(each, best)]
     if not richer:
-        return best
+        # atoms far apart are small where their distances are right: too small to be placed well
+        return next((each for each in finer if _is_sharper(each, best)), best)
     # the coarsest that shows nearly all of them: finer ones take longer
     most = max(each.density for each in richer)
     best = next(each for each in richer if each.density > _NEARLY_ALL * most)
@@ -89,6 +99,16 @@ def _shows_more(finer: Look, best: Look) -> bool:
     """Whether a finer look finds many more atoms, and knows what it sees."""
     more = finer.density > _MANY_MORE * best.density or finer.density_of_sure > _MANY_MORE * best.density_of_sure > 0
     return more and finer.support >= _KNOWS * best.support
+
+
+def _is_sharper(finer: Look, best: Look) -> bool:
+    """Whether a finer look finds the same atoms, and is much surer of where they are."""
+    same = min(finer.density, finer.density_of_sure / max(best.density_of_sure, 1e-12) * best.density)
+    return (
+        finer.position_std < best.position_std / _SHARPER
+        and same > _NEARLY_ALL * best.density
+        and finer.support > _NEARLY_ALL * best.support
+    )
 
 
 def find_lone_scale(look: Callable[[list[float]], list[Look]], shape: tuple[int, ...]) -> Look:
