@@ -366,7 +366,7 @@ def adapt(
     channel: Channel = None,
     frame: Frame = None,
     pixel_size: PixelSize = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the training.")] = 120,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the training.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same model.")] = 0,
     as_json: Json = False,
     debug: Debug = False,

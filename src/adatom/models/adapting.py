@@ -4,9 +4,9 @@ An atom without a mark must not be learned as "no atom". What the model finds on
 complete the marks are: the share c of the atoms it is sure of that are marked. By Bayes' rule an unmarked find of
 probability p is then an atom with probability ``p (1 - c) / (1 - c p)``. Each time that an image is shown, each such
 find is an atom or none, drawn with that probability. Where c is above 0.6, the user looked at the whole image: what he
-left out he does not want, and it is learned as "no atom". Half of each batch is simulated, as the model was trained, so
-that it forgets nothing. Source: Elkan & Noto, KDD 2008, 10.1145/1401890.1401920 (learning from positive and unlabelled
-examples).
+left out he does not want, and it is learned as "no atom". A quarter of each batch is simulated, as the model was
+trained, so that it forgets nothing. Source: Elkan & Noto, KDD 2008, 10.1145/1401890.1401920 (learning from positive and
+unlabelled examples).
 
 People mark an atom to within some pixels, the model better: a mark takes the place of the find that it means, drawn
 anew within that find's error each time, so that the error bars of the model stay as wide as they were.
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-STEPS = 120
+STEPS = 200
 _LEARNING_RATE = 1e-3
 _BATCH_SIZE = 8
+_SIMULATED = 2  # of each batch
 _CONCLUDING_IMAGES = 12  # simulated ones on which the adapted model is judged; four times as many calibrate it
 _SURE = 0.5  # finds of the model before: these count when the completeness of the marks is judged
 _COMPLETE = 0.6  # share of marked atoms from which on unmarked finds are wrong, and probabilities calibrated on marks
@@ -186,7 +187,7 @@ class _KnownImage:
 
 
 class _MixedSamples:
-    """Batches of which one half is cut out of the marked images and the other simulated."""
+    """Batches of which three quarters are cut out of the marked images and the rest is simulated."""
 
     def __init__(
         self, known: list[_KnownImage], simulated: SimulatedSamples | None, *, seed: int, side: int, multiple: int
@@ -229,7 +230,7 @@ def _simulated(model: "Localizer", seed: int) -> SimulatedSamples | None:
         return None
     return SimulatedSamples(
         model.recipe_,
-        batch_size=_BATCH_SIZE // 2,
+        batch_size=_SIMULATED,
         seed=seed,
         prepare=model._prepare_working,
         multiple=model._multiple,
