@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import bsr_array
 from scipy.sparse.linalg import LinearOperator, cg
 from scipy.spatial import cKDTree
+from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -216,12 +218,19 @@ def solve(sums: Sums, pairs: Pairs, blocks: Array, prior: Array) -> Array:
     alone = LinearOperator(
         (3 * n, 3 * n), lambda vector: np.einsum("nij,nj->ni", inverse, vector.reshape(n, 3)).ravel(), dtype=float
     )
-    for number in range(k):
-        wanted = sums.gradient[:, :, number].ravel()
-        joint, _ = cg(matrix, wanted, x0=steps[:, :, number].ravel(), M=alone, rtol=1e-6, maxiter=200)
-        if np.isfinite(joint).all():
-            steps[:, :, number] = joint.reshape(n, 3)
+    with _threads().limit(limits=1, user_api="blas"):  # to wake them takes longer than such short sums
+        for number in range(k):
+            wanted = sums.gradient[:, :, number].ravel()
+            joint, _ = cg(matrix, wanted, x0=steps[:, :, number].ravel(), M=alone, rtol=1e-6, maxiter=200)
+            if np.isfinite(joint).all():
+                steps[:, :, number] = joint.reshape(n, 3)
     return steps
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """The libraries that compute with threads; to look for them takes some milliseconds."""
+    return ThreadpoolController()
 
 
 def move(peaks: Peaks, step: Array) -> Peaks:

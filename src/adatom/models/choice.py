@@ -35,7 +35,7 @@ _WINDOW = 320
 _SEARCH_WINDOWS = {64: 0.6, 128: LEAST_SUPPORT, 256: 0.0}
 # Below this support nothing is plain, and atoms are lone ones, if any. They take a larger part of the image to be met
 # with, and noise has about as many grains that look like atoms: only those that are likelier than this are kept.
-_LONE_BELOW = 0.6
+_LONE_BELOW = 0.72
 _LONE_WINDOW = 256
 _LEAST_PROBABILITY = 0.75
 _SKEWNESS_WINDOW = 256

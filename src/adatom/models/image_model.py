@@ -168,6 +168,7 @@ class ImageModel(ABC):
         with torch.random.fork_rng(devices=[]):  # weights from our seed; the user's generator stays where it is
             torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed would seed GPUs as well
             self.net_ = build_net(architecture, **self.architecture_["arguments"])
+        self._start(self.net_)
 
         self.scale_ = {}  # measured on the validation images, which need it for their own preparation
         self.preprocessing_ = {"background_px": 20.0, "clip": 10.0, "bend": 2.0}
@@ -257,6 +258,10 @@ class ImageModel(ABC):
     @abstractmethod
     def _n_channels(self) -> int:
         """Channels that the network gives."""
+
+    def _start(self, net: nn.Module) -> None:
+        """Change what a fresh network begins with; here nothing."""
+        del net
 
     def _loss(self) -> Loss | None:
         """What the training makes small; None for the losses of the settings."""

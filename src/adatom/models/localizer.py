@@ -36,6 +36,7 @@ _LIKELIER_THAN_NOT = 0.5
 _SOME_ATOMS = 5
 _FAMILIARITY = "familiarity"  # its name in the model file
 _OTHER_THINGS = 7  # of the random numbers that these are drawn with
+_RARE = 2.6  # log-odds of "no atom" and against each species that a fresh network begins with
 # Probabilities and error bars are calibrated on so many times the images of a validation.
 _CALIBRATION_SHARE = 4
 
@@ -160,6 +161,16 @@ class Localizer(ImageModel):
 
     def _n_channels(self) -> int:
         return n_channels(len(self.classes_))
+
+    def _start(self, net: nn.Module) -> None:
+        """Begin with next to no atom anywhere, as most pixels hold none: the first hundred steps would go into that."""
+        head = getattr(net, "head", None)
+        if not isinstance(head, nn.Conv2d) or head.bias is None:
+            return
+        with torch.no_grad():
+            bias = head.bias.view(self._n_channels(), -1)  # several pixels at once, where the network folds them
+            bias[0] += _RARE
+            bias[1 : 1 + len(self.classes_)] -= _RARE
 
     def _loss(self) -> Loss | None:
         return point_process_loss
