@@ -7,7 +7,12 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-LESSON = Path(__file__).parents[2] / "docs" / "tutorials" / "01_first_lesson.ipynb"
+LESSONS = Path(__file__).parents[2] / "docs" / "tutorials"
+# name -> number of pictures at least, and files that it writes
+EXPECTED: dict[str, tuple[int, set[str]]] = {
+    "01_first_lesson": (10, {"atoms.csv", "si111.safetensors"}),
+    "02_how_far_to_trust_an_atom": (5, set()),
+}
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -22,27 +27,36 @@ def pictures(notebook: NotebookNode) -> int:
     return sum("image/png" in output.get("data", {}) for output in outputs(notebook))
 
 
+@pytest.fixture(scope="module", params=EXPECTED)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def lesson() -> NotebookNode:
-    return nbformat.read(LESSON, as_version=4)
+def lesson(name: str) -> NotebookNode:
+    return nbformat.read(LESSONS / f"{name}.ipynb", as_version=4)
 
 
-def test_the_stored_lesson_shows_the_outputs_of_one_run_without_errors(lesson: NotebookNode) -> None:
+def test_every_lesson_is_tested() -> None:
+    assert {path.stem for path in LESSONS.glob("*.ipynb")} == set(EXPECTED)
+
+
+def test_the_stored_lesson_shows_the_outputs_of_one_run_without_errors(name: str, lesson: NotebookNode) -> None:
     nbformat.validate(lesson)
     assert lesson.metadata.kernelspec.name == "python3"
     counts = [cell.execution_count for cell in code_cells(lesson)]
     assert counts == list(range(1, len(counts) + 1))
     assert not [output for output in outputs(lesson) if output.output_type == "error"]
     assert not [output for output in outputs(lesson) if output.get("name") == "stderr"]
-    assert pictures(lesson) >= 10
-    assert LESSON.stat().st_size < 3e6
+    assert pictures(lesson) >= EXPECTED[name][0]
+    assert (LESSONS / f"{name}.ipynb").stat().st_size < 3e6
 
 
 def test_the_lesson_runs_from_top_to_bottom(
-    lesson: NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, lesson: NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADATOM_TUTORIAL_STEPS", "8")  # nothing is learned, but every cell has to cope with that
     copy = nbformat.from_dict(lesson)
     NotebookClient(copy, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert pictures(copy) == pictures(lesson)
-    assert {path.name for path in tmp_path.rglob("*.*") if path.is_file()} >= {"atoms.csv", "si111.safetensors"}
+    assert {path.name for path in tmp_path.rglob("*.*") if path.is_file()} >= EXPECTED[name][1]
