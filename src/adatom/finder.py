@@ -84,8 +84,8 @@ def find(
     min_distance_nm : of two atoms closer than this [nm] the less probable is left out; by default half the typical
         distance of neighbours.
     min_probability : less probable atoms are left out; by default what gave the model's best F1 in validation.
-    refine : fit each atom in the measured image (column ``refined``: whether that went well); without it positions and
-        their error bars are the network's.
+    refine : fit each atom in the measured image (columns ``refined``, whether that went well, and ``snr``, the
+        signal-to-noise ratio of its peak); without it positions and their error bars are the network's.
     lattice_constant_nm : known edge of the cell [nm], or the name of a material in
         `adatom.analyse.LATTICE_CONSTANTS_NM`; gives the pixel size that the lattice demands.
     undistort : add columns ``x_undistorted``, ``y_undistorted``: positions after the affine map that makes a hexagonal
@@ -195,7 +195,7 @@ def search(
     lattice_facts = _judge_lattice(
         lattice, stated_edge or eyes.lattice_constant_nm, square, stated_edge is not None, warnings
     )
-    added = {"refined": columns.pop("refined")}
+    added = {name: columns.pop(name) for name in ("refined", "snr")}
     if undistort:
         added |= _undistorted(columns, lattice, lattice_facts, square, warnings)
     unfamiliarity = eyes.unfamiliarity(square.values) if isinstance(eyes, ModelAtScale) else None
@@ -347,6 +347,7 @@ def _locate(
     x, y = peaks.x, peaks.y
     x_std, y_std, flux = peaks.x_std, peaks.y_std, peaks.flux
     empty, refined, jitter_px = np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool), 0.0
+    snr = np.full(len(x), np.nan)
     if refine and len(x):
         apart_px = np.median(nearest_distances(np.column_stack([x, y]))) if len(x) >= 20 else eyes.spacing_px
         apart_px = float(np.clip(apart_px, 0.7 * eyes.spacing_px, 1.5 * eyes.spacing_px))
@@ -357,7 +358,7 @@ def _locate(
             spacing_px=apart_px,
             taken_out=None if taken_out is None else eyes.sign * taken_out,
         )
-        flux, empty, jitter_px = eyes.sign * fitted.flux, fitted.empty, fitted.jitter_px
+        flux, empty, jitter_px, snr = eyes.sign * fitted.flux, fitted.empty, fitted.jitter_px, fitted.snr
         if isinstance(eyes, ModelAtScale):
             near_border = _distance_to_border(values, x, y) < 0.3 * apart_px
             x, y, x_std, y_std, refined = combine_positions(
@@ -383,6 +384,7 @@ def _locate(
         "probability": peaks.probability[kept],
         "flux": flux[kept],
         "refined": refined[kept],
+        "snr": snr[kept],
     }
     return table, jitter_px
 

@@ -227,3 +227,13 @@ def test_ten_overlapping_atoms_of_all_heights_are_told_apart(noise, allowed):
     assert fit.converged.all()
     assert np.hypot(fit.x - truth[:, 0], fit.y - truth[:, 1]).max() < allowed
     assert fit.flux == pytest.approx(2 * np.pi * 2.0**2 * height, rel=0.02 if noise == 0 else 0.25)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_the_snr_is_that_of_a_matched_filter(noise):
+    """A Gaussian of height 1 and width w in white noise s stands ``w sqrt(pi) / s`` standard deviations high."""
+    scene = SCENES["isolated"]
+    positions = true_positions(scene, seed=3)
+    image = picture(positions, scene.width, noise, 3, scene.pitch * (N_SIDE + 2))
+    fit = refine_positions(image, *some_starts(positions).T, spacing_px=scene.spacing)
+    assert np.median(fit.snr) == pytest.approx(scene.width * np.sqrt(np.pi) / noise, rel=0.1)

@@ -50,7 +50,7 @@ class TestFind:
     def test_table_has_the_columns_of_the_contract(self, found: Path) -> None:
         table = pd.read_csv(found / "image_with_defects" / "atoms.csv")
         assert list(table.columns[:8]) == ["frame", "x", "y", "x_std", "y_std", "species", "probability", "flux"]
-        assert set(table.columns[8:]) - {"brightness"} == {"refined"} and table["refined"].dtype == bool
+        assert set(table.columns[8:]) - {"brightness"} == {"refined", "snr"} and table["refined"].dtype == bool
         assert len(table) > 300
         assert table["probability"].between(0, 1).all()
         assert table["x"].between(-0.5, 255.5).all() and table["y"].between(-0.5, 255.5).all()

@@ -7,12 +7,13 @@ x, y        position in the image's unit (``attrs["units"]``: ``nm`` or ``px``);
 x_std,      standard deviation of the position in the same unit; NaN where it could not be estimated
 y_std
 species     name of the class
-probability between 0 and 1: how sure the method is that this atom, of this species, is here
+probability between 0 and 1: how sure the method is that an atom is here (by a `Segmenter`: one of this species)
 flux        height of the fitted peak times its area, in the image's value unit times pixels; NaN if not fitted
 =========== =================================================================================================
 
-What finds or analyses atoms adds columns; `adatom.find` adds ``refined``: whether the position was fitted in the image,
-or is the one first seen.
+What finds or analyses atoms adds columns; `adatom.find` adds ``refined`` (whether the position was fitted in the image,
+or is the one first seen), ``snr`` (signal-to-noise ratio of the fitted peak), and ``brightness`` where columns fall into
+bright and dim ones.
 
 ``attrs``: ``units``, ``image_shape`` (rows, columns), ``pixel_size`` ((y, x) [nm], or None), ``history``.
 """

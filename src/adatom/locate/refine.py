@@ -67,6 +67,7 @@ class Refined:
     misfit : (n,) mean square of the residuals in units of the noise where it is significantly above 1, else 1.
     jitter_px : standard deviation of the shifts of the scan lines along x; 0 where none are seen.
     is_ideal : whether what the fit left over is nothing but noise that no two pixels share.
+    width : (n,) standard deviation of the peaks [px].
     """
 
     x: Array
@@ -79,6 +80,17 @@ class Refined:
     misfit: Array
     jitter_px: float = 0.0
     is_ideal: bool = True
+    width: float | Array = np.nan
+
+    @property
+    def snr(self) -> Array:
+        """Signal-to-noise ratio (n,) of each peak, that of a matched filter; NaN where the fit failed.
+
+        In white noise the deviation of a Gaussian's height is that of its position times height over width, over the
+        root of two.
+        """
+        ratio: Array = np.sqrt(2) * self.width / np.sqrt(self.x_std * self.y_std)
+        return ratio
 
 
 def refine_positions(
@@ -155,6 +167,7 @@ def refine_positions(
         fit.misfit,
         fit.jitter_px,
         fit.is_ideal and fit.jitter_px == 0 and bool(np.median(fit.misfit) <= 1),
+        np.where(joint, fit.peaks.width, first.width),
     )
 
 
