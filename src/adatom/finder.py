@@ -181,6 +181,7 @@ def search(
                 "do not trust these atoms without looking at the overlay."
             )
 
+    scout = eyes  # the one that looked first, and knows what images are like
     seen = _see_all(image, square, eyes, min_probability, min_distance_px, refine)
     if model is None and isinstance(eyes, ModelAtScale) and eyes.sign > 0 and seen.lattice is not None:
         expert = recognise(seen.lattice, seen.spacing_px, square.values, 0.8 * eyes.support)
@@ -198,10 +199,10 @@ def search(
     added = {name: columns.pop(name) for name in ("refined", "snr")}
     if undistort:
         added |= _undistorted(columns, lattice, lattice_facts, square, warnings)
-    unfamiliarity = eyes.unfamiliarity(square.values) if isinstance(eyes, ModelAtScale) else None
+    unfamiliarity = scout.unfamiliarity(square.values) if isinstance(scout, ModelAtScale) else None
     if unfamiliarity is not None and unfamiliarity > _UNFAMILIAR:
         warnings.append(
-            f"This image looks unlike those that the model {eyes.name} was trained on (unfamiliarity "
+            f"This image looks unlike those that the model {scout.name} was trained on (unfamiliarity "
             f"{unfamiliarity:.2f} of 1): its probabilities and error bars may not hold here. Look at the overlay."
         )
     groups = split_by_flux(columns["flux"]) if refine and len(set(columns["species"])) == 1 else None
