@@ -11,6 +11,7 @@ from adatom.models import load_recipe
 from adatom.simulate import simulate_image
 from adatom.train import TrainingSettings
 from benchmarks.record import Recorder
+from benchmarks.two_atom_images import draw_image
 
 
 def run(recorder: Recorder) -> None:
@@ -38,6 +39,14 @@ def run(recorder: Recorder) -> None:
             ad.find(ad.read(file))
             times.append(time.perf_counter() - started)
     recorder.add("si111/real/read_to_atoms_256px_seconds", sorted(times)[2])
+    images = [draw_image("noisy", "test", 1000 + k, size=512).image for k in range(4)]
+    for name, refine, goal in (("without_refinement", False, "<= 1"), ("with_refinement", True, "<= 3")):
+        times = []
+        for image in [images[0], *images * 2]:  # the first warms up
+            started = time.perf_counter()
+            ad.find(image, refine=refine)
+            times.append(time.perf_counter() - started)
+        recorder.add(f"localizer/find_512px_{name}_seconds", sorted(times[1:])[len(images)], goal=goal)
 
 
 def _wide_images_a_second() -> float:
