@@ -94,7 +94,7 @@ def best_of_atomai(sets: dict[str, list[ColumnImage]]) -> dict[str, Counts]:
         "cycles": 110,
         "batch_size": 8,
         "threads": torch.get_num_threads(),
-        "classes": 2,
+        "classes": 1,  # atom or not
         "thresholds": PEER_THRESHOLDS,
     }
     labels = np.stack([_label(each) for each in drawn])
@@ -125,11 +125,11 @@ def best_of_atomai(sets: dict[str, list[ColumnImage]]) -> dict[str, Counts]:
 
 
 def _label(drawn: ColumnImage) -> NDArray[np.int64]:
-    """Class map (y, x): 0 on a disc at each column, 1 elsewhere, as AtomAI has its background last."""
+    """Class map (y, x): 1 on a disc at each column, 0 elsewhere."""
     rows, columns = np.mgrid[: drawn.values.shape[0], : drawn.values.shape[1]]
-    label = np.ones(drawn.values.shape, dtype=np.int64)
+    label = np.zeros(drawn.values.shape, dtype=np.int64)
     for x, y in drawn.positions:
-        label[np.hypot(rows - y, columns - x) <= LABEL_RADIUS_PX] = 0
+        label[np.hypot(rows - y, columns - x) <= LABEL_RADIUS_PX] = 1
     return label
 
 

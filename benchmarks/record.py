@@ -32,7 +32,7 @@ class Recorder:
         print(f"  {figure:60s} {value:10.4g}  {goal or '':10s} {mark}{beside}", flush=True)
 
     def save(self) -> None:
-        """Append the figures to ``results.jsonl``."""
+        """Append the figures since the last time to ``results.jsonl``."""
         common = {
             "command": self.command,
             "date": datetime.now(UTC).date().isoformat(),
@@ -42,6 +42,7 @@ class Recorder:
         with RECORDS.open("a", encoding="utf-8") as file:
             for figure in self.figures:
                 file.write(json.dumps({**figure, **common}) + "\n")
+        self.figures.clear()
 
 
 def _reaches(value: float, goal: str) -> bool:

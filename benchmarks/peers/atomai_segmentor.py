@@ -36,7 +36,10 @@ def main(data_file: str, results_file: str) -> None:
         model = aoi.models.Segmentor(nb_classes=settings["classes"])
         facts["n_weights"] = sum(weight.numel() for weight in model.net.parameters())
         facts |= _train(model, data, settings)
-        facts["iou_validation"] = _iou(model, data["validation_images"], data["validation_labels"], settings["classes"])
+        if settings["classes"] > 1:
+            facts["iou_validation"] = _iou(
+                model, data["validation_images"], data["validation_labels"], settings["classes"]
+            )
         results = {}
         for name in data.files:
             if name.startswith("test_"):
