@@ -12,8 +12,8 @@ flux        height of the fitted peak times its area, in the image's value unit 
 =========== =================================================================================================
 
 What finds or analyses atoms adds columns; `adatom.find` adds ``refined`` (whether the position was fitted in the image,
-or is the one first seen), ``snr`` (signal-to-noise ratio of the fitted peak), and ``brightness`` where columns fall into
-bright and dim ones.
+or is the one first seen), ``snr`` (signal-to-noise ratio of the fitted peak), and ``brightness`` where columns fall
+into bright and dim ones.
 
 ``attrs``: ``units``, ``image_shape`` (rows, columns), ``pixel_size`` ((y, x) [nm], or None), ``history``.
 """
