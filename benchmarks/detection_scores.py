@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from adatom.locate import match_likeliest_first
+
 Array = NDArray[np.float64]
 
 
@@ -59,14 +61,8 @@ class Score:
 def judge(finds: Finds, marks: Array, *, tolerance_px: float) -> Judged:
     """Match the finds of an image with its marks (m, 2)."""
     order = np.argsort(-finds.probability, kind="stable")
-    distance = np.hypot(*(finds.positions[order, None] - marks[None]).transpose(2, 0, 1))  # (n, m)
-    is_right = np.zeros(len(order), dtype=bool)
-    for k in range(len(order) if len(marks) else 0):
-        nearest = int(distance[k].argmin())
-        if distance[k, nearest] <= tolerance_px:
-            is_right[k] = True
-            distance[:, nearest] = np.inf
-    return Judged(finds.probability[order], is_right, len(marks))
+    mine = match_likeliest_first(finds.positions, finds.probability, marks, tolerance=tolerance_px)
+    return Judged(finds.probability[order], mine[order] >= 0, len(marks))
 
 
 def score(images: Sequence[Judged], threshold: float) -> Score:

@@ -83,7 +83,7 @@ def find(
     spacing_nm : typical distance of nearest neighbours [nm], where the image's own estimate is not to be trusted.
     min_distance_nm : of two atoms closer than this [nm] the less probable is left out; by default half the typical
         distance of neighbours.
-    min_probability : less probable atoms are left out; by default what gave the model's best F1 in validation.
+    min_probability : less probable atoms are left out; by default the model's own limit, one half for a localizer.
     refine : fit each atom in the measured image (columns ``refined``, whether that went well, and ``snr``, the
         signal-to-noise ratio of its peak); without it positions and their error bars are the network's.
     lattice_constant_nm : known edge of the cell [nm], or the name of a material in
@@ -196,7 +196,9 @@ def search(
     lattice_facts = _judge_lattice(
         lattice, stated_edge or eyes.lattice_constant_nm, square, stated_edge is not None, warnings
     )
-    added = {name: columns.pop(name) for name in ("refined", "snr")}
+    added = {name: columns.pop(name) for name in ("refined", "snr", "species_probability")}
+    if not (isinstance(eyes, ModelAtScale) and len(eyes.model.classes_) > 1):
+        del added["species_probability"]  # of one species there is no doubt
     if undistort:
         added |= _undistorted(columns, lattice, lattice_facts, square, warnings)
     unfamiliarity = scout.unfamiliarity(square.values) if isinstance(scout, ModelAtScale) else None
@@ -386,6 +388,7 @@ def _locate(
         "flux": flux[kept],
         "refined": refined[kept],
         "snr": snr[kept],
+        "species_probability": peaks.species_probability[kept],
     }
     return table, jitter_px
 

@@ -3,7 +3,7 @@
 from adatom.locate.blobs import find_blobs
 from adatom.locate.claims import find_claimed
 from adatom.locate.combine import combine_positions
-from adatom.locate.match import Match, match_positions
+from adatom.locate.match import Match, match_likeliest_first, match_positions
 from adatom.locate.peaks import Peaks, find_peaks
 from adatom.locate.refine import refine_positions
 
@@ -14,6 +14,7 @@ __all__ = [
     "find_blobs",
     "find_claimed",
     "find_peaks",
+    "match_likeliest_first",
     "match_positions",
     "refine_positions",
 ]

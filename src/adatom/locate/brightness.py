@@ -70,7 +70,12 @@ def split_by_flux(flux: Array) -> BrightnessGroups | None:
         shares = mixture.predict_proba(score)
         wrong = float((1 - shares.max(axis=1)).mean())
         smallest = np.bincount(shares.argmax(axis=1), minlength=n).min()
-        if mixture.bic(score) < best and wrong <= _MOST_WRONG and smallest >= least and _are_apart(mixture):
+        if (
+            mixture.bic(score) < best
+            and wrong <= _MOST_WRONG
+            and smallest >= least
+            and _are_apart(mixture.means_[:, 0], np.sqrt(mixture.covariances_[:, 0, 0]))
+        ):
             best, found = mixture.bic(score), (mixture, shares, wrong)
     if found is None:
         return None
@@ -87,9 +92,8 @@ def split_by_flux(flux: Array) -> BrightnessGroups | None:
     )
 
 
-def _are_apart(mixture: object) -> bool:
+def _are_apart(means: Array, widths: Array) -> bool:
     """Whether each two neighbouring groups are at least as far apart as twice the narrower of them is wide."""
-    means, widths = mixture.means_[:, 0], np.sqrt(mixture.covariances_[:, 0, 0])  # type: ignore[attr-defined]
     order = np.argsort(means)
     narrower = np.minimum(widths[order][1:], widths[order][:-1])
     return bool((np.diff(means[order]) > 2 * narrower).all())

@@ -1,7 +1,5 @@
 """Scan lines shifted sideways at random: how far, from what a fit leaves over, and what it does to the atoms."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
@@ -9,20 +7,6 @@ from scipy.sparse import csr_array, eye_array
 Array = NDArray[np.float64]
 
 _SURE = 5.0  # standard deviations of what noise alone does
-
-
-@dataclass(frozen=True)
-class Jitter:
-    """Shifts of the scan lines along x.
-
-    Attributes
-    ----------
-    std_px : standard deviation of the shift of a line; 0 where noise explains what is seen.
-    shift : (y,) each line's own as far as it is known, beside what the atoms' positions have taken up [px].
-    """
-
-    std_px: float
-    shift: Array
 
 
 def line_shifts(

@@ -48,6 +48,25 @@ class Match:
         return float(np.sqrt(np.mean(self.distance**2))) if len(self.distance) else float("nan")
 
 
+def match_likeliest_first(found: Array, probability: Array, known: Array, *, tolerance: float) -> NDArray[np.int64]:
+    """The known position (m, 2) that each find (n, 2) takes, -1 where it takes none.
+
+    The likeliest find chooses first, the closest that is free within `tolerance`: so what is right does not depend on
+    how many of the unlikely ones are counted.
+    """
+    mine = np.full(len(found), -1)
+    if not len(known):
+        return mine
+    free = np.ones(len(known), dtype=bool)
+    near = cKDTree(known).query_ball_point(found, tolerance)
+    for k in np.argsort(-probability, kind="stable"):
+        choice = np.array([j for j in near[k] if free[j]], dtype=np.int64)
+        if len(choice):
+            mine[k] = choice[np.hypot(*(known[choice] - found[k]).T).argmin()]
+            free[mine[k]] = False
+    return mine
+
+
 def match_positions(found: Array, known: Array, *, tolerance: float) -> Match:
     """Pair each found position (n, 2) with at most one known position (m, 2) within `tolerance`, the closest first."""
     found, known = (np.asarray(a, dtype=float).reshape(-1, 2) for a in (found, known))

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from adatom.data import check_image, pixel_size_nm
 from adatom.errors import ArgumentError
-from adatom.locate import Peaks
+from adatom.locate import Peaks, match_likeliest_first
 from adatom.models.batches import MARGIN_PX, Atoms, Sample, SimulatedSamples, framed, stack_atoms
 from adatom.models.calibration import Calibration, Curve, fit_curve
 from adatom.train import Batch, Record, TrainingSettings, train
@@ -277,12 +277,9 @@ def _working_marks(
 
 def _meant(marks: Array, found: Peaks, *, reach_px: float) -> NDArray[np.int64]:
     """For each mark the find that it means, -1 where there is none: of those near it the likeliest that is free."""
+    taken = match_likeliest_first(np.column_stack([found.x, found.y]), found.probability, marks, tolerance=reach_px)
     mine = np.full(len(marks), -1)
-    distance = np.hypot(found.x[:, None] - marks[:, 0], found.y[:, None] - marks[:, 1])  # (finds, marks)
-    for k in np.argsort(-found.probability, kind="stable"):
-        near = np.where(mine < 0, distance[k], np.inf)
-        if len(near) and near.min() <= reach_px:
-            mine[near.argmin()] = k
+    mine[taken[taken >= 0]] = np.flatnonzero(taken >= 0)
     return mine
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from adatom.errors import ArgumentError, ShapeError
 from adatom.prepare import pad_to_multiple
 from adatom.simulate import ImageRecipe, simulate_image
-from adatom.train import Batch
+from adatom.train import Batch, TrainingSettings
 
 Array = NDArray[np.float64]
 Prepare = Callable[[Array], tuple[Array, float]]  # the prepared image, and the contrast that it was divided by
@@ -20,6 +21,7 @@ Prepare = Callable[[Array], tuple[Array, float]]  # the prepared image, and the 
 VALIDATION_START = 2**40
 # And those by which its numbers are calibrated afterwards from here.
 CALIBRATION_START = 3 * 2**39
+_CALIBRATION_SHARE = 4
 # So far beyond the end of an image its atoms are still asked for [px].
 MARGIN_PX = 4
 # Fluxes have logarithms: none is smaller than this, in units of the prepared image.
@@ -123,8 +125,10 @@ class SimulatedSamples:
     def validation(self, n: int) -> list[Sample]:
         return [self._sample(VALIDATION_START + k) for k in range(n)]
 
-    def calibration(self, n: int) -> list[Sample]:
-        return [self._sample(CALIBRATION_START + k) for k in range(n)]
+    def held_back(self, validation: list[Sample]) -> tuple[list[Sample], list[Sample]]:
+        """Samples to calibrate by, four times as many as those of the validation, and these to judge that by."""
+        n = _CALIBRATION_SHARE * len(validation)
+        return [self._sample(CALIBRATION_START + k) for k in range(n)], validation
 
     def _sample(self, index: int) -> Sample:
         drawn = simulate_image(self.recipe, seed=self.seed, index=index)
@@ -134,9 +138,7 @@ class SimulatedSamples:
 
 
 class StoredSamples:
-    """Batches drawn from a stored training set, turned and mirrored; its last images are kept for validation, and half
-    of these for calibration where there are enough.
-    """
+    """Batches drawn from a stored training set, turned and mirrored; its last images are kept for validation."""
 
     def __init__(
         self,
@@ -178,27 +180,21 @@ class StoredSamples:
         return samples
 
     def validation(self, n: int) -> list[Sample]:
-        last = range(self.n_training, self.data.sizes["sample"])
+        kept = range(self.n_training, min(self.n_training + n, self.data.sizes["sample"]))
         return [
             framed(
                 *self._image(index),
                 self._atoms.of(self._owner == index),
                 np.random.default_rng([self.seed, index, 1]),
             )
-            for index in list(last)[:n]
+            for index in kept
         ]
 
-    def calibration(self, n: int) -> list[Sample]:
-        """The validation images, framed otherwise: a stored set has no others that the training has not seen."""
-        last = range(self.n_training, self.data.sizes["sample"])
-        return [
-            framed(
-                *self._image(index),
-                self._atoms.of(self._owner == index),
-                np.random.default_rng([self.seed, index, 2]),
-            )
-            for index in list(last)[:n]
-        ]
+    def held_back(self, validation: list[Sample]) -> tuple[list[Sample], list[Sample]]:
+        """Samples to calibrate by, and others to judge that by: every second of those kept for validation, where there
+        are several.
+        """
+        return validation[::2], validation[1::2] or validation
 
     def _image(self, index: int) -> tuple[Array, float, NDArray[np.uint8]]:
         if index not in self._prepared:
@@ -211,6 +207,22 @@ class StoredSamples:
                 )
             self._prepared[index] = (*self.prepare(image), label)
         return self._prepared[index]
+
+
+def open_samples(
+    data: ImageRecipe | xr.Dataset, settings: TrainingSettings, *, prepare: Prepare, multiple: int, stack: Stack
+) -> SimulatedSamples | StoredSamples:
+    """Where the batches of a training come from: images of a recipe, made on the fly, or a training set."""
+    common: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "prepare": prepare,
+        "multiple": multiple,
+        "stack": stack,
+    }
+    if isinstance(data, ImageRecipe):
+        return SimulatedSamples(data, **common)
+    return StoredSamples(data, n_validation=settings.validation_images, **common)
 
 
 def framed(image: Array, contrast: float, label: NDArray[np.uint8], atoms: Atoms, rng: np.random.Generator) -> Sample:

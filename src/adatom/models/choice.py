@@ -17,8 +17,9 @@ from adatom.data import nearest_distances, pixel_size_nm
 from adatom.locate import Peaks
 from adatom.models.catalogue import DEFAULT_MODEL, load, model_path, read_header, shipped_models
 from adatom.models.dim_atoms import SURE, weigh_dim_atoms
-from adatom.models.image_model import ImageModel, Maps
+from adatom.models.image_model import ImageModel
 from adatom.models.localizer import Localizer
+from adatom.models.maps import Maps
 from adatom.models.recipe import parse_recipe
 from adatom.models.scale import FINEST_FOR_LONE, Look, find_lone_scale, find_scale
 

@@ -1,10 +1,8 @@
 """What all estimators share that look at images at a working scale: training, preparation, scale, and their file."""
 
-import inspect
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,18 +11,20 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import nn
 
 from adatom import __version__
-from adatom.data import check_image, pixel_size_nm, spacing
+from adatom.data import check_image, pixel_size_nm
 from adatom.data.training_set import check_training_set, open_training_set
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, match_positions
-from adatom.models.batches import MARGIN_PX, Sample, SimulatedSamples, StoredSamples
+from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, open_samples
 from adatom.models.catalogue import FORMAT_VERSION
+from adatom.models.estimator import Estimator
+from adatom.models.maps import Factor, Maps, maps_as_image
 from adatom.models.model_file import read_model_file, write_model_file
-from adatom.models.recipe import NetworkSettings, Recipe, first_problem, parse_recipe
+from adatom.models.recipe import NetworkSettings, Recipe
+from adatom.models.working_scale import measure_scale
 from adatom.nets import build_net
 from adatom.nets.engine import Engine
 from adatom.prepare import (
@@ -35,10 +35,9 @@ from adatom.prepare import (
     positions_back,
     resample,
 )
-from adatom.train import Batch, Loss, Record, TrainingSettings, train
+from adatom.train import Batch, Loss, Record, train
 
 Array = NDArray[np.float64]
-Factor = tuple[float, float]
 Run = Callable[[torch.Tensor], torch.Tensor]  # images (n, 1, y, x) to logits (n, class, y, x)
 
 # A found atom counts as right within this share of the typical spacing.
@@ -47,33 +46,10 @@ MATCH_SHARE = 0.35
 _LARGEST_WORKING_SIDE = 16384
 
 
-@dataclass(frozen=True)
-class Maps:
-    """What a model saw in an image.
-
-    Attributes
-    ----------
-    values : (channel, y, x) at the working scale, reaching the model's margin beyond the image on all sides.
-    factor : working pixels a pixel of the image along (y, x), as whole pixels allowed.
-    contrast : what the image was divided by before the model saw it.
-    """
-
-    values: NDArray[Any]
-    factor: Factor
-    contrast: float = 1.0
-
-
-class ImageModel(ABC):
+class ImageModel(Estimator, ABC):
     """A network that looks at images at one working scale: what the estimators of this room have in common.
 
-    Parameters
-    ----------
-    classes : names of the species; by default those of the data.
-    net : name of an architecture in `adatom.nets`; by default the recipe's, else ``unet``.
-    width, depth : of the network; by default the recipe's, else 16 and 3.
-    training : settings of the training, as `TrainingSettings` or a dictionary; by default the recipe's.
-    random_state : seed of the weights and of the data; by default the recipe's.
-    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    Parameters: see `adatom.models.estimator.Estimator`.
 
     Attributes
     ----------
@@ -89,42 +65,7 @@ class ImageModel(ABC):
     """
 
     _maps_type: ClassVar[type[Maps]] = Maps
-
-    def __init__(
-        self,
-        *,
-        classes: list[str] | None = None,
-        net: str | None = None,
-        width: int | None = None,
-        depth: int | None = None,
-        training: TrainingSettings | dict[str, Any] | None = None,
-        random_state: int | None = None,
-        device: str = "auto",
-    ) -> None:
-        self.classes = classes
-        self.net = net
-        self.width = width
-        self.depth = depth
-        self.training = training
-        self.random_state = random_state
-        self.device = device
-        self._fast: tuple[object, Engine] | None = None
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Constructor arguments by name, as scikit-learn has it."""
-        return {
-            name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"
-        }
-
-    def set_params(self, **params: Any) -> Self:
-        """Set constructor arguments by name; unknown names are errors."""
-        known = self.get_params()
-        unknown = [name for name in params if name not in known]
-        if unknown:
-            raise ArgumentError(f"{type(self).__name__}: expected one of {', '.join(known)}, got {unknown[0]!r}.")
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
+    _fast: tuple[object, Engine] | None = None
 
     # ---------------------------------------------------------------- learning
 
@@ -145,17 +86,17 @@ class ImageModel(ABC):
         resume : go on from `checkpoint` if it is there.
         on_record : called after each step with its record, see `adatom.train.train`.
         """
+        if not isinstance(data, (Recipe, xr.Dataset, str, Path)):
+            raise ArgumentError(
+                f"data: expected a Recipe, a training set or the path of one, got {type(data).__name__}."
+            )
+        if not isinstance(data, Recipe):
+            data = check_training_set(data) if isinstance(data, xr.Dataset) else open_training_set(data)
         recipe = data if isinstance(data, Recipe) else None
         settings = self._settings(recipe)
-        dataset = None
-        if recipe is None:
-            if not isinstance(data, (xr.Dataset, str, Path)):
-                raise ArgumentError(
-                    f"data: expected a Recipe, a training set or the path of one, got {type(data).__name__}."
-                )
-            dataset = check_training_set(data) if isinstance(data, xr.Dataset) else open_training_set(data)
         self.recipe_ = recipe
-        self.classes_ = self._class_names(recipe, dataset)
+        known = data.material.classes if isinstance(data, Recipe) else data.attrs["classes"]
+        self.classes_ = self._class_names(list(known))
         network = recipe.network if recipe else NetworkSettings()
         width = network.width if self.width is None else self.width
         depth = network.depth if self.depth is None else self.depth
@@ -172,41 +113,10 @@ class ImageModel(ABC):
 
         self.scale_ = {}  # measured on the validation images, which need it for their own preparation
         self.preprocessing_ = {"background_px": 20.0, "clip": 10.0, "bend": 2.0}
-        source: SimulatedSamples | StoredSamples
-        if recipe is not None:
-            source = SimulatedSamples(
-                recipe,
-                batch_size=settings.batch_size,
-                seed=settings.seed,
-                prepare=self._prepare_working,
-                multiple=self._multiple,
-                stack=self._stack,
-            )
-            pixel_size, radius = recipe.microscope.pixel_size_nm, recipe.labels.radius_nm
-            radius_px = radius / pixel_size
-        else:
-            assert dataset is not None
-            source = StoredSamples(
-                dataset,
-                batch_size=settings.batch_size,
-                seed=settings.seed,
-                prepare=self._prepare_working,
-                multiple=self._multiple,
-                stack=self._stack,
-                n_validation=settings.validation_images,
-            )
-            pixel_size, radius_px = dataset.attrs["pixel_size_nm"], float(dataset.attrs["label_radius_px"])
+        source = open_samples(data, settings, prepare=self._prepare_working, multiple=self._multiple, stack=self._stack)
         self.source_ = source
         validation = source.validation(settings.validation_images)
-        self.scale_ = {
-            "pixel_size_nm": None if pixel_size is None else float(pixel_size),
-            "spacing_px": _typical_spacing(validation),
-            "period_px": _typical_period(validation),
-            "label_radius_px": radius_px,
-            "margin_px": 2 * MARGIN_PX,
-            "claims_px": recipe.labels.claims_px if recipe is not None else 1,
-            "calibrated": pixel_size is not None and _calibrated(recipe, dataset),
-        }
+        self.scale_ = measure_scale(data, validation)
         batches = [self._stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
         self._fast = None
         self.history_ = train(
@@ -230,20 +140,7 @@ class ImageModel(ABC):
         self.figures_["training_seconds"] = round(self.history_[-1]["seconds"], 1)
         return self
 
-    def _settings(self, recipe: Recipe | None) -> TrainingSettings:
-        settings = self.training if self.training is not None else (recipe.training if recipe else {})
-        numbers = settings.model_dump() if isinstance(settings, TrainingSettings) else dict(settings)
-        if self.random_state is not None:
-            numbers["seed"] = self.random_state
-        try:
-            return TrainingSettings.model_validate(numbers)
-        except ValidationError as error:
-            raise ArgumentError(f"training: {first_problem(error)}.") from error
-
-    def _class_names(self, recipe: Recipe | None, dataset: xr.Dataset | None) -> list[str]:
-        known = (
-            list(recipe.material.classes) if recipe else list(dataset.attrs["classes"]) if dataset is not None else []
-        )
+    def _class_names(self, known: list[str]) -> list[str]:
         if self.classes is None:
             return known
         if len(self.classes) != len(known) or len(set(self.classes)) != len(self.classes):
@@ -373,28 +270,7 @@ class ImageModel(ABC):
         """What `look` saw in `image`, with coordinates in the image's unit; `factor` where it saw something else than
         the image's own pixels.
         """
-        maps, true_factor = self.inner(seen), factor or seen.factor
-        coords: dict[str, Any] = {"class": ["background", *self.classes_]}
-        for axis, dim in enumerate(("y", "x")):
-            original = image.coords[dim]
-            step = _step(original)
-            positions = (np.arange(maps.shape[1 + axis]) + 0.5) / true_factor[axis] - 0.5
-            coords[dim] = (dim, float(original[0]) + positions * step, {"units": original.attrs["units"]})
-        step_note = f"seen at {true_factor[0]:.4g} x {true_factor[1]:.4g} working pixels a pixel"
-        return xr.DataArray(
-            maps.astype(np.float32),
-            dims=("class", "y", "x"),
-            coords=coords,
-            name="probability",
-            attrs={
-                "signal": "probability",
-                "units": "",
-                "source": image.attrs.get("source", {}),
-                "metadata": {},
-                "history": [*image.attrs.get("history", []), step_note],
-                "factor": true_factor,
-            },
-        )
+        return maps_as_image(self.inner(seen), self.classes_, factor or seen.factor, image)
 
     def working_factors(self, image: xr.DataArray) -> list[Factor]:
         """Scales at which this model could look at `image`, the likeliest first; at least one.
@@ -450,10 +326,6 @@ class ImageModel(ABC):
             raise ArgumentError("training_samples: expected a model that was trained here, got one that was not.")
         samples = self.source_.samples(1)[:n]
         return np.stack([sample.image for sample in samples]), np.stack([sample.label for sample in samples])
-
-    def _check_fitted(self, method: str) -> None:
-        if not hasattr(self, "net_"):
-            raise ArgumentError(f"{method}: expected a fitted model, got one that is not. Call fit first.")
 
     def _prepare(self, values: Array, factor: Factor, *, is_levelled: bool = False) -> tuple[Array, Factor, float]:
         """Level, bring to the working scale, normalise; also the factor that whole pixels allowed, and the contrast."""
@@ -517,11 +389,6 @@ class ImageModel(ABC):
             self._fast = (state, Engine(self.net_))
         return self._fast[1]
 
-    def _torch_device(self) -> torch.device:
-        if self.device != "auto":
-            return torch.device(self.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
     # ---------------------------------------------------------------- keeping
 
     def header(self) -> dict[str, Any]:
@@ -584,30 +451,3 @@ def _finite(values: Array) -> Array:
     """Numbers, and NaN where there is none."""
     values = np.asarray(values, dtype=float)
     return np.where(np.isfinite(values), values, np.nan)
-
-
-def _calibrated(recipe: Recipe | None, dataset: xr.Dataset | None) -> bool:
-    """Whether nm mean something in the training images; a simulated set says so in its recipe."""
-    if recipe is None and dataset is not None and dataset.attrs.get("recipe"):
-        recipe = parse_recipe(dataset.attrs["recipe"], name="the recipe of the training set")
-    return recipe is None or recipe.microscope.scale_from == "calibration"
-
-
-def _step(coordinate: xr.DataArray) -> float:
-    return float(coordinate[-1] - coordinate[0]) / (len(coordinate) - 1) if len(coordinate) > 1 else 1.0
-
-
-def _typical_spacing(samples: list[Sample]) -> float:
-    """Median distance of nearest neighbours over the known atoms [px]."""
-    frame = np.concatenate([np.full(len(s.known.x), k) for k, s in enumerate(samples)])
-    positions = np.concatenate([s.known.positions for s in samples])
-    distance = spacing({"frame": frame, "x": positions[:, 0], "y": positions[:, 1]})
-    if not np.isfinite(distance):
-        raise ArgumentError("data: expected images with at least two known atoms, got none.")
-    return distance
-
-
-def _typical_period(samples: list[Sample]) -> float:
-    """Median of the strongest period that the training images show [px]."""
-    periods = [found[0][0] for found in (image_periods(sample.image) for sample in samples) if found]
-    return float(np.median(periods)) if periods else _typical_spacing(samples)

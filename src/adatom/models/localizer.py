@@ -10,17 +10,17 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 from torch import nn
 
 from adatom.data import make_atoms, pixel_size_nm
 from adatom.errors import ModelFileError
-from adatom.locate import Peaks, find_claimed
+from adatom.locate import Peaks, find_claimed, match_likeliest_first
 from adatom.locate.peaks import suppress_close
 from adatom.models.batches import Atoms, Sample, SimulatedSamples, StoredSamples, framed, stack_atoms
 from adatom.models.calibration import Calibration, expected_calibration_error, fit_curve, fit_std_factor
 from adatom.models.familiarity import FEWEST, Familiarity, learn_familiarity, pooled
-from adatom.models.image_model import MATCH_SHARE, Array, Factor, ImageModel, Maps, exactly
+from adatom.models.image_model import MATCH_SHARE, Array, ImageModel, exactly
+from adatom.models.maps import Factor, Maps
 from adatom.models.support import support_of_atoms
 from adatom.nets.claims import N_NUMBERS, n_channels
 from adatom.nets.engine import Engine
@@ -37,8 +37,6 @@ _SOME_ATOMS = 5
 _FAMILIARITY = "familiarity"  # its name in the model file
 _OTHER_THINGS = 7  # of the random numbers that these are drawn with
 _RARE = 2.6  # log-odds of "no atom" and against each species that a fresh network begins with
-# Probabilities and error bars are calibrated on so many times the images of a validation.
-_CALIBRATION_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ class Localizer(ImageModel):
     def _conclude(self, source: SimulatedSamples | StoredSamples, validation: list[Sample]) -> None:
         """Calibrate on images held back, and judge the calibration on the validation images."""
         self.calibration_ = Calibration()
-        held_back = source.calibration(_CALIBRATION_SHARE * len(validation))
+        held_back, to_judge = source.held_back(validation)
         judged = self._judged(held_back)
         self.calibration_ = Calibration(
             atom=fit_curve(judged.probability, judged.is_atom),
@@ -193,7 +191,7 @@ class Localizer(ImageModel):
             std_factor=fit_std_factor(judged.error, judged.std),
         )
         self.familiarity_ = self._learn_familiarity(held_back)
-        judged = self._judged(validation)
+        judged = self._judged(to_judge)
         maps = [self._see(exactly(self.net_), sample.image) for sample in validation]
         self.figures_ |= {
             **self._score_maps(maps, validation, self.min_probability),
@@ -229,7 +227,8 @@ class Localizer(ImageModel):
         for sample in samples:
             peaks = self.peaks(self._see(exactly(self.net_), sample.image), min_probability=0.0).within(sample.inside)
             found, near = np.column_stack([peaks.x, peaks.y]), sample.near.positions
-            is_atom, mine = _first_come(found, near, peaks.probability, tolerance)
+            mine = match_likeliest_first(found, peaks.probability, near, tolerance=tolerance)
+            is_atom = mine >= 0
             sure = is_atom & (peaks.probability > _LIKELIER_THAN_NOT)
             parts.append(
                 _Judged(
@@ -301,20 +300,3 @@ class _Judged:
     is_species: NDArray[np.bool_]
     error: Array
     std: Array
-
-
-def _first_come(
-    found: Array, known: Array, probability: Array, tolerance: float
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which finds have a known atom within `tolerance` that no likelier find took, and which atom."""
-    is_right, mine = np.zeros(len(found), dtype=bool), np.zeros(len(found), dtype=np.int64)
-    if not len(known):
-        return is_right, mine
-    taken = np.zeros(len(known), dtype=bool)
-    near = cKDTree(known).query_ball_point(found, tolerance, return_sorted=True)
-    for k in np.argsort(-probability, kind="stable"):
-        free = [j for j in near[k] if not taken[j]]
-        if free:
-            closest = min(free, key=lambda j: float(np.hypot(*(found[k] - known[j]))))
-            is_right[k], mine[k], taken[closest] = True, closest, True
-    return is_right, mine

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from adatom.locate import Peaks, find_peaks
 from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, stack_labels
-from adatom.models.image_model import Array, Factor, ImageModel, Maps, exactly
+from adatom.models.image_model import Array, ImageModel, exactly
+from adatom.models.maps import Factor, Maps
 from adatom.models.support import support
 
 # Limits of the probability that are tried on the validation images.

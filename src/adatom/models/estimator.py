@@ -1,0 +1,79 @@
+"""What every estimator keeps of scikit-learn's ways: arguments stored as given, and known by name."""
+
+import inspect
+from typing import Any, Self
+
+import torch
+from pydantic import ValidationError
+
+from adatom.errors import ArgumentError
+from adatom.models.recipe import Recipe, first_problem
+from adatom.train import TrainingSettings
+
+
+class Estimator:
+    """Arguments of a model that learns.
+
+    Parameters
+    ----------
+    classes : names of the species; by default those of the data.
+    net : name of an architecture in `adatom.nets`; by default the recipe's, else ``unet``.
+    width, depth : of the network; by default the recipe's, else 16 and 3.
+    training : settings of the training, as `TrainingSettings` or a dictionary; by default the recipe's.
+    random_state : seed of the weights and of the data; by default the recipe's.
+    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: list[str] | None = None,
+        net: str | None = None,
+        width: int | None = None,
+        depth: int | None = None,
+        training: TrainingSettings | dict[str, Any] | None = None,
+        random_state: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.classes = classes
+        self.net = net
+        self.width = width
+        self.depth = depth
+        self.training = training
+        self.random_state = random_state
+        self.device = device
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Constructor arguments by name, as scikit-learn has it."""
+        return {
+            name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"
+        }
+
+    def set_params(self, **params: Any) -> Self:
+        """Set constructor arguments by name; unknown names are errors."""
+        known = self.get_params()
+        unknown = [name for name in params if name not in known]
+        if unknown:
+            raise ArgumentError(f"{type(self).__name__}: expected one of {', '.join(known)}, got {unknown[0]!r}.")
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def _settings(self, recipe: Recipe | None) -> TrainingSettings:
+        settings = self.training if self.training is not None else (recipe.training if recipe else {})
+        numbers = settings.model_dump() if isinstance(settings, TrainingSettings) else dict(settings)
+        if self.random_state is not None:
+            numbers["seed"] = self.random_state
+        try:
+            return TrainingSettings.model_validate(numbers)
+        except ValidationError as error:
+            raise ArgumentError(f"training: {first_problem(error)}.") from error
+
+    def _check_fitted(self, method: str) -> None:
+        if not hasattr(self, "net_"):
+            raise ArgumentError(f"{method}: expected a fitted model, got one that is not. Call fit first.")
+
+    def _torch_device(self) -> torch.device:
+        if self.device != "auto":
+            return torch.device(self.device)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
