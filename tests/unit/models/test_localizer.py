@@ -131,3 +131,8 @@ def test_a_stored_set_teaches_it_as_well(tiny_store):
     settings = {"steps": 4, "batch_size": 2, "validate_every": 2, "validation_images": 2, "seed": 1}
     fitted = Localizer(width=4, depth=2, training=settings).fit(tiny_store)
     assert fitted.recipe_ is None and fitted.familiarity_ is None and len(fitted.history_) == 4
+
+
+def test_find_says_how_sure_each_species_is(model, data):
+    atoms = ad.find(make_image(data["image"][0].to_numpy(), pixel_size=0.1), model=model)
+    assert set(atoms["species"]) == {"A", "B"} and atoms["species_probability"].between(0.5, 1).all()
