@@ -163,8 +163,25 @@ def zero_shot(recorder: Recorder, model: Localizer, groups: dict[str, list[Marke
         report_snr(images, finds, 0.2)
 
 
+def by_default(recorder: Recorder, groups: dict[str, list[MarkedImage]]) -> None:
+    """What a user gets who names no model: positions of `find`, and which model it chose."""
+    for group, images in groups.items():
+        right = n_found = n_marks = 0
+        chosen: list[str] = []
+        for one in images:
+            atoms = ad.find(one.image)
+            step_y, step_x = pixel_size_nm(one.image) or (1.0, 1.0)
+            finds = Finds(atoms[["x", "y"]].to_numpy() / (step_x, step_y), atoms["probability"].to_numpy())
+            counts = score([judge(finds, one.marks, tolerance_px=6)], 0.0)
+            right, n_found, n_marks = right + counts.n_right, n_found + counts.n_found, n_marks + counts.n_marks
+            chosen.append(atoms.attrs["summary"]["model"])
+        recorder.add(f"real_atoms/{group}/default_find/6px/f1", 2 * right / max(1, n_found + n_marks))
+        print(f"      {chosen.count(MODEL)} of {len(images)} handed over to {MODEL}")
+
+
 def run(recorder: Recorder) -> None:
     model, groups = _model(), _groups()
+    by_default(recorder, groups)
     zero_shot(recorder, model, groups)
     recorder.save()  # each part takes minutes
     for group in ("pt", "molecules"):

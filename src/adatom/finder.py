@@ -22,7 +22,7 @@ from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
 from adatom.locate.brightness import BrightnessGroups, split_by_flux
 from adatom.locate.peaks import suppress_close
-from adatom.models.choice import LEAST_SUPPORT, Contrast, ModelAtScale, Sight, choose_model, recognise
+from adatom.models.choice import LEAST_SUPPORT, UNFAMILIAR, Contrast, ModelAtScale, Sight, choose_model, recognise
 from adatom.prepare import SquareImage, image_periods, positions_back
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ CONTRASTS: tuple[Contrast, ...] = ("auto", "bright", "dark")
 _SMALLEST_SIDE = 4
 # A stated pixel size that differs more than this from what the lattice demands is contradicted.
 PIXEL_SIZE_TOLERANCE = 0.04
-# Images likelier unlike the training than like it are warned of.
-_UNFAMILIAR = 0.5
 # No two columns of atoms are closer in any projection that a microscope resolves.
 _CLOSEST_NM = 0.04
 
@@ -172,8 +170,8 @@ def search(
         )
         if eyes.is_of_lone_atoms:
             warnings.append(
-                f"Nothing here stands on a lattice that would confirm it (support {eyes.support:.2f} of 1): less "
-                "likely atoms were left out (--min-probability). Look at the overlay before you trust the others."
+                f"Nothing here stands on a lattice that would confirm it (support {eyes.support:.2f} of 1): atoms are "
+                f"lone ones by their looks, as {eyes.name} knows them. Look at the overlay before you trust them."
             )
         elif eyes.support < LEAST_SUPPORT:
             warnings.append(
@@ -202,7 +200,7 @@ def search(
     if undistort:
         added |= _undistorted(columns, lattice, lattice_facts, square, warnings)
     unfamiliarity = scout.unfamiliarity(square.values) if isinstance(scout, ModelAtScale) else None
-    if unfamiliarity is not None and unfamiliarity > _UNFAMILIAR:
+    if unfamiliarity is not None and unfamiliarity > UNFAMILIAR:
         warnings.append(
             f"This image looks unlike those that the model {scout.name} was trained on (unfamiliarity "
             f"{unfamiliarity:.2f} of 1): its probabilities and error bars may not hold here. Look at the overlay."

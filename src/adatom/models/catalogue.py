@@ -17,6 +17,8 @@ FORMAT_VERSION = 1
 ESTIMATORS = {"Segmenter": "adatom.models.segmenter", "Localizer": "adatom.models.localizer"}
 # Looked through where the user names no model.
 DEFAULT_MODEL = "any_atoms"
+# Takes over where that one finds nothing but lone atoms.
+LONE_ATOMS_MODEL = "single_atoms"
 _LARGEST_HEADER = 16 * 2**20
 
 

@@ -15,7 +15,7 @@ from scipy import ndimage
 from adatom.analyse import Lattice, find_lattice, find_species_lattice
 from adatom.data import nearest_distances, pixel_size_nm
 from adatom.locate import Peaks
-from adatom.models.catalogue import DEFAULT_MODEL, load, model_path, read_header, shipped_models
+from adatom.models.catalogue import DEFAULT_MODEL, LONE_ATOMS_MODEL, load, model_path, read_header, shipped_models
 from adatom.models.dim_atoms import SURE, weigh_dim_atoms
 from adatom.models.image_model import ImageModel
 from adatom.models.localizer import Localizer
@@ -49,6 +49,8 @@ _DARK_SKEWNESS = -0.05
 _SURELY_DARK = -0.45
 _MANY_MORE = 1.4
 _FINER = 1.7
+# Images likelier unlike a model's training than like it are warned of, and not handed over to it.
+UNFAMILIAR = 0.5
 # So many atoms must agree on a lattice for a material to be recognised by it.
 _SURE_LATTICE = 0.5
 
@@ -144,7 +146,7 @@ def choose_model(
     spacing_px: float | None,
     contrast: Contrast = "auto",
 ) -> ModelAtScale:
-    """The scale and the contrast at which a model explains an image best.
+    """The scale and the contrast at which a model explains an image best; without a name, the model too.
 
     Parameters
     ----------
@@ -174,7 +176,24 @@ def choose_model(
         chosen = _of_bright_and_dark(at_best_scale, square)
     else:
         chosen = at_best_scale(1 if contrast == "bright" else -1)
-    return _lone(chosen, square) if chosen.support < _LONE_BELOW else chosen
+    if chosen.support >= _LONE_BELOW:
+        return chosen
+    chosen = _lone(chosen, square)
+    if model is None and spacing_px is None and chosen.is_of_lone_atoms and chosen.sign > 0:
+        return _for_lone_atoms(image, square, square_factor) or chosen
+    return chosen
+
+
+def _for_lone_atoms(image: xr.DataArray, square: Array, square_factor: float) -> ModelAtScale | None:
+    """The model of lone atoms on a support that is not flat, which knows their look and the support's; None where the
+    image is unlike those that it was trained on.
+    """
+    path = model_path(LONE_ATOMS_MODEL)
+    model, sha256 = _loaded(path, path.stat().st_mtime_ns)
+    eyes = ModelAtScale(model, 1.0, LONE_ATOMS_MODEL, sha256, min_probability=model.min_probability)
+    eyes = _by_calibration_or_period(eyes, image, square, square_factor)
+    unfamiliarity = eyes.unfamiliarity(square)
+    return eyes if unfamiliarity is not None and unfamiliarity <= UNFAMILIAR else None
 
 
 def _of_bright_and_dark(at_best_scale: Callable[[int], ModelAtScale], square: Array) -> ModelAtScale:

@@ -2,7 +2,9 @@ import hashlib
 
 import pytest
 
+import adatom
 from adatom.data import make_image
+from adatom.models import load_recipe
 from adatom.models.choice import choose_model
 from adatom.simulate import simulate_image
 
@@ -50,3 +52,19 @@ def test_a_model_file_is_known_by_its_hash(crystal, tiny_model, tmp_path):
     eyes = choose(crystal, path, pixel_size=0.07)
     assert eyes.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() and eyes.name == str(path)
     assert choose(crystal, tiny_model, pixel_size=0.07).sha256 is None
+
+
+def test_images_of_lone_atoms_go_to_the_model_that_learned_on_their_like():
+    """Heavy atoms on an amorphous support mostly do; isolated atoms of any kind mostly stay where they are."""
+    heavy = load_recipe("single_atoms")
+    any_kind = load_recipe("any_atoms")
+    material = any_kind.material.model_copy(update={"arrangements": {"isolated": 1.0}})
+    n_handed_over = []
+    for recipe, pixel in (
+        (heavy, heavy.microscope.pixel_size_nm),
+        (any_kind.model_copy(update={"material": material}), None),
+    ):
+        images = [make_image(simulate_image(recipe, seed=3, index=k).image, pixel_size=pixel) for k in range(8)]
+        names = [adatom.find(image, refine=False).attrs["summary"]["model"] for image in images]
+        n_handed_over.append(names.count("single_atoms"))
+    assert n_handed_over[0] >= 5 and n_handed_over[1] <= 4
