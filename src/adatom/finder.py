@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from adatom.analyse import Lattice, find_bright_lattice, find_species_lattice, read_lattice_constant
+from adatom.analyse.lattice_facts import judge_lattice, undistorted
 from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_nm, spacing
+from adatom.data.rounding import rounded
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
 from adatom.locate.brightness import BrightnessGroups, split_by_flux
@@ -34,8 +36,6 @@ CONTRASTS: tuple[Contrast, ...] = ("auto", "bright", "dark")
 
 # Nothing smaller shows an atom and what is around it [px].
 _SMALLEST_SIDE = 4
-# A stated pixel size that differs more than this from what the lattice demands is contradicted.
-PIXEL_SIZE_TOLERANCE = 0.04
 # No two columns of atoms are closer in any projection that a microscope resolves.
 _CLOSEST_NM = 0.04
 
@@ -191,14 +191,14 @@ def search(
         warnings.append(
             "Atoms are taken to be dark, as the grey values say. If they are bright, give --contrast bright."
         )
-    lattice_facts = _judge_lattice(
-        lattice, stated_edge or eyes.lattice_constant_nm, square, stated_edge is not None, warnings
+    lattice_facts = judge_lattice(
+        lattice, stated_edge or eyes.lattice_constant_nm, square.pixel_nm, stated_edge is not None, warnings
     )
     added = {name: columns.pop(name) for name in ("refined", "snr", "species_probability")}
     if not (isinstance(eyes, ModelAtScale) and len(eyes.model.classes_) > 1):
         del added["species_probability"]  # of one species there is no doubt
     if undistort:
-        added |= _undistorted(columns, lattice, lattice_facts, square, warnings)
+        added |= undistorted(columns, lattice, lattice_facts, square.pixel_nm, warnings)
     unfamiliarity = scout.unfamiliarity(square.values) if isinstance(scout, ModelAtScale) else None
     if unfamiliarity is not None and unfamiliarity > UNFAMILIAR:
         warnings.append(
@@ -235,17 +235,17 @@ def search(
         summary={
             "n_atoms": len(atoms),
             "species": {str(name): int(n) for name, n in atoms["species"].value_counts().items()},
-            "spacing_nm": _rounded(distance_px * square.pixel_nm) if square.pixel_nm else None,
-            "spacing_px": _rounded(distance_px),
+            "spacing_nm": rounded(distance_px * square.pixel_nm) if square.pixel_nm else None,
+            "spacing_px": rounded(distance_px),
             "units": atoms.attrs["units"],
             "pixel_size": _one_or_two(atoms.attrs["pixel_size"]),
             "model": eyes.name,
             "model_sha256": eyes.sha256,
-            "support": _rounded(eyes.support),
-            "working_factor": _rounded(eyes.factor),
-            "unfamiliarity": _rounded(unfamiliarity),
+            "support": rounded(eyes.support),
+            "working_factor": rounded(eyes.factor),
+            "unfamiliarity": rounded(unfamiliarity),
             "brightness": _brightness_facts(groups),
-            "scan_jitter_px": _rounded(seen.jitter_px / square.factor[1]) if refine else None,
+            "scan_jitter_px": rounded(seen.jitter_px / square.factor[1]) if refine else None,
             "contrast": "dark" if eyes.sign < 0 else "bright",
             "warnings": warnings,
             "seconds": round(time.monotonic() - started, 3),
@@ -420,67 +420,14 @@ def _brightness_facts(groups: BrightnessGroups | None) -> dict[str, Any] | None:
     rows = zip(groups.names, groups.flux, groups.spread, strict=True)
     return {
         "groups": {
-            name: {"n": int((groups.group == k).sum()), "flux": _rounded(flux), "spread": _rounded(spread)}
+            name: {"n": int((groups.group == k).sum()), "flux": rounded(flux), "spread": rounded(spread)}
             for k, (name, flux, spread) in enumerate(rows)
         },
-        "error_rate": _rounded(groups.error_rate),
+        "error_rate": rounded(groups.error_rate),
     }
-
-
-# -------------------------------------------------------------------------------------------------- the lattice
-
-
-def _judge_lattice(
-    lattice: Lattice | None, known_edge_nm: float | None, square: SquareImage, stated: bool, warnings: list[str]
-) -> dict[str, Any] | None:
-    """The lattice as the summary has it; warns where it contradicts the stated pixel size."""
-    if lattice is None:
-        if stated:
-            warnings.append("The atoms show no lattice: the lattice constant was not used.")
-        return None
-    demanded = known_edge_nm / lattice.edge if known_edge_nm else None
-    if demanded and square.pixel_nm and abs(square.pixel_nm / demanded - 1) > PIXEL_SIZE_TOLERANCE:
-        percent = 100 * (square.pixel_nm / demanded - 1)
-        warnings.append(
-            f"The stated pixel size is {square.pixel_nm:.5g} nm, but a lattice constant of {known_edge_nm:g} nm "
-            f"demands {demanded:.5g} nm: the pixel size is off by {percent:+.0f} %."
-        )
-    a, b = lattice.lengths
-    return {
-        "a_px": _rounded(a),
-        "b_px": _rounded(b),
-        "angle_deg": _rounded(lattice.angle_deg),
-        "stretch": _rounded(lattice.stretch),
-        "edge_px": _rounded(lattice.edge),
-        "coincidence": _rounded(lattice.coincidence),
-        "pixel_size": _rounded(demanded) if demanded else None,
-    }
-
-
-def _undistorted(
-    columns: dict[str, Array],
-    lattice: Lattice | None,
-    facts: dict[str, Any] | None,
-    square: SquareImage,
-    warnings: list[str],
-) -> dict[str, Array]:
-    """Positions on the regular lattice; notes the matrix in `facts`."""
-    matrix = None if lattice is None else lattice.undistorting()
-    if matrix is None or facts is None:
-        warnings.append("The atoms show no hexagonal or square lattice: their positions were not undistorted.")
-        return {}
-    facts["undistorting"] = [[_rounded(float(value)) for value in row] for row in matrix]
-    pixel = facts["pixel_size"] or square.pixel_nm or 1.0
-    regular = np.column_stack([columns["x"], columns["y"]]) @ matrix * pixel
-    return {"x_undistorted": regular[:, 0], "y_undistorted": regular[:, 1]}
 
 
 def _one_or_two(size: tuple[float, float] | None) -> float | list[float] | None:
     if size is None:
         return None
     return float(f"{size[1]:.8g}") if abs(size[0] / size[1] - 1) < 1e-3 else [float(f"{s:.8g}") for s in size]
-
-
-def _rounded(value: float | None) -> float | None:
-    """Six figures, and None for NaN, as JSON has none."""
-    return None if value is None or not np.isfinite(value) else float(f"{value:.6g}")

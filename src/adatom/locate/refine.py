@@ -318,7 +318,7 @@ class _Fit:
         size = np.where(self._inner() & plain.reshape(left.shape), left * np.sqrt(weight), 0.0).astype(float)
         shared = correlation_factors(np.clip(size, -_FAR * usual, _FAR * usual), self.peaks.width)
         self.is_ideal = max(shared) < _HARDLY
-        self.rest = float(np.sqrt(np.mean(left[self.known] ** 2)))
+        self.rest = float(np.sqrt(np.mean(left[self.known] ** 2))) if self.known.any() else 0.0
         self.variance = variances(sums, self.pairs, self.blocks) * self.misfit[:, None] * np.array(shared)
         if self.jitter_px:
             information = row_information(self.peaks, self.patches, weight, 0)
