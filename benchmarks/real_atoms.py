@@ -13,6 +13,7 @@ differences below 0.03 mean nothing.
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from adatom.models.localizer import Localizer
 from benchmarks.detection_scores import (
     Finds,
     Judged,
+    Reliability,
     average_precision,
     best_limit,
     judge,
@@ -35,6 +37,7 @@ from benchmarks.difference_of_gaussians import tuned_on
 from benchmarks.marked_images import MarkedImage, molecule_images, pt_images
 from benchmarks.matched_filter import matched_filter_snr
 from benchmarks.record import Recorder
+from benchmarks.reliability_diagram import write_reliability
 
 TOLERANCES_PX = (6, 10)
 MODEL = "single_atoms"
@@ -42,6 +45,13 @@ GOALS = {
     ("pt", "zero_shot", 6): {"f1": ">= 0.71", "average_precision": ">= 0.75"},
     ("pt", "fine_tuned", 6): {"f1": ">= 0.745", "average_precision": ">= 0.78"},
 }
+PANELS = {
+    "Pt, simulation only": ("pt", "zero_shot"),
+    "Pt, adapted to other images": ("pt", "fine_tuned"),
+    "molecules, simulation only": ("molecules", "zero_shot"),
+    "molecules, adapted to others": ("molecules", "fine_tuned"),
+}
+DIAGRAM = Path(__file__).parents[1] / "docs" / "images" / "real_atoms_reliability.png"
 N_FOLDS = 4  # of the molecules; of the Pt images each is left out alone
 FEW_MARKS = 20
 N_DRAWS = 3  # of the images that a user may have marked
@@ -99,6 +109,7 @@ def report(
     recorder.add(f"real_atoms/{group}/{setting}/calibration_error", reliable.expected_calibration_error)
     for stated, observed, n in zip(reliable.stated, reliable.observed, reliable.n, strict=True):
         print(f"      of {n:4d} finds with a probability of about {stated:.2f}, {observed:.2f} are marked")
+    return reliable
 
 
 def report_snr(images: Sequence[MarkedImage], finds: list[Finds], limit: float) -> None:
@@ -156,11 +167,15 @@ def few_marks(recorder: Recorder, model: Localizer, images: Sequence[MarkedImage
     print("      (here the peer is the model before it learned, on the same images)")
 
 
-def zero_shot(recorder: Recorder, model: Localizer, groups: dict[str, list[MarkedImage]]) -> None:
+def zero_shot(
+    recorder: Recorder, model: Localizer, groups: dict[str, list[MarkedImage]]
+) -> dict[tuple[str, str], Reliability]:
+    diagrams = {}
     for group, images in groups.items():
         finds = [look(model, one) for one in images]
-        report(recorder, group, "zero_shot", images, finds, model.min_probability)
+        diagrams[group, "zero_shot"] = report(recorder, group, "zero_shot", images, finds, model.min_probability)
         report_snr(images, finds, 0.2)
+    return diagrams
 
 
 def by_default(recorder: Recorder, groups: dict[str, list[MarkedImage]]) -> None:
@@ -182,13 +197,15 @@ def by_default(recorder: Recorder, groups: dict[str, list[MarkedImage]]) -> None
 def run(recorder: Recorder) -> None:
     model, groups = _model(), _groups()
     by_default(recorder, groups)
-    zero_shot(recorder, model, groups)
+    diagrams = zero_shot(recorder, model, groups)
     recorder.save()  # each part takes minutes
     for group in ("pt", "molecules"):
         images = groups[group]
         finds, limit = left_out(images, len(images) if group == "pt" else N_FOLDS, partial(adapted_to, model))
-        report(recorder, group, "fine_tuned", images, finds, limit)
+        diagrams[group, "fine_tuned"] = report(recorder, group, "fine_tuned", images, finds, limit)
         recorder.save()
+    shown = {title: diagrams[key] for title, key in PANELS.items()}
+    write_reliability(shown, DIAGRAM)
     few_marks(recorder, model, groups["pt"])
 
 

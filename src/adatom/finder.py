@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from adatom.analyse import Lattice, find_bright_lattice, find_species_lattice, read_lattice_constant
 from adatom.analyse.lattice_facts import judge_lattice, undistorted
+from adatom.analyse.odd_atoms import judge_sublattices
 from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_nm, spacing
 from adatom.data.rounding import rounded
 from adatom.errors import ArgumentError, ShapeError
@@ -205,9 +206,14 @@ def search(
             f"This image looks unlike those that the model {scout.name} was trained on (unfamiliarity "
             f"{unfamiliarity:.2f} of 1): its probabilities and error bars may not hold here. Look at the overlay."
         )
-    groups = split_by_flux(columns["flux"]) if refine and len(set(columns["species"])) == 1 else None
-    if groups is not None:
-        added["brightness"] = np.array([*groups.names, ""], dtype=object)[groups.group]
+    groups, sublattices = None, None
+    if refine and len(set(columns["species"])) == 1:
+        groups = split_by_flux(columns["flux"])
+        if groups is not None:
+            added["brightness"] = np.array([*groups.names, ""], dtype=object)[groups.group]
+        if image.ndim == 2:
+            odd, sublattices = judge_sublattices(columns | {"refined": added["refined"]})
+            added |= odd
     if square.pixel_nm is None:
         warnings.insert(
             0,
@@ -245,6 +251,7 @@ def search(
             "working_factor": rounded(eyes.factor),
             "unfamiliarity": rounded(unfamiliarity),
             "brightness": _brightness_facts(groups),
+            "sublattices": sublattices,
             "scan_jitter_px": rounded(seen.jitter_px / square.factor[1]) if refine else None,
             "contrast": "dark" if eyes.sign < 0 else "bright",
             "warnings": warnings,

@@ -12,8 +12,9 @@ flux        height of the fitted peak times its area, in the image's value unit 
 =========== =================================================================================================
 
 What finds or analyses atoms adds columns; `adatom.find` adds ``refined`` (whether the position was fitted in the image,
-or is the one first seen), ``snr`` (signal-to-noise ratio of the fitted peak), and ``brightness`` where columns fall
-into bright and dim ones.
+or is the one first seen), ``snr`` (signal-to-noise ratio of the fitted peak), ``brightness`` where columns fall into
+bright and dim ones, and on honeycombs ``sublattice`` (A, the brighter one, or B) and ``odd_probability`` (that the
+atom's flux is not usual for its sublattice).
 
 ``attrs``: ``units``, ``image_shape`` (rows, columns), ``pixel_size`` ((y, x) [nm], or None), ``history``.
 """

@@ -63,9 +63,20 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
         split = summary["brightness"]
         groups = ", ".join(f"{group['n']} {name}" for name, group in split["groups"].items())
         lines.append(f"  columns  {groups}; {100 * split['error_rate']:.1f} % may be in the wrong group")
+    if summary.get("sublattices"):
+        lines.append(f"  odd      {odd_atoms_line(summary['sublattices'])}; odd_probability in atoms.csv")
     lines += [f"  warning  {warning}" for warning in summary["warnings"]]
     lines.append(f"  written  {folder}/overlay.png, report.html, atoms.csv, atoms.parquet, summary.json")
     return lines
+
+
+def odd_atoms_line(sublattices: dict[str, Any]) -> str:
+    """How many atoms of each sublattice are brighter or dimmer than the others, from a summary."""
+    each = (
+        f"of {facts['n']} {name} {facts['n_brighter']} brighter, {facts['n_dimmer']} dimmer"
+        for name, facts in sublattices.items()
+    )
+    return "; ".join(each)
 
 
 def progress_line(record: dict[str, Any]) -> str:

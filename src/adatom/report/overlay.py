@@ -26,6 +26,8 @@ SMALLEST_RADIUS = 1.3  # [pt], of a circle that still shows its colour
 LARGEST_RADIUS = 11.0  # [pt], of a circle around an atom with no neighbour near ...
 LARGEST_RADIUS_PX = 2.4  # ... unless the pixels are that large
 UNSURE = 0.5  # below this probability an atom is drawn pale and dashed
+ODD = 0.5  # above this probability to be odd in its sublattice an atom gets a second ring
+ODD_COLOUR, ODD_SIZE = "#D55E00", 1.7
 
 
 def draw_overlay(image: xr.DataArray, atoms: pd.DataFrame, *, title: str | None = None) -> Figure:
@@ -73,6 +75,7 @@ def draw_overlay(image: xr.DataArray, atoms: pd.DataFrame, *, title: str | None 
         unsure = rows["probability"].to_numpy() < UNSURE
         _scatter(axes, rows[~unsure], species_colour(index), index, radius)
         _scatter(axes, rows[unsure], species_colour(index), index, radius, sure=False)
+    _scatter(axes, atoms[atoms["odd_probability"] > ODD], ODD_COLOUR, 0, ODD_SIZE * radius)
     add_scale_bar(axes, (layout.width, layout.height), extent[0], units)
     if layout.title:
         x, y = layout.title_place
@@ -81,6 +84,8 @@ def draw_overlay(image: xr.DataArray, atoms: pd.DataFrame, *, title: str | None 
         handles: list[Any] = [_scatter(axes, atoms[:0], species_colour(i), i, 0.45 * FONT) for i in range(len(species))]
         if (atoms["probability"] < UNSURE).any():
             handles.append(_scatter(axes, atoms[:0], "#555555", 0, 0.45 * FONT, sure=False))
+        if (atoms["odd_probability"] > ODD).any():
+            handles.append(_scatter(axes, atoms[:0], ODD_COLOUR, 0, 0.6 * FONT))
         if missing:
             handles.append(Patch(facecolor=NO_DATA, edgecolor="none"))
         _add_legend(figure, handles, layout)
@@ -96,6 +101,7 @@ def _in_units_of(atoms: pd.DataFrame, step: tuple[float, float], units: str) -> 
             "y": atoms["y"].to_numpy(float),
             "species": pd.Series([str(name) for name in atoms["species"]], dtype="object"),
             "probability": atoms["probability"].to_numpy(float),
+            "odd_probability": atoms.get("odd_probability", pd.Series(np.nan, atoms.index)).to_numpy(float),
         }
     )
     if atoms.attrs["units"] == "px":
@@ -159,6 +165,9 @@ def _legend_labels(atoms: pd.DataFrame, species: Sequence[str], *, missing: bool
     n_unsure = (atoms["probability"] < UNSURE).sum()
     if n_unsure:
         labels.append(f"probability < {UNSURE:g} ({n_unsure})")
+    n_odd = (atoms["odd_probability"] > ODD).sum()
+    if n_odd:
+        labels.append(f"odd in their sublattice ({n_odd})")
     return [*labels, "no data"] if missing else labels
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from adatom.data import check_atoms
 from adatom.report.canvas import figure_png
 from adatom.report.histograms import draw_histograms
+from adatom.report.overlay import ODD
 from adatom.report.palette import species_colour
 from adatom.report.stylesheet import STYLE
 
@@ -51,7 +52,8 @@ def render_report(
         _facts(_findings(summary)),
         _facts({"Lattice": _lattice(summary["lattice"])}) if summary.get("lattice") else "",
         *(_figure(caption, figure) for caption, figure in shown.items()),
-        _table(atoms),
+        _odd_atoms(atoms),
+        _table(atoms, "atoms"),
         _provenance(summary, atoms.attrs.get("history") or ()),
     ]
     page = "\n".join(
@@ -149,19 +151,34 @@ def _figure(caption: str, figure: Figure | bytes) -> str:
     return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
 
 
-def _table(atoms: pd.DataFrame) -> str:
+def _odd_atoms(atoms: pd.DataFrame) -> str:
+    """Those that are likelier odd in their sublattice than not, the likeliest first."""
+    if "odd_probability" not in atoms:
+        return ""
+    odd = atoms[atoms["odd_probability"] > ODD]
+    return _table(odd.sort_values("odd_probability", ascending=False), "atoms brighter or dimmer than their sublattice")
+
+
+def _table(atoms: pd.DataFrame, what: str) -> str:
     if atoms.empty:
         return ""
     units = escape(str(atoms.attrs["units"]))
     decimals = 4 if atoms.attrs["units"] == "nm" else 2
-    formats = {"x": decimals, "y": decimals, "x_std": decimals + 1, "y_std": decimals + 1, "probability": 3}
+    formats = {
+        "x": decimals,
+        "y": decimals,
+        "x_std": decimals + 1,
+        "y_std": decimals + 1,
+        "probability": 3,
+        "odd_probability": 3,
+    }
     names = [str(name) for name in atoms.columns]
     heads = "".join(f"<th>{escape(n)}{f' [{units}]' if n in ('x', 'y', 'x_std', 'y_std') else ''}</th>" for n in names)
     rows = "".join(
         "<tr>" + "".join(f"<td>{_cell(v, formats.get(n))}</td>" for n, v in zip(names, row, strict=True)) + "</tr>\n"
         for row in atoms.head(N_ROWS).itertuples(index=False, name=None)
     )
-    first = f"The first {N_ROWS} of {len(atoms)} atoms" if len(atoms) > N_ROWS else "All atoms"
+    first = f"The first {N_ROWS} of {len(atoms)} {what}" if len(atoms) > N_ROWS else f"All {what}"
     return (
         f'<section><h2>{first}</h2><div class="wide" tabindex="0"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div></section>"
