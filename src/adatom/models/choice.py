@@ -44,6 +44,11 @@ _FAMILIARITY_WINDOW = 128
 # Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
 # where the tail is dark, beyond this skewness, may atoms be.
 _DARK_SKEWNESS = -0.05
+# Of a honeycomb of broad atoms in noise the tail says little, up to this skewness, which hexagonal lattices of bright
+# atoms have even in strong noise. The lattice says more: a honeycomb has two atoms where its gaps are one.
+_UNDECIDED_SKEWNESS = 0.3
+_TWICE = 1.5
+_ALIKE = 0.85  # of the supports
 # Beyond this they are, unless bright ones are better supported: of bright honeycombs only those blurred beyond 0.37
 # bonds have such a tail.
 _SURELY_DARK = -0.45
@@ -53,6 +58,8 @@ _FINER = 1.7
 UNFAMILIAR = 0.5
 # So many atoms must agree on a lattice for a material to be recognised by it.
 _SURE_LATTICE = 0.5
+_PLAIN_LATTICE = 0.8
+_SAME_CELL = 0.05
 
 
 @dataclass(frozen=True)
@@ -199,14 +206,40 @@ def _for_lone_atoms(image: xr.DataArray, square: Array, square_factor: float) ->
 def _of_bright_and_dark(at_best_scale: Callable[[int], ModelAtScale], square: Array) -> ModelAtScale:
     """For bright atoms, unless the image has them dark."""
     bright = at_best_scale(1)
-    if not bright.model.finds_scale or (skewness := _skewness(bright, square)) > _DARK_SKEWNESS:
+    if not bright.model.finds_scale or (skewness := _skewness(bright, square)) > _UNDECIDED_SKEWNESS:
+        return bright
+    lattice = _hexagonal(bright)
+    if skewness > _DARK_SKEWNESS and lattice is None:
         return bright
     dark = at_best_scale(-1)
+    if lattice is not None and dark.support > _ALIKE * bright.support and _has_two_for_one(dark, bright, lattice):
+        return dark
+    if skewness > _DARK_SKEWNESS:
+        return bright
     surely = skewness < _SURELY_DARK
     if bright.seen is not None and dark.seen is not None:
         # the gaps of a honeycomb are as plain as its atoms, but half as many
         surely |= dark.seen.density > _MANY_MORE * bright.seen.density
     return dark if dark.support > (0.9 if surely else 1.05) * bright.support else bright
+
+
+def _hexagonal(eyes: ModelAtScale) -> Lattice | None:
+    """The lattice of what was seen in the middle of an image, where it is plainly a hexagonal one."""
+    if eyes.seen is None:
+        return None
+    peaks = eyes.seen.peaks()
+    lattice = find_lattice(np.column_stack([peaks.x, peaks.y]))
+    plain = lattice is not None and lattice.is_hexagonal and lattice.coincidence > _PLAIN_LATTICE
+    return lattice if plain else None
+
+
+def _has_two_for_one(eyes: ModelAtScale, others: ModelAtScale, lattice: Lattice) -> bool:
+    """Whether `eyes` see a lattice of the same cell as that of `others`, with about twice as many atoms in it."""
+    mine = _hexagonal(eyes)
+    if mine is None or eyes.seen is None or others.seen is None:
+        return False
+    same_cell = abs(mine.edge / lattice.edge - 1) < _SAME_CELL
+    return same_cell and eyes.seen.density > _TWICE * others.seen.density
 
 
 def recognise(lattice: Lattice | None, spacing_px: float, square: Array, least_support: float) -> ModelAtScale | None:
