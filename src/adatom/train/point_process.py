@@ -11,6 +11,8 @@ from adatom.nets.claims import read_claims
 _REACH = 2
 # Density [px^-2] of atoms that no claim explains: one that was overlooked costs much, but not without limit.
 _UNEXPLAINED = 1e-6
+# Which species an atom is counts so much more than the likelihood has it: places are learned first, species late.
+_SPECIES_WEIGHT = 4.0
 # The loss is stated for an area that holds about one atom [px^2].
 _AREA = 30.0
 # Columns of a table of true atoms.
@@ -32,7 +34,8 @@ def point_process_loss(raw: Tensor, atoms: Tensor) -> Tensor:
     logarithm of the density at each true atom. What it says of a pixel that is left without an atom is that of a coin
     thrown for each pixel, ``log(1 - p_k)``, weighted with the share of the pixel that no true atom takes. At the
     minimum, p_k is the expected number of atoms that pixel k explains, and sums of p are expected counts: nothing has
-    to be rounded to a mask, and close atoms need no gap between them. The count, a normal distribution over the whole
+    to be rounded to a mask, and close atoms need no gap between them. With several species, the logarithm of the right
+    one's share at the pixels that explain an atom is added once more with a weight: it has the same minimum. The count, a normal distribution over the whole
     image in Speiser et al. 2021 (10.1038/s41592-021-01236-x), is local here, for images with hundreds of atoms.
     """
     n, channels, rows, columns = raw.shape
@@ -65,4 +68,6 @@ def point_process_loss(raw: Tensor, atoms: Tensor) -> Tensor:
         share = explained.softmax(dim=1)[:, :-1]
         taken = torch.zeros_like(log_background).index_add_(0, pixel.flatten(), share.flatten())
     nothing = ((1 - taken).clamp(min=0) * log_background).sum()
-    return -(explained.logsumexp(dim=1).sum() + nothing) * (_AREA / len(flat))
+    of_atom = claims.log_probability[..., 1:].logsumexp(dim=-1)
+    of_species = (share * (log_p - of_atom).masked_fill(~inside, 0.0)).sum()
+    return -(explained.logsumexp(dim=1).sum() + nothing + _SPECIES_WEIGHT * of_species) * (_AREA / len(flat))
