@@ -292,6 +292,7 @@ def simulate(
     n: Annotated[int, typer.Option("--n", min=2, help="Number of images.")],
     out: Annotated[Path, typer.Option("--out", help="Store to make, a folder ending in .zarr by custom.")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes that draw them; all processors by default.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -300,7 +301,14 @@ def simulate(
     from adatom.models.simulated_set import write_simulated_set
 
     with _progress("simulating", n) as advance:
-        n_atoms = write_simulated_set(load_recipe(recipe), out, n=n, seed=seed, on_image=lambda done: advance(done, ""))
+        n_atoms = write_simulated_set(
+            load_recipe(recipe),
+            out,
+            n=n,
+            seed=seed,
+            jobs=jobs or os.cpu_count() or 1,
+            on_image=lambda done: advance(done, ""),
+        )
     if as_json:
         _print_json({"store": str(out), "n_images": n, "n_atoms": n_atoms, "seed": seed})
     else:

@@ -7,16 +7,25 @@ from typing import Any
 from adatom.data.training_set import write_training_set
 from adatom.errors import ArgumentError
 from adatom.models.recipe import Recipe
-from adatom.simulate import simulate_image
+from adatom.simulate import simulate_images
 
 # `adatom simulate` and training draw from the same generator; far apart in its numbering they never share an image.
 STORED_START = 2**41
 
 
 def write_simulated_set(
-    recipe: Recipe, store: Path, *, n: int, seed: int = 0, on_image: Callable[[int], None] | None = None
+    recipe: Recipe,
+    store: Path,
+    *,
+    n: int,
+    seed: int = 0,
+    jobs: int = 1,
+    on_image: Callable[[int], None] | None = None,
 ) -> int:
-    """Simulate `n` images of a recipe into a zarr store (`adatom.data.training_set`); returns the number of atoms."""
+    """Simulate `n` images of a recipe into a zarr store (`adatom.data.training_set`); returns the number of atoms.
+
+    `jobs` processes draw them (`adatom.simulate.simulate_images`); their number changes nothing in the images.
+    """
     if store.exists():
         raise ArgumentError(
             f"out: expected a store that is not there yet, got {store}. Remove it or choose another name."
@@ -25,8 +34,8 @@ def write_simulated_set(
 
     def images() -> Iterator[tuple[Any, Any, Any, Any, Any, Any]]:
         nonlocal n_atoms
-        for index in range(n):
-            drawn = simulate_image(recipe, seed=seed, index=STORED_START + index)
+        drawings = simulate_images(recipe, seed=seed, first=STORED_START, n=n, jobs=jobs)
+        for index, drawn in enumerate(drawings):
             n_atoms += len(drawn.x)
             yield drawn.image, drawn.label, drawn.x, drawn.y, drawn.species, drawn.flux
             if on_image is not None:

@@ -2,5 +2,6 @@
 
 from adatom.simulate.generator import SimulatedImage, simulate_image
 from adatom.simulate.recipe import ImageRecipe
+from adatom.simulate.stream import simulate_images
 
-__all__ = ["ImageRecipe", "SimulatedImage", "simulate_image"]
+__all__ = ["ImageRecipe", "SimulatedImage", "simulate_image", "simulate_images"]

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
+from scipy import fft, ndimage
 
 Array = NDArray[np.float64]
 
@@ -26,3 +26,14 @@ def random_field(size: int, correlation: float, rng: Generator) -> Array:
         coarse = np.asarray(Image.fromarray(coarse.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR))
     field = coarse[:size, :size].astype(float)
     return (field - field.mean()) / max(field.std(), 1e-12)
+
+
+def pink_noise(size: int, rng: Generator) -> Array:
+    """Noise (y, x) of a scan line by line whose power falls with 1 / frequency; mean 0, standard deviation 1."""
+    n = size * size
+    white = rng.standard_normal(n).astype(np.float32)
+    spectrum = fft.rfft(white)
+    frequency = np.arange(len(spectrum), dtype=np.float32)
+    frequency[0] = np.inf
+    noise = fft.irfft(spectrum / np.sqrt(frequency), n).astype(float)
+    return (noise / max(float(noise.std()), 1e-12)).reshape(size, size)

@@ -10,8 +10,10 @@ from scipy import ndimage
 from adatom.prepare import resample
 from adatom.simulate.fields import log_uniform, random_field
 from adatom.simulate.film import draw_film
+from adatom.simulate.optics import draw_optics
 from adatom.simulate.recipe import Defects, ImageRecipe, Microscope
 from adatom.simulate.render import render_atoms
+from adatom.simulate.scan import move_atoms
 from adatom.simulate.specimen import Specimen
 
 Array = NDArray[np.float64]
@@ -37,6 +39,10 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
     """Take the image of a specimen; atoms that an island, a clump or a step hides are taken out of it."""
     microscope, defects, size = recipe.microscope, recipe.defects, recipe.microscope.image_size
     px_per_nm = specimen.px_per_nm
+    optics = None
+    if microscope.probe is not None:
+        optics = draw_optics(microscope, px_per_nm, rng)
+        move_atoms(specimen, microscope.probe, size, rng)
     hidden = np.zeros((size, size))  # 0 crystal, 1 hidden
     relief = np.zeros((size, size))
     for draw in (_draw_islands, _draw_adsorbates):
@@ -52,26 +58,30 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
     specimen.keep(hidden[_pixels(specimen, size)] < 0.5)
 
     row_shift = rng.uniform(*microscope.row_shift_nm) * px_per_nm * rng.standard_normal(size)
-    width = specimen.peak_width_px or rng.uniform(*microscope.peak_width_nm) * px_per_nm
+    if optics is not None:
+        width = optics.width_px
+    else:
+        width = specimen.peak_width_px or rng.uniform(*microscope.peak_width_nm) * px_per_nm
     if recipe.film is not None:
         film = draw_film(recipe.film, size, px_per_nm, width, rng)
         relief += film.signal
         specimen.keep(film.holds[_pixels(specimen, size)])
-    image = render_atoms(specimen, size, _draw_probe(microscope, width, rng), row_shift)
+    if optics is not None:
+        image, flux_per_height = optics.take(specimen, size, row_shift)
+    else:
+        image = render_atoms(specimen, size, _draw_probe(microscope, width, rng), row_shift)
+        flux_per_height = 2 * np.pi * width**2
     if microscope.halo[1]:
         image += rng.uniform(*microscope.halo) * ndimage.gaussian_filter(image, rng.uniform(1.5, 4.0) * width)
     image, relief, background = _sampled(
         microscope, rng, image, relief, _draw_background(microscope, size, px_per_nm, rng)
     )
-    counts = microscope.counts_per_peak
-    if counts is not None and (microscope.counts_probability == 1 or rng.random() < microscope.counts_probability):
-        dose = log_uniform(counts, rng)
-        base = relief - min(relief.min(), 0.0) + rng.uniform(*microscope.dark_level)
-        signal = np.maximum(image, 0.0) + base
-        if microscope.beam_flicker[1]:
-            signal *= _draw_beam(microscope, len(signal), rng)
-        image = rng.poisson(dose * signal) / dose - base
-    image = image + relief + background
+    if optics is not None:
+        beam = _draw_beam(microscope, len(image), rng) if microscope.beam_flicker[1] else 1.0
+        image = optics.detect(image, relief, beam, (size / len(image)) ** 2, rng)
+    else:
+        image = _count(image, relief, microscope, rng)
+    image = image + background
     image += _draw_noise(microscope, len(image), rng) + _draw_line_errors(microscope, len(image), rng)
     image, gain = _distort_contrast(image, microscope, px_per_nm * len(image) / size, rng)
     if len(image) != size:
@@ -81,7 +91,20 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
         bottom, right = rng.integers(int(microscope.border_px[0]), int(microscope.border_px[1]) + 1, 2)
         measured[size - bottom :, :] = False
         measured[:, size - right :] = False
-    return Exposure(image, measured, 2 * np.pi * width**2 * gain)
+    return Exposure(image, measured, flux_per_height * gain)
+
+
+def _count(image: Array, relief: Array, microscope: Microscope, rng: Generator) -> Array:
+    """Image and relief with the Poisson noise of counts, where they are counted."""
+    counts = microscope.counts_per_peak
+    if counts is not None and (microscope.counts_probability == 1 or rng.random() < microscope.counts_probability):
+        dose = log_uniform(counts, rng)
+        base = relief - min(relief.min(), 0.0) + rng.uniform(*microscope.dark_level)
+        signal = np.maximum(image, 0.0) + base
+        if microscope.beam_flicker[1]:
+            signal *= _draw_beam(microscope, len(signal), rng)
+        image = rng.poisson(dose * signal) / dose - base
+    return image + relief
 
 
 def _pixels(specimen: Specimen, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -6,45 +6,11 @@ once an image, unless its description says otherwise. Heights are in units of th
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from adatom.simulate.arrangements import ARRANGEMENTS
-
-
-def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"a range is [low, high], got {list(bounds)}")
-    return bounds
-
-
-def _positive(bounds: tuple[float, float]) -> tuple[float, float]:
-    if bounds[0] <= 0:
-        raise ValueError(f"expected a range above 0, got {list(bounds)}")
-    return bounds
-
-
-def _share(bounds: tuple[float, float]) -> tuple[float, float]:
-    if bounds[0] < 0 or bounds[1] > 1:
-        raise ValueError(f"expected shares between 0 and 1, got {list(bounds)}")
-    return bounds
-
-
-def _not_negative(bounds: tuple[float, float]) -> tuple[float, float]:
-    if bounds[0] < 0:
-        raise ValueError(f"expected a range from 0 up, got {list(bounds)}")
-    return bounds
-
-
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-PositiveRange = Annotated[Range, AfterValidator(_positive)]
-NonNegativeRange = Annotated[Range, AfterValidator(_not_negative)]
-Share = Annotated[Range, AfterValidator(_share)]
-
-
-class StrictModel(BaseModel):
-    """A part of a recipe: unknown keys are errors, values cannot be changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from adatom.simulate.probe_recipe import Probe, StmProbe
+from adatom.simulate.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 
 
 class HexagonalTwoAtoms(StrictModel):
@@ -178,6 +144,11 @@ class Microscope(StrictModel):
     scale_from: Literal["calibration", "spacing", "atoms"] = Field(
         default="calibration", description="what brings an image to that scale: `spacing` where nm are only nominal"
     )
+    probe: Probe | None = Field(
+        default=None,
+        description="what takes the image of atoms by its physics, instead of Gaussians of `peak_width_nm` (which is "
+        "then not used)",
+    )
     image_size: int = Field(ge=32, le=1024, description="pixels a side")
     scale: PositiveRange = Field(description="factor on all lengths: wrong calibration and wrong estimates")
     rotation_deg: Range = Field(description="angle of the lattice's first vector with the scan lines")
@@ -211,6 +182,17 @@ class Microscope(StrictModel):
     border_probability: float = Field(ge=0, le=1, description="share of the images with an unmeasured border")
     border_px: NonNegativeRange = Field(description="width of that border on each of the lower and right sides")
 
+    @property
+    def reach_nm(self) -> float:
+        """How far from the image an atom may lie that is seen in it."""
+        return 4 * max(self.peak_width_nm) if self.probe is None else self.probe.reach_nm
+
+    @model_validator(mode="after")
+    def _a_probe_brings_its_own_dose(self) -> Self:
+        if self.probe is not None and self.counts_per_peak is not None:
+            raise ValueError(f"counts_per_peak is null beside a probe, got {list(self.counts_per_peak)}")
+        return self
+
     @model_validator(mode="after")
     def _border_leaves_an_image(self) -> Self:
         if self.border_px[1] >= self.image_size:
@@ -235,3 +217,16 @@ class ImageRecipe(StrictModel):
     microscope: Microscope
     labels: Labels
     film: Film | None = Field(default=None, description="what the atoms lie on, where that is no crystal")
+
+    @model_validator(mode="after")
+    def _probe_suits_the_material(self) -> Self:
+        probe = self.microscope.probe
+        if probe is not None and isinstance(self.material, SingleAtoms) and self.material.width_spread[1] > 0:
+            raise ValueError(f"width_spread is [0, 0] beside a probe, got {list(self.material.width_spread)}")
+        if isinstance(probe, StmProbe):
+            for name, weights in (("weight_filled", probe.weight_filled), ("weight_empty", probe.weight_empty)):
+                if len(weights) not in (0, len(self.material.classes)):
+                    raise ValueError(
+                        f"{name} has one range for each of {', '.join(self.material.classes)}, got {len(weights)}"
+                    )
+        return self

@@ -75,7 +75,7 @@ def _draw_crystal(recipe: ImageRecipe, rng: Generator) -> Specimen:
     px_per_nm = rng.uniform(*microscope.scale) / microscope.pixel_size_nm
     size = microscope.image_size
     vectors = crystal.vectors @ _draw_distortion(microscope, rng) * px_per_nm  # (2, 2) px
-    margin = 4 * max(microscope.peak_width_nm) * px_per_nm
+    margin = microscope.reach_nm * px_per_nm
     positions, site = fill_lattice(vectors, crystal.basis, radius=size / np.sqrt(2) + margin + size / 8)
     offset = rng.uniform(-0.5, 0.5, 2) @ vectors if _cell_fits(vectors, size / 8) else rng.uniform(-1, 1, 2) * size / 8
     positions = positions + offset + size / 2
@@ -107,7 +107,7 @@ def _draw_arrangement(material: AnyAtoms, recipe: ImageRecipe, rng: Generator) -
     spacing_px = px_per_nm * float(np.exp(rng.uniform(*np.log(material.spacing_nm))))
     width_px = float(np.clip(rng.uniform(*material.peak_width) * spacing_px, *_in_px(microscope, px_per_nm)))
     names, weights = list(material.arrangements), np.array(list(material.arrangements.values()))
-    margin = 4 * width_px
+    margin = 4 * width_px if microscope.probe is None else microscope.reach_nm * px_per_nm
     radius = (size / np.sqrt(2) + margin) / spacing_px * 1.15
     n_grains = int(rng.integers(2, 5)) if rng.random() < material.grains_probability else 1
     centres = rng.uniform(-0.5, 0.5, (n_grains, 2)) * size
@@ -147,7 +147,7 @@ def _draw_arrangement(material: AnyAtoms, recipe: ImageRecipe, rng: Generator) -
 
 def _draw_single_atoms(material: SingleAtoms, microscope: Microscope, rng: Generator) -> Specimen:
     px_per_nm, size = rng.uniform(*microscope.scale) / microscope.pixel_size_nm, microscope.image_size
-    side_nm = size / px_per_nm + 8 * max(microscope.peak_width_nm)
+    side_nm = size / px_per_nm + 2 * microscope.reach_nm
     positions = draw_positions(material, side_nm, rng) * px_per_nm + (size - 1) / 2
     spread = rng.uniform(*material.width_spread)
     return Specimen(

@@ -1,0 +1,36 @@
+"""Microscopes that are more than a Gaussian: what they share, and which there are."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from adatom.simulate.probe_recipe import StemProbe
+from adatom.simulate.recipe import Microscope
+from adatom.simulate.specimen import Specimen
+from adatom.simulate.stem import draw_stem
+from adatom.simulate.stm import draw_stm
+
+Array = NDArray[np.float64]
+
+
+class Optics(Protocol):
+    """A microscope as drawn for one image."""
+
+    @property
+    def width_px(self) -> float:
+        """Standard deviation of a Gaussian like the image of an atom [px]."""
+
+    def take(self, specimen: Specimen, size: int, row_shift: Array) -> tuple[Array, float]:
+        """Image (y, x) of the atoms, 1 at one of height 1, and the volume of the peak of such an atom [px^2]."""
+
+    def detect(self, image: Array, relief: Array, beam: Array | float, pixels: float, rng: Generator) -> Array:
+        """What is measured of atoms and relief (y, x), with the noise of this kind of measurement."""
+
+
+def draw_optics(microscope: Microscope, px_per_nm: float, rng: Generator) -> Optics:
+    """Draw the microscope of one image from the recipe's probe, which must not be None."""
+    if isinstance(microscope.probe, StemProbe):
+        return draw_stem(microscope.probe, microscope, px_per_nm, rng)
+    return draw_stm(microscope.probe, microscope, px_per_nm, rng)
