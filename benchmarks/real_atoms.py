@@ -140,14 +140,17 @@ def left_out(images: Sequence[MarkedImage], n_folds: int, learn: Callable[..., L
     return [finds[k] for k in range(len(images))], limit / n_folds
 
 
-def few_marks(recorder: Recorder, model: Localizer, images: Sequence[MarkedImage]) -> None:
+def few_marks(recorder: Recorder, model: Localizer, group: str, images: Sequence[MarkedImage]) -> None:
     """F1 on the images of which nothing was marked, against what was marked of others."""
     for what, n_images, n_marks in (
         ("20_atoms", 1, FEW_MARKS),
         ("1_image", 1, None),
         ("3_images", 3, None),
         ("5_images", 5, None),
+        ("10_images", 10, None),
     ):
+        if n_images >= len(images):
+            break
         ours: list[Judged] = []
         before: list[Judged] = []
         for draw in range(N_DRAWS):
@@ -157,12 +160,14 @@ def few_marks(recorder: Recorder, model: Localizer, images: Sequence[MarkedImage
             ours += judged([look(learned, one) for one in others], others, 6)
             before += judged([look(model, one) for one in others], others, 6)
         recorder.add(
-            f"real_atoms/pt/few_marks/{what}/f1",
+            f"real_atoms/{group}/few_marks/{what}/f1",
             score(ours, model.min_probability).f1,
             peer=score(before, model.min_probability).f1,
         )
         recorder.add(
-            f"real_atoms/pt/few_marks/{what}/average_precision", average_precision(ours), peer=average_precision(before)
+            f"real_atoms/{group}/few_marks/{what}/average_precision",
+            average_precision(ours),
+            peer=average_precision(before),
         )
     print("      (here the peer is the model before it learned, on the same images)")
 
@@ -206,7 +211,9 @@ def run(recorder: Recorder) -> None:
         recorder.save()
     shown = {title: diagrams[key] for title, key in PANELS.items()}
     write_reliability(shown, DIAGRAM)
-    few_marks(recorder, model, groups["pt"])
+    for group in ("pt", "bpy", "ptporph"):
+        few_marks(recorder, model, group, groups[group])
+        recorder.save()
 
 
 def _model() -> Localizer:

@@ -292,7 +292,9 @@ def simulate(
     n: Annotated[int, typer.Option("--n", min=2, help="Number of images.")],
     out: Annotated[Path, typer.Option("--out", help="Store to make, a folder ending in .zarr by custom.")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes that draw them; all processors by default.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes that draw them; all processors by default.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -409,6 +411,7 @@ def adapt(
         "n_marks": learned.n_marks,
         "n_found_before": learned.n_found_before,
         "completeness": [round(share, 3) for share in learned.completeness],
+        "share_kept": round(learned.share_kept, 3),
     }
     _write_run(out, {"adapted": model, "files": [str(file) for file in files], "seed": seed, **facts})
     if as_json:
@@ -417,6 +420,7 @@ def adapt(
     shares = ", ".join(f"{100 * share:.0f} %" for share in learned.completeness)
     print(f"{path}: learned {learned.n_marks} marked atoms, {learned.n_found_before} of which it had seen before")
     print(f"  marked were, as far as it could tell, {shares} of the atoms; what was not marked is not taken for empty")
+    print(f"  {100 * learned.share_kept:.0f} % of the change is kept: more, the more marks and the stranger the images")
 
 
 @app.command(epilog="Example: adatom evaluate si111_7x7 si.zarr")

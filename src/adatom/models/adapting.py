@@ -10,6 +10,10 @@ unlabelled examples).
 
 People mark an atom to within some pixels, the model better: a mark takes the place of the find that it means, drawn
 anew within that find's error each time, so that the error bars of the model stay as wide as they were.
+
+Few marks mislead. Of the change of the weights only a share is kept: the larger, the more marks there are, and the less
+the images are like those that the model was trained on. Source: Wortsman et al., CVPR 2022,
+10.1109/CVPR52688.2022.00780 (weights between those before and after fine-tuning do better than either).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -28,6 +33,7 @@ from adatom.locate import Peaks, match_likeliest_first
 from adatom.models.batches import MARGIN_PX, Atoms, Sample, SimulatedSamples, framed, stack_atoms
 from adatom.models.calibration import Calibration, Curve, fit_curve
 from adatom.train import Batch, Record, TrainingSettings, train
+from adatom.train.averaging import State
 from adatom.train.loop import evaluate_loss
 from adatom.train.point_process import point_process_loss
 
@@ -43,6 +49,7 @@ _SIMULATED = 2  # of each batch
 _CONCLUDING_IMAGES = 12  # simulated ones on which the adapted model is judged; four times as many calibrate it
 _SURE = 0.5  # finds of the model before: these count when the completeness of the marks is judged
 _COMPLETE = 0.6  # share of marked atoms from which on unmarked finds are wrong, and probabilities calibrated on marks
+_HALF_KEPT = 150  # marks of which half of the change is kept, on images like those of the training
 _MARK_ERROR_RADII = 2.0  # so far, in radii of an atom, a mark may lie from the atom that it means
 
 
@@ -54,11 +61,13 @@ class Adaptation:
     ----------
     n_marks, n_found_before : marks, and those of them of which the model had an idea before.
     completeness : for each image, the share of its atoms that are marked, as the model saw it before.
+    share_kept : of the change of the weights.
     """
 
     n_marks: int
     n_found_before: int
     completeness: list[float]
+    share_kept: float
 
 
 def adapt(
@@ -114,12 +123,14 @@ def adapt(
         judge=evaluate_loss,
         on_record=on_record,
     )
+    n_marks = sum(len(one.marked.x) for one in known)
+    share = max(n_marks / (n_marks + _HALF_KEPT), *(one.unfamiliarity for one in known))
+    adapted.net_.load_state_dict(_between(model.net_.state_dict(), adapted.net_.state_dict(), share))
     if simulated is not None:
         adapted._conclude(simulated, simulated.validation(_CONCLUDING_IMAGES))
     _calibrate_on_marks(adapted, known)
-    n_marks = sum(len(one.marked.x) for one in known)
     adapted.figures_ |= {"adapted_images": len(known), "adapted_marks": n_marks}
-    return adapted, Adaptation(n_marks, sum(one.n_met for one in known), [one.completeness for one in known])
+    return adapted, Adaptation(n_marks, sum(one.n_met for one in known), [one.completeness for one in known], share)
 
 
 @dataclass(frozen=True)
@@ -135,6 +146,7 @@ class _KnownImage:
     marks : (n, 2) as they were given.
     completeness : share of the atoms that are marked.
     n_met : marks that the model had an idea of.
+    unfamiliarity : probability that the image is unlike those of the training, 1 where the model cannot say.
     """
 
     prepared: Array
@@ -146,11 +158,13 @@ class _KnownImage:
     marks: Array
     completeness: float
     n_met: int
+    unfamiliarity: float
 
     @classmethod
     def of(cls, model: "Localizer", image: xr.DataArray, table: pd.DataFrame) -> "_KnownImage":
         image = check_image(image, ndim=2).transpose("y", "x")
-        prepared, factor, contrast = model._prepare(image.to_numpy(), model.working_factors(image)[0])
+        factors = model.working_factors(image)[0]
+        prepared, factor, contrast = model._prepare(image.to_numpy(), factors)
         marks, species = _working_marks(model, image, table, factor)
         found = _finds(model, prepared)
         mine = _meant(marks, found, reach_px=_reach(model))
@@ -172,6 +186,7 @@ class _KnownImage:
             marks,
             completeness,
             int(met.sum()),
+            _unfamiliarity(model, prepared),
         )
 
     def drawn(self, rng: np.random.Generator) -> Atoms:
@@ -214,6 +229,22 @@ class _MixedSamples:
         piece = piece[:, ::-1] if mirror else piece
         label = np.zeros(piece.shape, dtype=np.uint8)
         return framed(piece, one.contrast, label, atoms.turned(turns, mirror, side), rng)
+
+
+def _unfamiliarity(model: "Localizer", prepared: Array) -> float:
+    """Of the middle of a prepared image, as large as the training's; 1 where the model cannot say."""
+    trained = model.recipe_.microscope.image_size if model.recipe_ else 128
+    middle = tuple(slice(max(0, (n - trained) // 2), max(0, (n - trained) // 2) + trained) for n in prepared.shape)
+    found = model.unlikeness(prepared[middle])
+    return 1.0 if found is None else found
+
+
+def _between(before: State, after: State, share: float) -> State:
+    """Weights `share` of the way from those before to those after."""
+    return {
+        name: torch.lerp(value, after[name].to(value.device), share) if value.is_floating_point() else after[name]
+        for name, value in before.items()
+    }
 
 
 def _side(model: "Localizer", known: list[_KnownImage]) -> int:

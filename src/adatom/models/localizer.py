@@ -140,7 +140,10 @@ class Localizer(ImageModel):
             self.familiarity_ = Familiarity(numbers[:-1], float(numbers[-1]))
 
     def unfamiliarity(self, values: Array, factor: float) -> float | None:
-        prepared = self.prepared(values, factor)
+        return self.unlikeness(self.prepared(values, factor))
+
+    def unlikeness(self, prepared: Array) -> float | None:
+        """`unfamiliarity` of an image that is prepared already (y, x)."""
         if self.familiarity_ is None or not prepared.any():
             return None
         # training images end in a blank border, and so must this

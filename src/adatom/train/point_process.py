@@ -35,8 +35,9 @@ def point_process_loss(raw: Tensor, atoms: Tensor) -> Tensor:
     thrown for each pixel, ``log(1 - p_k)``, weighted with the share of the pixel that no true atom takes. At the
     minimum, p_k is the expected number of atoms that pixel k explains, and sums of p are expected counts: nothing has
     to be rounded to a mask, and close atoms need no gap between them. With several species, the logarithm of the right
-    one's share at the pixels that explain an atom is added once more with a weight: it has the same minimum. The count, a normal distribution over the whole
-    image in Speiser et al. 2021 (10.1038/s41592-021-01236-x), is local here, for images with hundreds of atoms.
+    one's share at the pixels that explain an atom is added once more, with a weight, which leaves the minimum where it
+    is. The count, a normal distribution over the whole image in Speiser et al. 2021 (10.1038/s41592-021-01236-x), is
+    local here, for images with hundreds of atoms.
     """
     n, channels, rows, columns = raw.shape
     flat = raw.movedim(1, -1).reshape(n * rows * columns, channels)

