@@ -202,7 +202,7 @@ def test_simulate_train_evaluate_find_in_a_row(tmp_path: Path) -> None:
     done = adatom("evaluate", "model/model.safetensors", "set.zarr", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
-    assert 0 <= figures["f1"] <= 1 and figures["n_images"] == 6 and "iou_A" in figures
+    assert 0 <= figures["f1"] <= 1 and figures["n_images"] == 6 and "calibration_error" in figures
     image = np.random.default_rng(0).normal(size=(64, 64))
     np.save(tmp_path / "image.npy", image)
     done = adatom("find", "image.npy", "--model", "model/model.safetensors", "--out", "found", cwd=tmp_path)
