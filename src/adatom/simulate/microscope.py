@@ -147,12 +147,15 @@ def _draw_islands(defects: Defects, size: int, px_per_nm: float, rng: Generator)
 
 def _draw_adsorbates(defects: Defects, size: int, px_per_nm: float, rng: Generator) -> tuple[Array, Array]:
     covered, relief = np.zeros((size, size)), np.zeros((size, size))
-    rows, columns = np.mgrid[:size, :size]
+    along = np.arange(size)
     area = (size / px_per_nm) ** 2
     for _ in range(rng.poisson(rng.uniform(*defects.adsorbate) * area / 100)):
         centre = rng.uniform(0, size, 2)
         radius = rng.uniform(*defects.adsorbate_radius_nm) * px_per_nm
-        clump = np.exp(-0.5 * ((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2) / radius**2)
+        clump = (along[:, None] - centre[0]) ** 2 + (along[None, :] - centre[1]) ** 2
+        clump *= -0.5
+        clump /= radius**2
+        np.exp(clump, out=clump)
         relief += rng.uniform(*defects.adsorbate_height) * clump
         covered = np.maximum(covered, clump)
     return covered, relief

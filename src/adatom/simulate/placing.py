@@ -75,28 +75,30 @@ def place_atoms(
     near = (np.abs(x - (size - 1) / 2) < size / 2 + reach_px) & (np.abs(y - (size - 1) / 2) < size / 2 + reach_px)
     # so large that no image reaches round to the other side
     side = fft.next_fast_len(int(np.ceil(fine * (size + 2 * reach_px))) + _SUPPORT, real=True)
-    transfer = _transfer(image_of_one, side)  # (side, side // 2 + 1)
     frequency_y, frequency_x = np.fft.fftfreq(side), np.fft.rfftfreq(side)
+    blur = 2 * (np.pi * image_of_one.blur_px * fine) ** 2
+    factor_y, factor_x = (np.exp(-blur * q**2) / _kernel_transform(q) for q in (frequency_y, frequency_x))
     spread = _spread(fine * x[near], fine * y[near], height[near], side)
-    spectrum = fft.rfft2(spread) * transfer
-    spectrum *= (1 / _kernel_transform(frequency_y))[:, None] * (1 / _kernel_transform(frequency_x))[None, :]
+    # float32 is finer than any detector here too
+    spectrum = fft.rfft2(spread.astype(np.float32))
+    spectrum *= fft.rfft2(_about_origin(image_of_one.values.astype(np.float32), side))
+    spectrum *= factor_y.astype(np.float32)[:, None]
     rows = fft.ifft(spectrum, axis=0)[: fine * size : fine]  # (y, frequency x)
+    rows *= factor_x.astype(np.float32)
     if shifts.any():
-        rows *= np.exp(-2j * np.pi * fine * shifts[:, None] * frequency_x[None, :])
-    image: Array = fft.irfft(rows, side, axis=1)[:, : fine * size : fine]
-    return image
+        rows *= np.exp((-2j * np.pi * fine * shifts[:, None] * frequency_x[None, :]).astype(np.complex64))
+    return fft.irfft(rows, side, axis=1)[:, : fine * size : fine].astype(float)
 
 
-def _transfer(image_of_one: PointImage, side: int) -> NDArray[np.complex128]:
-    """Fourier transform of the blurred image of one atom, its centre at the origin."""
-    values = image_of_one.values
-    half = len(values) // 2
-    canvas = np.zeros((side, side))
-    canvas[: len(values), : len(values)] = values
-    spectrum: NDArray[np.complex128] = fft.rfft2(np.roll(canvas, (-half, -half), axis=(0, 1)))
-    blur = 2 * (np.pi * image_of_one.blur_px * image_of_one.oversampling) ** 2
-    damping_y, damping_x = np.exp(-blur * np.fft.fftfreq(side) ** 2), np.exp(-blur * np.fft.rfftfreq(side) ** 2)
-    return spectrum * damping_y[:, None] * damping_x[None, :]
+def _about_origin(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """`values` on a periodic grid of `side` pixels, their centre at the origin."""
+    after, before = slice(len(values) // 2, None), slice(None, len(values) // 2)
+    canvas = np.zeros((side, side), dtype=np.float32)
+    n = len(values) - len(values) // 2
+    low, high = slice(None, n), slice(side - len(values) // 2, None)
+    canvas[low, low], canvas[low, high] = values[after, after], values[after, before]
+    canvas[high, low], canvas[high, high] = values[before, after], values[before, before]
+    return canvas
 
 
 def _spread(x: Array, y: Array, height: Array, side: int) -> Array:

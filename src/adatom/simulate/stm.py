@@ -23,7 +23,8 @@ from adatom.simulate.specimen import Specimen
 
 Array = NDArray[np.float64]
 
-_NEGLIGIBLE = np.log(1e5)  # a density is left out where it has fallen by this in its logarithm
+# A density is left out where it has fallen by this in its logarithm, in space and in frequency.
+_NEGLIGIBLE = np.log(1e4)
 # Modulations of the density below this are below what the sum is good for, and are not enlarged to a height of 1.
 _FAINTEST = 1e-3
 
