@@ -130,7 +130,7 @@ def wrong(recipe: Recipe, path: str, value: Any) -> str:
         ("microscope.noise", ["little", "much"]),
         ("microscope.noise", [0.1, float("inf")]),
         ("microscope.noise", [float("nan"), 0.1]),
-        ("microscope.noise", DELETED),
+        ("microscope.pixel_size_nm", DELETED),
         ("microscope.peak_width_nm", [0.0, 0.1]),
         ("microscope.scale", [0.0, 1.0]),
         ("microscope.counts_per_peak", [0, 10]),
@@ -145,7 +145,7 @@ def wrong(recipe: Recipe, path: str, value: Any) -> str:
         ("training.loss", {"hinge": 1.0}),
         ("network.width", 0),
         ("name", "../escape"),
-        ("defects", DELETED),
+        ("labels", DELETED),
     ],
 )
 def test_wrong_value_is_told_by_its_key(recipe, path, value):

@@ -184,9 +184,9 @@ def test_models_lists_what_ships() -> None:
 
 def test_simulate_train_evaluate_find_in_a_row(tmp_path: Path) -> None:
     recipe = EXAMPLES.parent / "weights" / "hexagonal_two_atoms.yaml"
-    small = recipe.read_text().replace("image_size: 128", "image_size: 48").replace("width: 16", "width: 4")
+    small = recipe.read_text().replace("image_size: 128", "image_size: 48").replace("width: 24", "width: 4")
     small = small.replace("border_px: [0, 12]", "border_px: [0, 4]").replace(
-        "validation_images: 32", "validation_images: 4"
+        "validation_images: 48", "validation_images: 4"
     )
     (tmp_path / "small.yaml").write_text(small)
     done = adatom("simulate", "small.yaml", "--n", 6, "--out", "set.zarr", "--json", cwd=tmp_path)

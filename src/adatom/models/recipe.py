@@ -1,14 +1,17 @@
 """Recipes: one YAML file says what images are simulated, which network learns them, and how."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
 
 from adatom.errors import MissingFileError, RecipeError
 from adatom.models.catalogue import WEIGHTS
-from adatom.simulate.recipe import ImageRecipe, StrictModel
+from adatom.simulate.ranges import StrictModel
+from adatom.simulate.recipe import ImageRecipe
+from adatom.simulate.structure_recipe import Cell
+from adatom.simulate.structures import CATALOGUE, is_structure_file
 from adatom.train.settings import TrainingSettings
 
 
@@ -36,29 +39,46 @@ class Recipe(ImageRecipe):
 
 
 def load_recipe(source: str | Path) -> Recipe:
-    """Read a recipe from a YAML file, or by the name of one that ships.
+    """Read a recipe from a YAML file, or by the name of one that ships; or make one for a structure.
+
+    Parameters
+    ----------
+    source : file or name; also a name of `adatom.simulate.structures.CATALOGUE`, such as MoS2, or a CIF, POSCAR or
+        extended-XYZ file: then the recipe is `adatom.models.starting_recipe`'s. A file that a recipe names as its
+        material's structure is looked for beside the recipe, and what it holds becomes part of it.
 
     Raises
     ------
     MissingFileError : if there is neither such a file nor such a name.
     RecipeError : if a key is unknown or missing, or a value out of range; says which.
     """
+    from adatom.models.starting_recipe import is_structure, starting_recipe
+
     path = Path(source)
     shipped = WEIGHTS / f"{source}.yaml"
+    if is_structure(source):
+        return starting_recipe(source)
     if not path.is_file():
         if path.name != str(source) or not shipped.is_file():
             names = ", ".join(sorted(file.stem for file in WEIGHTS.glob("*.yaml")))
-            raise MissingFileError(f"recipe: expected a YAML file or one of {names}, got {source}.")
+            known = ", ".join(CATALOGUE)
+            raise MissingFileError(
+                f"recipe: expected a YAML file or one of {names}; or a CIF, POSCAR or extended-XYZ file, or one of the "
+                f"structures {known}; got {source}."
+            )
         path = shipped
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe: {path.name} cannot be read as text ({error}).") from error
-    return parse_recipe(text, name=path.name)
+    return parse_recipe(text, name=path.name, folder=path.parent)
 
 
-def parse_recipe(text: str, *, name: str = "recipe") -> Recipe:
-    """Read a recipe from YAML text; `name` is what error messages call it."""
+def parse_recipe(text: str, *, name: str = "recipe", folder: Path | None = None) -> Recipe:
+    """Read a recipe from YAML text; `name` is what error messages call it, `folder` where the files are that it names.
+
+    Without a folder no file is read.
+    """
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
@@ -67,10 +87,21 @@ def parse_recipe(text: str, *, name: str = "recipe") -> Recipe:
         raise RecipeError(f"{name}: expected YAML, got text that is not{where}.") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{name}: expected keys such as material and training, got {type(content).__name__}.")
+    if folder is not None:
+        content = _with_its_structure(content, folder)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError(f"{name}: {first_problem(error)}.") from error
+
+
+def _with_its_structure(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same with what a structure's file holds in the place of the file's name."""
+    material = content.get("material")
+    structure = material.get("structure") if isinstance(material, dict) else None
+    if not isinstance(structure, str) or not is_structure_file(structure):
+        return content
+    return {**content, "material": {**material, "structure": Cell.read(folder / structure).model_dump()}}
 
 
 def first_problem(error: ValidationError) -> str:

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from itertools import product
+from math import gcd
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _NM = 0.1  # an Angstrom
-# Atoms closer than this in projection stand in one column [nm]; finer than any probe.
-TOGETHER_NM = 0.02
+# Atoms closer than this in projection stand in one column [nm]: what the best microscopes just resolve.
+TOGETHER_NM = 0.05
 _REACH = 4  # combinations of the edges up to so many of each are tried for the projected cell
 
 
@@ -29,29 +30,48 @@ class Columns:
     ----------
     vectors : (2, 2) edges (x, y) of the projected cell [nm], one a row, the first along x.
     basis : (n, 2) fractional coordinates of the columns.
-    atoms : for each column its atoms, from the top: (atomic number, depth [nm] from the middle of the crystal).
+    atoms : for each column its atoms, from the top: (symbol, depth [nm] from the middle).
     """
 
     vectors: Array
     basis: Array
-    atoms: tuple[tuple[tuple[int, float], ...], ...]
+    atoms: tuple[tuple[tuple[str, float], ...], ...]
 
     @property
     def names(self) -> list[str]:
-        """What each column is called: its elements, the heaviest first, with their number where there are several."""
-        return [column_name(Counter(number for number, _ in column)) for column in self.atoms]
+        """What each column is called: its elements, the heaviest first, with their number where there are several.
+
+        ``Mo`` and ``S2``; numbers that all columns have in common are left out, so silicon's are ``Si`` however many
+        atoms a repeat of them holds.
+        """
+        symbols = [Counter(symbol for symbol, _ in column) for column in self.atoms]
+        common = gcd(*(n for column in symbols for n in column.values()))
+        return [
+            "".join(
+                symbol + (str(n // common) if n > common else "")
+                for symbol, n in sorted(column.items(), key=lambda pair: -atomic_number(pair[0]))
+            )
+            for column in symbols
+        ]
 
 
-def column_name(composition: Counter[int]) -> str:
-    """Name of a column by atomic numbers: ``Mo``, ``S2``, ``TiO``."""
-    from ase.data import chemical_symbols
+def atomic_number(symbol: str) -> int:
+    """Of an element's symbol.
 
-    parts = sorted(composition.items(), reverse=True)
-    return "".join(chemical_symbols[number] + (str(n) if n > 1 else "") for number, n in parts)
+    Raises
+    ------
+    ArgumentError : if there is no such element.
+    """
+    from ase.data import atomic_numbers
+
+    number = int(atomic_numbers.get(symbol, 0))
+    if number < 1:
+        raise ArgumentError(f"element: expected the symbol of one, got {symbol!r}.")
+    return number
 
 
 def project(structure: "Atoms", zone_axis: tuple[int, int, int] = (0, 0, 1)) -> Columns:
-    """Look along a zone axis.
+    """Look along a zone axis: the beam goes into the image, x to the right, y down, a right-handed frame.
 
     Parameters
     ----------
@@ -74,44 +94,47 @@ def project(structure: "Atoms", zone_axis: tuple[int, int, int] = (0, 0, 1)) -> 
     beam = beam / np.linalg.norm(beam)
     if is_layer and axis[2] < 0:
         beam = -beam
-    vectors = _shortest_cell(edges - np.outer(edges @ beam, beam))  # (2, 3)
+    vectors = _shortest_cell(edges - np.outer(edges @ beam, beam), beam)  # (2, 3)
     x = vectors[0] / np.linalg.norm(vectors[0])
     frame = np.stack([x, np.cross(beam, x)])  # (2, 3) x and y of the image
     flat = vectors @ frame.T
     positions = np.asarray(structure.positions, dtype=float) * _NM
     place = positions @ frame.T @ np.linalg.inv(flat)  # fractional
-    depth = -(positions @ beam)
+    depth = positions @ beam
     if not is_layer:  # one repeat along the beam, whose zero is anywhere
         repeat = float(np.linalg.norm(axis // np.gcd.reduce(axis) @ cell))
         depth = (depth - depth.min()) % repeat
     depth = depth - depth.mean()
-    basis, members = _cluster(place, flat)
+    basis, members = _cluster(place, flat, np.asarray(structure.numbers, dtype=float))
     atoms = tuple(
-        tuple((int(structure.numbers[k]), float(depth[k])) for k in sorted(column, key=lambda k: depth[k]))
+        tuple((str(structure.symbols[k]), float(depth[k])) for k in sorted(column, key=lambda k: depth[k]))
         for column in members
     )
     return Columns(flat, basis, atoms)
 
 
-def _shortest_cell(edges: Array) -> Array:
-    """The two shortest vectors (2, 3) of the lattice that `edges` (n, 3), all in one plane, make."""
-    counts = np.array(list(product(range(-_REACH, _REACH + 1), repeat=len(edges))))
+def _shortest_cell(edges: Array, beam: Array) -> Array:
+    """The two shortest vectors (2, 3) of the lattice that `edges` (n, 3), all in one plane, make.
+
+    Of vectors as short as each other the first is along the edges, the second at an acute angle to it, clockwise in
+    the image.
+    """
+    counts = np.array(list(product(range(_REACH, -_REACH - 1, -1), repeat=len(edges))))
     vectors = counts @ edges
-    length = np.linalg.norm(vectors, axis=1)
-    order = np.argsort(length, kind="stable")
+    length = np.round(np.linalg.norm(vectors, axis=1), 6)
+    order = np.argsort(length, kind="stable")  # of equals, those with positive counts first
     order = order[length[order] > 1e-4]
     first = vectors[order[0]]
-    # of the vectors as short as each other, one at an acute angle to the first
-    apart = np.linalg.norm(np.cross(vectors[order], first), axis=1) > 1e-3 * np.linalg.norm(first) * length[order]
-    candidates = vectors[order][apart]
-    shortest = np.linalg.norm(candidates[0])
-    alike = candidates[np.linalg.norm(candidates, axis=1) < 1.001 * shortest]
-    second = alike[np.argmax(alike @ first)]
+    handed = np.cross(first, vectors[order]) @ beam / np.linalg.norm(first)
+    candidates = vectors[order][handed > 1e-3 * length[order]]
+    shortest = np.linalg.norm(candidates, axis=1)
+    alike = candidates[shortest < 1.001 * shortest[0]]
+    second = alike[np.argmax(np.round(alike @ first, 6))]
     return np.stack([first, second])
 
 
-def _cluster(place: Array, vectors: Array) -> tuple[Array, list[list[int]]]:
-    """Columns: mean fractional places (n, 2), and the atoms of each."""
+def _cluster(place: Array, vectors: Array, weight: Array) -> tuple[Array, list[list[int]]]:
+    """Columns: weighted mean of the fractional places (n, 2), and the atoms of each."""
     left = list(range(len(place)))
     basis, members = [], []
     while left:
@@ -119,6 +142,6 @@ def _cluster(place: Array, vectors: Array) -> tuple[Array, list[list[int]]]:
         apart -= np.round(apart)
         near = np.linalg.norm(apart @ vectors, axis=1) < TOGETHER_NM
         members.append([k for k, is_near in zip(left, near, strict=True) if is_near])
-        basis.append((place[left[0]] + apart[near].mean(axis=0)) % 1.0)
+        basis.append((place[left[0]] + np.average(apart[near], axis=0, weights=weight[left][near])) % 1.0)
         left = [k for k, is_near in zip(left, near, strict=True) if not is_near]
     return np.array(basis), members

@@ -27,6 +27,8 @@ class SimulatedImage:
     species : (n,) numbers from 0.
     flux : (n,) volume of each atom's peak [image unit x px^2].
     scale : factor on all lengths that this image got.
+    defect : (n,) number of the point defect that each atom is, from 1 in the recipe's order; 0 for none.
+    instances : (y, x) number of the particle that a pixel shows, from 1; None where the material has no particles.
     """
 
     image: NDArray[np.float32]
@@ -36,6 +38,8 @@ class SimulatedImage:
     species: NDArray[np.int64]
     flux: NDArray[np.float64]
     scale: float
+    defect: NDArray[np.int64]
+    instances: NDArray[np.uint16] | None = None
 
 
 def simulate_image(recipe: ImageRecipe, *, seed: int, index: int) -> SimulatedImage:
@@ -60,4 +64,6 @@ def simulate_image(recipe: ImageRecipe, *, seed: int, index: int) -> SimulatedIm
         species=specimen.species,
         flux=specimen.height * exposure.flux_per_height,
         scale=specimen.px_per_nm * recipe.microscope.pixel_size_nm,
+        defect=np.zeros(len(specimen.x), dtype=np.int64) if specimen.defect is None else specimen.defect,
+        instances=specimen.instances,
     )

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from adatom.prepare import resample
+from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.fields import log_uniform, random_field
 from adatom.simulate.film import draw_film
 from adatom.simulate.optics import draw_optics
 from adatom.simulate.recipe import Defects, ImageRecipe, Microscope
 from adatom.simulate.render import render_atoms
 from adatom.simulate.scan import move_atoms
-from adatom.simulate.specimen import Specimen
 
 Array = NDArray[np.float64]
 
@@ -67,9 +67,9 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
         relief += film.signal
         specimen.keep(film.holds[_pixels(specimen, size)])
     if optics is not None:
-        image, flux_per_height = optics.take(specimen, size, row_shift)
+        image, flux_per_height = optics.take(specimen.scattering(), size, row_shift)
     else:
-        image = render_atoms(specimen, size, _draw_probe(microscope, width, rng), row_shift)
+        image = render_atoms(specimen.scattering(), size, _draw_probe(microscope, width, rng), row_shift)
         flux_per_height = 2 * np.pi * width**2
     if microscope.halo[1]:
         image += rng.uniform(*microscope.halo) * ndimage.gaussian_filter(image, rng.uniform(1.5, 4.0) * width)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.probe_recipe import StemProbe
 from adatom.simulate.recipe import Microscope
-from adatom.simulate.specimen import Specimen
 from adatom.simulate.stem import draw_stem
 from adatom.simulate.stm import draw_stm
 

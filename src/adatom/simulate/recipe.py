@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from adatom.simulate.arrangements import ARRANGEMENTS
 from adatom.simulate.probe_recipe import Probe, StmProbe
 from adatom.simulate.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
+from adatom.simulate.structure_recipe import Structure
 
 
 class HexagonalTwoAtoms(StrictModel):
@@ -95,27 +96,37 @@ class SingleAtoms(StrictModel):
         return None
 
 
-Material = Annotated[HexagonalTwoAtoms | Si111 | AnyAtoms | SingleAtoms, Field(discriminator="kind")]
+Material = Annotated[HexagonalTwoAtoms | Si111 | AnyAtoms | SingleAtoms | Structure, Field(discriminator="kind")]
 
 
 class Defects(StrictModel):
     """What is wrong with the crystal. Shares are of all sites."""
 
-    vacancy: Share = Field(description="share of missing atoms")
-    vacancy_cluster: NonNegativeRange = Field(description="number of groups of missing atoms in 100 nm^2")
-    vacancy_cluster_radius_nm: PositiveRange
-    substitution: Share = Field(description="share of sites that hold the other species, or an odd height if only one")
-    substitution_height: PositiveRange = Field(description="factor on the height where there is only one species")
-    island: Share = Field(description="share of the image under islands and contamination, where no atom is resolved")
+    vacancy: Share = Field(default=(0, 0), description="share of missing atoms")
+    vacancy_cluster: NonNegativeRange = Field(
+        default=(0, 0), description="number of groups of missing atoms in 100 nm^2"
+    )
+    vacancy_cluster_radius_nm: PositiveRange = (0.2, 0.5)
+    substitution: Share = Field(
+        default=(0, 0), description="share of sites that hold the other species, or an odd height if only one"
+    )
+    substitution_height: PositiveRange = Field(
+        default=(1, 1), description="factor on the height where there is only one species"
+    )
+    island: Share = Field(
+        default=(0, 0), description="share of the image under islands and contamination, where no atom is resolved"
+    )
     island_probability: float = Field(default=1, ge=0, le=1, description="share of the images with islands at all")
-    island_size_nm: PositiveRange = Field(description="correlation length of their outline")
-    island_height: PositiveRange
-    island_roughness: NonNegativeRange = Field(description="standard deviation of their bumps")
-    adsorbate: NonNegativeRange = Field(description="number of bright clumps in 100 nm^2, covering what is below")
-    adsorbate_height: PositiveRange
-    adsorbate_radius_nm: PositiveRange
-    step_probability: float = Field(ge=0, le=1, description="share of the images with a step edge")
-    step_height: PositiveRange
+    island_size_nm: PositiveRange = Field(default=(0.5, 2), description="correlation length of their outline")
+    island_height: PositiveRange = (0.5, 5)
+    island_roughness: NonNegativeRange = Field(default=(0.1, 1), description="standard deviation of their bumps")
+    adsorbate: NonNegativeRange = Field(
+        default=(0, 0), description="number of bright clumps in 100 nm^2, covering what is below"
+    )
+    adsorbate_height: PositiveRange = (1.5, 4)
+    adsorbate_radius_nm: PositiveRange = (0.1, 0.3)
+    step_probability: float = Field(default=0, ge=0, le=1, description="share of the images with a step edge")
+    step_height: PositiveRange = (1, 4)
     bare_probability: float = Field(default=0, ge=0, le=1, description="share of the images that atoms fill in part")
     bare_height: Range = Field(default=(0, 0), description="height of what is bare, against the crystal's ground")
     support: NonNegativeRange = Field(default=(0, 0), description="standard deviation of an amorphous support")
@@ -149,16 +160,24 @@ class Microscope(StrictModel):
         description="what takes the image of atoms by its physics, instead of Gaussians of `peak_width_nm` (which is "
         "then not used)",
     )
-    image_size: int = Field(ge=32, le=1024, description="pixels a side")
-    scale: PositiveRange = Field(description="factor on all lengths: wrong calibration and wrong estimates")
-    rotation_deg: Range = Field(description="angle of the lattice's first vector with the scan lines")
-    strain: Range = Field(description="relative stretch along each axis, drift included")
-    shear: Range = Field(description="shear, drift included")
-    peak_width_nm: PositiveRange = Field(description="standard deviation of an atom's image")
-    ellipticity: PositiveRange = Field(description="ratio of the widths along two perpendicular directions")
-    noise: NonNegativeRange = Field(description="standard deviation of white noise; even in the logarithm")
-    noise_correlation_px: NonNegativeRange
-    counts_per_peak: PositiveRange | None = Field(description="dose for Poisson noise, even in the logarithm; or null")
+    image_size: int = Field(default=128, ge=32, le=1024, description="pixels a side")
+    scale: PositiveRange = Field(
+        default=(0.9, 1.1), description="factor on all lengths: wrong calibration and wrong estimates"
+    )
+    rotation_deg: Range = Field(default=(0, 360), description="angle of the lattice's first vector with the scan lines")
+    strain: Range = Field(default=(-0.02, 0.02), description="relative stretch along each axis, drift included")
+    shear: Range = Field(default=(-0.02, 0.02), description="shear, drift included")
+    peak_width_nm: PositiveRange = Field(default=(0.03, 0.05), description="standard deviation of an atom's image")
+    ellipticity: PositiveRange = Field(
+        default=(1, 1.2), description="ratio of the widths along two perpendicular directions"
+    )
+    noise: NonNegativeRange = Field(
+        default=(0, 0), description="standard deviation of white noise; even in the logarithm"
+    )
+    noise_correlation_px: NonNegativeRange = (0, 0)
+    counts_per_peak: PositiveRange | None = Field(
+        default=None, description="dose for Poisson noise, even in the logarithm; or null"
+    )
     coarse_probability: float = Field(default=0, ge=0, le=1, description="share measured with coarser pixels, enlarged")
     coarseness: PositiveRange = Field(default=(1, 1), description="size of such a pixel in pixels of the image")
     counts_probability: float = Field(default=1, ge=0, le=1, description="share of the images with such noise")
@@ -167,20 +186,26 @@ class Microscope(StrictModel):
         default=(0, 0), description="relative standard deviation of the beam current from line to line, where counted"
     )
     halo: NonNegativeRange = Field(default=(0, 0), description="weight of the probe's wide tails")
-    row_offset: NonNegativeRange = Field(description="standard deviation of the lines' offsets")
-    row_offset_probability: float = Field(ge=0, le=1, description="share of the images with such offsets")
-    row_shift_nm: NonNegativeRange = Field(description="standard deviation of the lines' sideways jitter")
-    streaks: NonNegativeRange = Field(description="number of streaks along the scan in 100 lines")
-    tilt: NonNegativeRange = Field(description="rise over the image")
-    background: NonNegativeRange = Field(description="standard deviation of a smooth background")
-    background_size_nm: PositiveRange
+    row_offset: NonNegativeRange = Field(default=(0, 0), description="standard deviation of the lines' offsets")
+    row_offset_probability: float = Field(default=0, ge=0, le=1, description="share of the images with such offsets")
+    row_shift_nm: NonNegativeRange = Field(
+        default=(0, 0), description="standard deviation of the lines' sideways jitter"
+    )
+    streaks: NonNegativeRange = Field(default=(0, 0), description="number of streaks along the scan in 100 lines")
+    tilt: NonNegativeRange = Field(default=(0, 0), description="rise over the image")
+    background: NonNegativeRange = Field(default=(0, 0), description="standard deviation of a smooth background")
+    background_size_nm: PositiveRange = (0.5, 2)
     waves_probability: float = Field(default=0, ge=0, le=1, description="share of the images with a periodic hum")
     waves: NonNegativeRange = Field(default=(0, 0), description="amplitude of that hum")
     tip_change_probability: float = Field(default=0, ge=0, le=1, description="share where contrast jumps at a line")
     gamma: PositiveRange = Field(default=(1, 1), description="exponent of a crooked grey scale, on half of the images")
     saturated_probability: float = Field(default=0, ge=0, le=1, description="share whose brightest pixels are cut")
-    border_probability: float = Field(ge=0, le=1, description="share of the images with an unmeasured border")
-    border_px: NonNegativeRange = Field(description="width of that border on each of the lower and right sides")
+    border_probability: float = Field(
+        default=0, ge=0, le=1, description="share of the images with an unmeasured border"
+    )
+    border_px: NonNegativeRange = Field(
+        default=(0, 0), description="width of that border on each of the lower and right sides"
+    )
 
     @property
     def reach_nm(self) -> float:
@@ -213,7 +238,7 @@ class ImageRecipe(StrictModel):
     """Everything that the generator of images needs."""
 
     material: Material
-    defects: Defects
+    defects: Defects = Defects()
     microscope: Microscope
     labels: Labels
     film: Film | None = Field(default=None, description="what the atoms lie on, where that is no crystal")

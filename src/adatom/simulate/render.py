@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from adatom.simulate.specimen import Specimen
+from adatom.simulate.atoms_in_image import Specimen
 
 Array = NDArray[np.float64]
 

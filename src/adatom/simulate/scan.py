@@ -5,8 +5,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import special
 
+from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.probe_recipe import ScanErrors
-from adatom.simulate.specimen import Specimen
 
 Array = NDArray[np.float64]
 

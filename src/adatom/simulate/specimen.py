@@ -1,6 +1,5 @@
 """Materials and defects: a piece of crystal, with what is wrong with it, as a list of atoms."""
 
-from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
@@ -9,9 +8,13 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from adatom.simulate.arrangements import ARRANGEMENTS
+from adatom.simulate.atoms_in_image import Specimen
+from adatom.simulate.distortion import draw_distortion
 from adatom.simulate.lattice import fill_lattice
 from adatom.simulate.recipe import AnyAtoms, ImageRecipe, Microscope, SingleAtoms
 from adatom.simulate.single_atoms import draw_positions
+from adatom.simulate.structure_recipe import Structure
+from adatom.simulate.structure_specimen import draw_structure
 
 Array = NDArray[np.float64]
 
@@ -22,35 +25,6 @@ MATERIALS = {
 }
 
 
-@dataclass
-class Specimen:
-    """Atoms in the image's frame.
-
-    Attributes
-    ----------
-    x, y : (n,) positions [px].
-    species : (n,) numbers from 0.
-    height : (n,) relative to a normal atom.
-    px_per_nm : pixels a nm, after the recipe's scale.
-    peak_width_px : standard deviation of an atom's image, where it goes with the arrangement; else the microscope's.
-    width : (n,) factors on that of single atoms, their flux unchanged, where they differ.
-    """
-
-    x: Array
-    y: Array
-    species: NDArray[np.int64]
-    height: Array
-    px_per_nm: float
-    peak_width_px: float | None = None
-    width: Array | None = None
-
-    def keep(self, mask: NDArray[np.bool_]) -> None:
-        """Drop the atoms where `mask` is False."""
-        self.x, self.y, self.height = self.x[mask], self.y[mask], self.height[mask]
-        self.species = self.species[mask]
-        self.width = None if self.width is None else self.width[mask]
-
-
 def draw_specimen(recipe: ImageRecipe, rng: Generator) -> Specimen:
     """Draw atoms with point defects that cover the image and a margin around it."""
     material = recipe.material
@@ -58,6 +32,8 @@ def draw_specimen(recipe: ImageRecipe, rng: Generator) -> Specimen:
         specimen = _draw_arrangement(material, recipe, rng)
     elif isinstance(material, SingleAtoms):
         specimen = _draw_single_atoms(material, recipe.microscope, rng)
+    elif isinstance(material, Structure):
+        specimen = draw_structure(material, recipe.microscope, rng)
     else:
         specimen = _draw_crystal(recipe, rng)
     spread = rng.uniform(*material.height_spread)
@@ -74,7 +50,7 @@ def _draw_crystal(recipe: ImageRecipe, rng: Generator) -> Specimen:
     crystal = import_module(MATERIALS[material.kind]).draw_crystal(material, rng)
     px_per_nm = rng.uniform(*microscope.scale) / microscope.pixel_size_nm
     size = microscope.image_size
-    vectors = crystal.vectors @ _draw_distortion(microscope, rng) * px_per_nm  # (2, 2) px
+    vectors = crystal.vectors @ draw_distortion(microscope, rng) * px_per_nm  # (2, 2) px
     margin = microscope.reach_nm * px_per_nm
     positions, site = fill_lattice(vectors, crystal.basis, radius=size / np.sqrt(2) + margin + size / 8)
     offset = rng.uniform(-0.5, 0.5, 2) @ vectors if _cell_fits(vectors, size / 8) else rng.uniform(-1, 1, 2) * size / 8
@@ -90,15 +66,6 @@ def _draw_crystal(recipe: ImageRecipe, rng: Generator) -> Specimen:
     )
     _substitute(specimen, crystal.species, crystal.height, recipe, rng)
     return specimen
-
-
-def _draw_distortion(microscope: Microscope, rng: Generator) -> Array:
-    """Rotation and strain (2, 2), for (x, y) rows from the left."""
-    angle = np.deg2rad(rng.uniform(*microscope.rotation_deg))
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    shear = rng.uniform(*microscope.shear)
-    strain = np.array([[1 + rng.uniform(*microscope.strain), shear], [shear, 1 + rng.uniform(*microscope.strain)]])
-    return turn @ strain
 
 
 def _draw_arrangement(material: AnyAtoms, recipe: ImageRecipe, rng: Generator) -> Specimen:
@@ -119,7 +86,7 @@ def _draw_arrangement(material: AnyAtoms, recipe: ImageRecipe, rng: Generator) -
             kind, draw_seed = names[rng.choice(len(names), p=weights / weights.sum())], int(rng.integers(2**63))
         # grains of a phase differ in nothing but their orientation
         positions, height = ARRANGEMENTS[kind](np.random.default_rng(draw_seed), radius)
-        positions = positions @ _draw_distortion(microscope, rng) * spacing_px
+        positions = positions @ draw_distortion(microscope, rng) * spacing_px
         if kind not in ("isolated", "molecules", "nothing"):
             positions = positions + rng.uniform(-0.5, 0.5, 2) * spacing_px
         nearest = ((positions[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)

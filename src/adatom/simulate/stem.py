@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from adatom.errors import ArgumentError
+from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.electrons import wavelength_nm
 from adatom.simulate.fields import log_uniform
 from adatom.simulate.placing import PointImage, oversampling_for, place_atoms
 from adatom.simulate.probe_recipe import StemProbe
 from adatom.simulate.recipe import Microscope
-from adatom.simulate.specimen import Specimen
 
 Array = NDArray[np.float64]
 

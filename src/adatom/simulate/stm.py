@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 from scipy.spatial import cKDTree
 
+from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.electrons import decay_per_nm
 from adatom.simulate.fields import log_uniform, pink_noise
 from adatom.simulate.placing import PointImage, oversampling_for, place_atoms
 from adatom.simulate.probe_recipe import StmProbe
 from adatom.simulate.recipe import Microscope
-from adatom.simulate.specimen import Specimen
 
 Array = NDArray[np.float64]
 

@@ -114,6 +114,12 @@ CATALOGUE = {
 }
 
 
+def is_structure_file(name: str) -> bool:
+    """Whether a file of this name is read as a structure."""
+    path = Path(name)
+    return path.suffix.lower() in FORMATS or path.name.upper().startswith(("POSCAR", "CONTCAR"))
+
+
 def known_structure(name: str) -> KnownStructure:
     """The structure of this name; capitals do not matter.
 

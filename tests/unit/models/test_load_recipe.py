@@ -18,7 +18,7 @@ def test_a_recipe_survives_being_written(tiny_recipe, tmp_path):
 
 def test_a_recipe_that_is_not_there_says_which_are(tmp_path):
     for source in ("si111", tmp_path / "r.yaml", "../weights/si111_7x7", ""):
-        with pytest.raises(MissingFileError, match=r"recipe: expected a YAML file or one of .*si111_7x7.*, got"):
+        with pytest.raises(MissingFileError, match=r"recipe: expected a YAML file or one of .*si111_7x7.*MoS2.*; got"):
             load_recipe(source)
 
 

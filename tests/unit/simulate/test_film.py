@@ -8,7 +8,7 @@ from adatom.simulate import simulate_image
 from adatom.simulate.film import draw_film
 from adatom.simulate.recipe import Film
 from adatom.simulate.render import render_atoms
-from adatom.simulate.specimen import Specimen
+from adatom.simulate.atoms_in_image import Specimen
 
 PX_PER_NM = 20.0
 
