@@ -286,6 +286,47 @@ def _write_run(out: Path, facts: dict[str, Any]) -> None:
     write_atomically(out / "run.json", json.dumps(run, indent=2))
 
 
+@app.command(epilog="Example: adatom recipe structure.cif --zone-axis '1 1 0' --out mine.yaml")
+def recipe(
+    source: Annotated[
+        str, typer.Argument(help="CIF, POSCAR or extended-XYZ file, a structure such as MoS2, or a recipe.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="File to make; by default the recipe is printed.")] = None,
+    zone_axis: Annotated[
+        str | None, typer.Option(metavar="'U V W'", help="Direction of the beam in the cell, for a structure.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a recipe, to be edited and given to simulate and train; of a structure, one with wide ranges."""
+    from adatom.data.atomic_file import write_atomically
+    from adatom.errors import ArgumentError
+    from adatom.models.recipe import load_recipe
+    from adatom.models.starting_recipe import is_structure, starting_recipe
+
+    if zone_axis is None:
+        text = load_recipe(source).to_yaml()
+    else:
+        axis = _three_whole_numbers(zone_axis)
+        if not is_structure(source):
+            raise typer.BadParameter("expected a structure beside it", param_hint="--zone-axis")
+        text = starting_recipe(source, axis).to_yaml()
+    if out is None:
+        print(text, end="")
+        return
+    if out.exists():
+        raise ArgumentError(f"out: expected a file that is not there yet, got {out}. Choose another name.")
+    write_atomically(out, text)
+    print(f"{out}: edit what you know better, then adatom train {out} --out my-model")
+
+
+def _three_whole_numbers(text: str) -> tuple[int, int, int]:
+    try:
+        u, v, w = (int(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise typer.BadParameter("expected three whole numbers such as '1 1 0'", param_hint="--zone-axis") from None
+    return u, v, w
+
+
 @app.command(epilog="Example: adatom simulate si111_7x7 --n 64 --out si.zarr")
 def simulate(
     recipe: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe that ships.")],
@@ -434,15 +475,16 @@ def evaluate(
     from adatom.data.training_set import open_training_set
     from adatom.models import load
     from adatom.models.evaluation import evaluate_model
+    from adatom.report.lines import figure_lines
 
     data = open_training_set(store)
     with _progress("evaluating", data.sizes["sample"]) as advance:
-        figures = evaluate_model(load(model), data, on_image=lambda done: advance(done, ""))
+        loaded = load(model)
+        figures = evaluate_model(loaded, data, on_image=lambda done: advance(done, ""))
     if as_json:
         _print_json(figures)
         return
-    for name, value in figures.items():
-        print(f"  {name:24s} {value if isinstance(value, int) else f'{value:.4f}'}")
+    _print_lines(figure_lines(figures, loaded.classes_))
 
 
 @app.command(epilog="Example: adatom models")

@@ -214,3 +214,18 @@ def test_recipe_errors_name_the_key(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(text.replace("vacancy:", "vacanzy:"))
     done = adatom("simulate", tmp_path / "bad.yaml", "--n", 2, "--out", tmp_path / "s.zarr")
     assert done.returncode == 1 and "vacan" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_recipe_of_a_structure_is_written_edited_and_simulated(tmp_path: Path) -> None:
+    done = adatom("recipe", "Au", "--zone-axis", "1 1 0", "--out", "gold.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "zone_axis: [1, 1, 0]" in (tmp_path / "gold.yaml").read_text()
+    done = adatom("simulate", "gold.yaml", "--n", 2, "--out", "gold.zarr", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n_atoms"] > 20
+    again = adatom("recipe", "Au", "--out", "gold.yaml", cwd=tmp_path)
+    assert again.returncode == 1 and "not there yet" in again.stderr
+    for axis in ("1 1", "one 1 0"):
+        assert adatom("recipe", "Au", "--zone-axis", axis, cwd=tmp_path).returncode == 2
+    unknown = adatom("recipe", "unobtainium", cwd=tmp_path)
+    assert unknown.returncode == 1 and "structures graphene" in unknown.stderr

@@ -19,6 +19,8 @@ ESTIMATORS = {"Segmenter": "adatom.models.segmenter", "Localizer": "adatom.model
 DEFAULT_MODEL = "any_atoms"
 # Takes over where that one finds nothing but lone atoms.
 LONE_ATOMS_MODEL = "single_atoms"
+# Take over where that one finds the cell of their material, which no other has.
+RECOGNISED_MODELS = ("si111_7x7",)
 _LARGEST_HEADER = 16 * 2**20
 
 

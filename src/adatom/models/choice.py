@@ -15,7 +15,14 @@ from scipy import ndimage
 from adatom.analyse import Lattice, find_lattice, find_species_lattice
 from adatom.data import nearest_distances, pixel_size_nm
 from adatom.locate import Peaks
-from adatom.models.catalogue import DEFAULT_MODEL, LONE_ATOMS_MODEL, load, model_path, read_header, shipped_models
+from adatom.models.catalogue import (
+    DEFAULT_MODEL,
+    LONE_ATOMS_MODEL,
+    RECOGNISED_MODELS,
+    load,
+    model_path,
+    read_header,
+)
 from adatom.models.dim_atoms import SURE, weigh_dim_atoms
 from adatom.models.image_model import ImageModel
 from adatom.models.localizer import Localizer
@@ -269,15 +276,15 @@ def recognise(lattice: Lattice | None, spacing_px: float, square: Array, least_s
 
 @lru_cache(maxsize=1)
 def _materials() -> list[tuple[str, float, float]]:
-    """Of each model of one material that ships: name, edge of its cell and distance of its atoms in working pixels."""
+    """Of each model of a material that is recognised: name, edge of its cell, distance of its atoms [working px]."""
     materials = []
-    for name, path in shipped_models().items():
+    for name in RECOGNISED_MODELS:
+        path = model_path(name)
         header = read_header(path)
-        if header["scale"]["calibrated"] and header["recipe"]:
-            recipe = parse_recipe(header["recipe"], name=path.name)
-            if recipe.material.lattice_constant_nm:
-                edge = recipe.material.lattice_constant_nm / recipe.microscope.pixel_size_nm
-                materials.append((name, edge, float(header["scale"]["spacing_px"])))
+        recipe = parse_recipe(header["recipe"], name=path.name)
+        if recipe.material.lattice_constant_nm:
+            edge = recipe.material.lattice_constant_nm / recipe.microscope.pixel_size_nm
+            materials.append((name, edge, float(header["scale"]["spacing_px"])))
     return materials
 
 

@@ -23,7 +23,9 @@ def evaluate_model(
     -------
     ``n_images``, ``n_known``, ``n_found``; ``precision``, ``recall``, ``f1`` of positions, a find within 0.35 typical
     spacings of a known atom being right; ``position_rms_px`` of the right ones, without refinement; ``class_accuracy``
-    among them; ``iou_<class>`` for each class of a `Segmenter`; of a `Localizer` ``calibration_error`` (the expected
+    among them; ``f1_<class>`` of atoms whose place and class are both right, where there are several;
+    ``confusion``, how many atoms of each class (rows, none first) were found as each (columns, none first);
+    ``iou_<class>`` for each class of a `Segmenter`; of a `Localizer` ``calibration_error`` (the expected
     one, of the probabilities of all finds above 0.02) and ``score_std`` (of errors along an axis over their stated
     standard deviations).
     """
@@ -38,6 +40,7 @@ def evaluate_model(
     counts = np.zeros((n_classes, n_classes))
     stated, is_right, scores = [np.zeros(0)], [np.zeros(0, dtype=bool)], [np.zeros(0)]
     n_found = n_matched = n_right = 0
+    by_class = np.zeros((n_classes, n_classes), dtype=np.int64)  # true and found, 0 for none
     squares = 0.0
     for index in range(data.sizes["sample"]):
         image = data["image"][index].to_numpy().astype(float)
@@ -61,6 +64,10 @@ def evaluate_model(
         n_found += match.n_found
         n_matched += len(match.found)
         n_right += int((peaks.species[match.found] == species[mine][match.known]).sum())
+        true = np.concatenate([np.zeros(len(peaks.x), dtype=np.int64), 1 + np.delete(species[mine], match.known)])
+        true[match.found] = 1 + species[mine][match.known]
+        found_as = np.concatenate([1 + peaks.species, np.zeros(len(true) - len(peaks.x), dtype=np.int64)])
+        np.add.at(by_class, (true, found_as), 1)
         squares += float((match.distance**2).sum())
         if on_image is not None:
             on_image(index + 1)
@@ -75,6 +82,10 @@ def evaluate_model(
         every_score = np.concatenate(scores)
         beside["score_std"] = float(np.std(np.clip(every_score, -5, 5))) if len(every_score) else 0.0
     n_known = len(positions)
+    if len(model.classes_) > 1:
+        right, known_as, named = by_class.diagonal()[1:], by_class.sum(axis=1)[1:], by_class.sum(axis=0)[1:]
+        f1 = 2 * right / np.maximum(known_as + named, 1)
+        beside |= {f"f1_{name}": float(value) for name, value in zip(model.classes_, f1, strict=True)}
     return {
         "n_images": int(data.sizes["sample"]),
         "n_known": n_known,
@@ -85,4 +96,5 @@ def evaluate_model(
         "position_rms_px": float(np.sqrt(squares / max(1, n_matched))),
         "class_accuracy": n_right / max(1, n_matched),
         **beside,
+        "confusion": by_class.tolist(),
     }

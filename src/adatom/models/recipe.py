@@ -34,7 +34,9 @@ class Recipe(ImageRecipe):
 
     def to_yaml(self) -> str:
         """The recipe as a YAML file that `load_recipe` reads back to an equal one."""
-        text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        content = self.model_dump(mode="json")
+        first = {name: content.pop(name) for name in ("name", "description", "estimator")}
+        text: str = yaml.safe_dump({**first, **content}, sort_keys=False, default_flow_style=None, width=120)
         return text
 
 

@@ -70,6 +70,18 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
     return lines
 
 
+def figure_lines(figures: dict[str, Any], classes: list[str]) -> list[str]:
+    """Figures of a model, and which class was taken for which."""
+    single = {name: value for name, value in figures.items() if name != "confusion"}
+    lines = [f"  {name:24s} {value if isinstance(value, int) else f'{value:.4f}'}" for name, value in single.items()]
+    names = ["none", *classes]
+    width = max(8, *(len(name) + 2 for name in names))
+    lines.append("  true \\ found".ljust(26) + "".join(name.rjust(width) for name in names))
+    for name, row in zip(names, figures["confusion"], strict=True):
+        lines.append(f"  {name}".ljust(26) + "".join(str(n).rjust(width) for n in row))
+    return lines
+
+
 def odd_atoms_line(sublattices: dict[str, Any]) -> str:
     """How many atoms of each sublattice are brighter or dimmer than the others, from a summary."""
     each = (

@@ -55,13 +55,13 @@ class Cell(StrictModel):
 class PointDefect(StrictModel):
     """What may stand on a site instead of its atoms, or between the sites.
 
-    A vacancy of one sulphur atom of two is ``{name: V_S, on: S2, becomes: {S: 1}}``, of both ``becomes: {}``; a dopant
-    ``{name: Mo_W, on: W, becomes: {Mo: 1}}``; an antisite ``{on: Mo, becomes: {S: 2}}``; an adatom or interstitial
+    A vacancy of one sulphur atom of two is ``{name: V_S, site: S2, becomes: {S: 1}}``, of both ``becomes: {}``; a dopant
+    ``{name: Mo_W, site: W, becomes: {Mo: 1}}``; an antisite ``{name: S2_Mo, site: Mo, becomes: {S: 2}}``; an adatom or interstitial
     ``{name: Fe_ad, at: [0.5, 0.5], becomes: {Fe: 1}}``.
     """
 
     name: Name
-    on: Name | None = Field(default=None, description="name of the columns that may change")
+    site: Name | None = Field(default=None, description="name of the columns that may change")
     at: tuple[float, float] | None = Field(default=None, description="place in the projected cell, where no column is")
     becomes: Composition = Field(description="atoms of the column afterwards; {} for none")
     share: Share = Field(description="share of these columns that change; with `at`, of the cells")
@@ -71,8 +71,8 @@ class PointDefect(StrictModel):
 
     @model_validator(mode="after")
     def _has_one_place(self) -> Self:
-        if (self.on is None) == (self.at is None):
-            raise ValueError("a point defect has either `on` or `at`, not both")
+        if (self.site is None) == (self.at is None):
+            raise ValueError("a point defect has either `site` or `at`, not both")
         if self.at is not None and not self.becomes:
             raise ValueError("a point defect with `at` becomes at least one atom")
         for symbol in self.becomes:
@@ -157,8 +157,8 @@ class Structure(StrictModel):
         if len(set(defects)) < len(defects) or set(defects) & set(names):
             raise ValueError(f"point_defects: expected names that differ from each other and from {', '.join(names)}")
         for defect in self.point_defects:
-            if defect.on is not None and defect.on not in names:
-                raise ValueError(f"point_defects: {defect.name} is on one of {', '.join(names)}, got {defect.on!r}")
+            if defect.site is not None and defect.site not in names:
+                raise ValueError(f"point_defects: {defect.name} is on one of {', '.join(names)}, got {defect.site!r}")
         for line in self.line_defects:
             if line.defect not in defects:
                 raise ValueError(f"line_defects: expected one of the point defects {defects}, got {line.defect!r}")

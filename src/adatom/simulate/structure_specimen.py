@@ -157,17 +157,17 @@ def _crystal(
         if defect.at is not None:
             added.append(_between(defect, number, brightness, vectors, offset, radius, rng))
             continue
-        free = (names[sites.column] == defect.on) & (sites.defect == 0)
+        free = (names[sites.column] == defect.site) & (sites.defect == 0)
         chosen = _choose(sites.positions, free, rng.uniform(*defect.share), rng.uniform(*defect.clustered), rng)
         sites = _changed(sites, chosen, defect, number, brightness, rng)
     area_nm2 = np.pi * (radius / px_per_nm) ** 2
     for line in material.line_defects:
         number = next(k for k, defect in enumerate(material.point_defects, 1) if defect.name == line.defect)
         defect = material.point_defects[number - 1]
-        if defect.on is None:
+        if defect.site is None:
             continue
         for _ in range(rng.poisson(rng.uniform(*line.number) * area_nm2 / 100)):
-            free = (names[sites.column] == defect.on) & (sites.defect == 0)
+            free = (names[sites.column] == defect.site) & (sites.defect == 0)
             length = rng.uniform(*line.length_nm) * px_per_nm
             sites = _changed(sites, _row(sites.positions, free, vectors, length, rng), defect, number, brightness, rng)
     return _Sites.joined([sites, *added])

@@ -14,7 +14,7 @@ from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.specimen import draw_specimen
 from adatom.simulate.structure_recipe import Structure
 
-SULPHUR_VACANCY = {"name": "V_S", "on": "S2", "becomes": {"S": 1}, "share": [0.1, 0.1]}
+SULPHUR_VACANCY = {"name": "V_S", "site": "S2", "becomes": {"S": 1}, "share": [0.1, 0.1]}
 FIXED: dict[str, Any] = {
     "contrast_exponent": [2.0, 2.0],
     "height_spread": [0.0, 0.0],
@@ -50,8 +50,8 @@ def test_point_defects_are_as_many_as_the_recipe_says_and_known_as_a_class_and_a
     recipe = recipe_for(
         point_defects=[
             SULPHUR_VACANCY,
-            {"name": "V_S2", "on": "S2", "becomes": {}, "share": [0.05, 0.05]},
-            {"name": "Mo_W", "on": "W", "becomes": {"Mo": 1}, "share": [0.2, 0.2]},
+            {"name": "V_S2", "site": "S2", "becomes": {}, "share": [0.05, 0.05]},
+            {"name": "Mo_W", "site": "W", "becomes": {"Mo": 1}, "share": [0.2, 0.2]},
         ]
     )
     assert recipe.material.classes == ("W", "S2", "V_S", "V_S2", "Mo_W")
@@ -71,7 +71,7 @@ def test_point_defects_are_as_many_as_the_recipe_says_and_known_as_a_class_and_a
 
 
 def test_an_empty_site_that_is_no_class_is_nothing() -> None:
-    missing = {"name": "V_W", "on": "W", "becomes": {}, "share": [0.3, 0.3], "is_class": False}
+    missing = {"name": "V_W", "site": "W", "becomes": {}, "share": [0.3, 0.3], "is_class": False}
     recipe = recipe_for(point_defects=[missing])
     specimen = drawn(recipe)
     assert recipe.material.classes == ("W", "S2")
@@ -176,9 +176,9 @@ def test_a_wedge_is_thicker_on_one_side() -> None:
     ("material", "said"),
     [
         ({"structure": "unobtainium"}, "structure: expected a file or one of"),
-        ({"point_defects": [{**SULPHUR_VACANCY, "on": "Se2"}]}, "V_S is on one of W, S2, got 'Se2'"),
+        ({"point_defects": [{**SULPHUR_VACANCY, "site": "Se2"}]}, "V_S is on one of W, S2, got 'Se2'"),
         ({"point_defects": [{**SULPHUR_VACANCY, "becomes": {"Xx": 1}}]}, "expected the symbol of one, got 'Xx'"),
-        ({"point_defects": [{**SULPHUR_VACANCY, "at": [0, 0]}]}, "either `on` or `at`"),
+        ({"point_defects": [{**SULPHUR_VACANCY, "at": [0, 0]}]}, "either `site` or `at`"),
         ({"point_defects": [SULPHUR_VACANCY, SULPHUR_VACANCY]}, "names that differ"),
         ({"line_defects": [{"defect": "V_S", "number": [1, 1], "length_nm": [1, 1]}]}, "line_defects: expected one of"),
         ({"zone_axis": [1, 0, 0]}, r"zone_axis: expected \[0, 0, 1\] for a layer"),
