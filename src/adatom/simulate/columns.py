@@ -22,7 +22,7 @@ TOGETHER_NM = 0.05
 _REACH = 4  # combinations of the edges up to so many of each are tried for the projected cell
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single answer
 class Columns:
     """The columns of a projected cell.
 
