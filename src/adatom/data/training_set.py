@@ -3,29 +3,32 @@
 ============== =======================================================================================
 image          (sample, y, x) float32, NaN where not measured
 label          (sample, y, x) uint8 class map: 0 background, 1 + species on an atom
-atom_sample    (atom) number of the image that each known atom is in
+atom_sample    (atom) number of the image that each known atom is in, rising
 atom_x, atom_y (atom) its position [px]
 atom_species   (atom) its species, from 0
 atom_flux      (atom) volume of its peak [image unit x px^2], NaN where unknown; may be left out
+atom_defect    (atom) number of the point defect that it is, from 1, 0 for none; may be left out
+split          (sample) 0 for training, 1 for validation; may be left out: then the last images are for validation
+source         (sample) number of the experimental image that a crop is from; may be left out
+footprint      (sample, edge) left, top, right, bottom of what the crop shows of it [px]; goes with ``source``
 ============== =======================================================================================
 
 ``attrs``: ``classes`` (names of the species), ``pixel_size_nm``, ``label_radius_px``, ``recipe`` (YAML, or ""),
-``seed``.
+``seed``; ``version`` and ``command`` of what made it. ``n_written`` is there while the set is being written, see
+`adatom.data.training_store`.
 """
 
-import shutil
-import tempfile
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from adatom.errors import AdatomError, ArgumentError, FileFormatError, MissingFileError, ShapeError
+from adatom.errors import AdatomError, FileFormatError, MissingFileError, ShapeError
 
 ATTRIBUTES = ("classes", "pixel_size_nm", "label_radius_px")
-_SAMPLES_PER_CHUNK = 16
+TRAINING, VALIDATION = 0, 1
+# There while a store is not whole: how many of its images are.
+N_WRITTEN = "n_written"
 
 
 def check_training_set(data: xr.Dataset) -> xr.Dataset:
@@ -37,6 +40,8 @@ def check_training_set(data: xr.Dataset) -> xr.Dataset:
     """
     wanted: dict[str, tuple[str, ...]] = dict.fromkeys(("image", "label"), ("sample", "y", "x"))
     wanted |= dict.fromkeys(("atom_sample", "atom_x", "atom_y", "atom_species"), ("atom",))
+    if "split" in data:
+        wanted["split"] = ("sample",)
     for name, dims in wanted.items():
         if name not in data or data[name].dims != dims:
             raise ShapeError(f"training set: expected {name} with dimensions {dims}, got {list(data.data_vars)}.")
@@ -48,64 +53,14 @@ def check_training_set(data: xr.Dataset) -> xr.Dataset:
     return data
 
 
-def write_training_set(
-    store: Path, images: Iterable[tuple[Any, Any, Any, Any, Any, Any]], *, n: int, size: int, attrs: dict[str, Any]
-) -> None:
-    """Write a training set image by image; `store` appears only when it is whole.
-
-    Parameters
-    ----------
-    store : folder to make, ending in ``.zarr`` by custom; must not exist yet.
-    images : (image, label, x, y, species, flux) of each image.
-    n, size : number of images and their side [px].
-
-    Raises
-    ------
-    ArgumentError : if `images` are not `n`.
-    """
-    import zarr
-
-    store = Path(store)
-    store.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=store.parent, prefix=f".{store.name}."))
-    try:
-        root = zarr.open_group(temporary / "store", mode="w", attributes=attrs)
-        arrays = {
-            name: root.create_array(
-                name,
-                shape=(n, size, size),
-                chunks=(min(n, _SAMPLES_PER_CHUNK), size, size),
-                dtype=dtype,
-                dimension_names=("sample", "y", "x"),
-            )
-            for name, dtype in (("image", "float32"), ("label", "uint8"))
-        }
-        names = ("atom_sample", "atom_x", "atom_y", "atom_species", "atom_flux")
-        atoms: dict[str, list[Any]] = {name: [] for name in names}
-        waiting: list[tuple[Any, Any]] = []
-        done = 0
-        index = -1
-        for index, (image, label, x, y, species, flux) in enumerate(images):
-            if index == n:
-                raise ArgumentError(f"images: expected {n}, got more.")
-            waiting.append((image, label))
-            for name, values in zip(atoms, (np.full(len(x), index), x, y, species, flux), strict=True):
-                atoms[name].append(values)
-            if len(waiting) == _SAMPLES_PER_CHUNK or index == n - 1:
-                for name, values in zip(("image", "label"), zip(*waiting, strict=True), strict=True):
-                    arrays[name][done : done + len(waiting)] = np.stack(values)
-                done += len(waiting)
-                waiting = []
-        if index + 1 < n:
-            raise ArgumentError(f"images: expected {n}, got {index + 1}.")
-        for name, parts in atoms.items():
-            kind = "int64" if name in ("atom_sample", "atom_species") else "float64"
-            values = np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
-            array = root.create_array(name, shape=values.shape, dtype=kind, dimension_names=("atom",))
-            array[...] = values
-        (temporary / "store").rename(store)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def validation_part(data: xr.Dataset) -> xr.Dataset:
+    """The images that a set keeps for validation, all of them where it does not say."""
+    if "split" not in data:
+        return data
+    kept = data["split"].to_numpy() == VALIDATION
+    owner = data["atom_sample"].to_numpy()
+    part = data.isel(sample=kept, atom=kept[owner])
+    return part.assign(atom_sample=("atom", (np.cumsum(kept) - 1)[owner[kept[owner]]]))
 
 
 def open_training_set(store: str | Path) -> xr.Dataset:
@@ -113,13 +68,20 @@ def open_training_set(store: str | Path) -> xr.Dataset:
 
     Raises
     ------
-    MissingFileError, FileFormatError, ShapeError
+    MissingFileError, ShapeError
+    FileFormatError : if it is no training set, or one whose writing was interrupted.
     """
     store = Path(store)
     if not store.exists():
         raise MissingFileError(f"store: {store} is not there. Make one with adatom simulate.")
     try:
-        return check_training_set(xr.open_zarr(store, chunks=None, consolidated=False))
+        data = xr.open_zarr(store, chunks=None, consolidated=False)
+        if N_WRITTEN in data.attrs:
+            raise FileFormatError(
+                f"store: expected a whole training set, got {store.name}, of which {data.attrs[N_WRITTEN]} of "
+                f"{data.sizes['sample']} images are written. adatom simulate ... --resume goes on with it."
+            )
+        return check_training_set(data)
     except AdatomError:
         raise
     except Exception as error:  # zarr and xarray raise many types on what is not a store

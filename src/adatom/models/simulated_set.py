@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from adatom.data.training_set import write_training_set
-from adatom.errors import ArgumentError
+from adatom import __version__
+from adatom.data.training_set import open_training_set
+from adatom.data.training_store import KnownImage, append_images, begin_training_set
 from adatom.models.recipe import Recipe
 from adatom.simulate import simulate_images
 
@@ -20,27 +20,23 @@ def write_simulated_set(
     n: int,
     seed: int = 0,
     jobs: int = 1,
+    resume: bool = False,
+    command: str = "",
     on_image: Callable[[int], None] | None = None,
 ) -> int:
     """Simulate `n` images of a recipe into a zarr store (`adatom.data.training_set`); returns the number of atoms.
 
-    `jobs` processes draw them (`adatom.simulate.simulate_images`); their number changes nothing in the images.
+    Parameters
+    ----------
+    jobs : processes that draw them (`adatom.simulate.simulate_images`); their number changes nothing in the images.
+    resume : go on with a store whose writing was interrupted, or that holds fewer images; it gets exactly those that it
+        would have had.
+    command : what the store says that it was made by.
+
+    Raises
+    ------
+    ArgumentError : if `store` is there and `resume` is false, or it is there with another recipe, seed or version.
     """
-    if store.exists():
-        raise ArgumentError(
-            f"out: expected a store that is not there yet, got {store}. Remove it or choose another name."
-        )
-    n_atoms = 0
-
-    def images() -> Iterator[tuple[Any, Any, Any, Any, Any, Any]]:
-        nonlocal n_atoms
-        drawings = simulate_images(recipe, seed=seed, first=STORED_START, n=n, jobs=jobs)
-        for index, drawn in enumerate(drawings):
-            n_atoms += len(drawn.x)
-            yield drawn.image, drawn.label, drawn.x, drawn.y, drawn.species, drawn.flux
-            if on_image is not None:
-                on_image(index + 1)
-
     microscope = recipe.microscope
     attrs = {
         "classes": list(recipe.material.classes),
@@ -48,6 +44,17 @@ def write_simulated_set(
         "label_radius_px": recipe.labels.radius_nm / microscope.pixel_size_nm,
         "recipe": recipe.to_yaml(),
         "seed": seed,
+        "version": __version__,
+        "command": command,
     }
-    write_training_set(store, images(), n=n, size=microscope.image_size, attrs=attrs)
-    return n_atoms
+    first = begin_training_set(store, n=n, size=microscope.image_size, attrs=attrs, resume=resume)
+
+    def images() -> Iterator[KnownImage]:
+        drawings = simulate_images(recipe, seed=seed, first=STORED_START + first, n=n - first, jobs=jobs)
+        for index, drawn in enumerate(drawings, start=first):
+            yield KnownImage(drawn.image, drawn.label, drawn.x, drawn.y, drawn.species, drawn.flux, drawn.defect)
+            if on_image is not None:
+                on_image(index + 1)
+
+    append_images(store, images())
+    return int(open_training_set(store).sizes["atom"])

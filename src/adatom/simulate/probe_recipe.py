@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from adatom.simulate.electrons import wavelength_nm
-from adatom.simulate.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
+from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 
 
 class ScanErrors(StrictModel):

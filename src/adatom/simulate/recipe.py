@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from adatom.simulate.arrangements import ARRANGEMENTS
 from adatom.simulate.probe_recipe import Probe, StmProbe
-from adatom.simulate.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
+from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 from adatom.simulate.structure_recipe import Structure
 
 

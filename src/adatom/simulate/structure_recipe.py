@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from adatom.errors import AdatomError
 from adatom.simulate.columns import Columns, atomic_number, project
 from adatom.simulate.lattice import fill_lattice
-from adatom.simulate.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
+from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 from adatom.simulate.structures import (
     build_structure,
     check_structure,
