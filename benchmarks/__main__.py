@@ -11,6 +11,7 @@ BENCHMARKS = {
     "si111_real_image": "the real Si(111)-7x7 image: network, classical and plain local maxima against marks by eye",
     "simulated_images": "the models that ship on simulated images they have not seen",
     "simulate_speed": "images that the generator draws a second, alone and in two processes, and its memory",
+    "stem_against_multislice": "the fast STEM engine beside abTEM on hBN, MoS2 and SrTiO3 (extra multislice)",
     "speed": "simulation, training and finding, in time",
     "finder_simulated": "the finder that ships on two-atom honeycombs it has not seen: scales and faults",
     "detection_against_dose": "columns found at 1 to 30 counts, light ones beside heavy ones, calibration (make peers)",

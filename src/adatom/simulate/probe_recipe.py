@@ -50,6 +50,14 @@ class StemProbe(ScanErrors):
         default="convolution",
         description="`multislice` (abTEM, extra `multislice`) for materials that have a structure in three dimensions",
     )
+    detector_mrad: PositiveRange | None = Field(
+        default=None,
+        description="inner and outer angle of the detector for multislice; null: 2.5 and 7 semi-angles in the dark "
+        "field, half a semi-angle and one in the bright",
+    )
+    n_configurations: int = Field(
+        default=8, ge=1, le=200, description="of vibrating atoms, of whose images multislice takes the mean"
+    )
     voltage_kv: PositiveRange = Field(description="acceleration voltage [kV]")
     semi_angle_mrad: PositiveRange = Field(description="convergence semi-angle [mrad]")
     defocus_nm: Range = Field(default=(0, 0), description="positive for underfocus [nm]")
@@ -61,8 +69,8 @@ class StemProbe(ScanErrors):
     )
     cross_section_a2: PositiveRange = Field(
         default=(0.005, 0.05),
-        description="of an atom of height 1 for scattering onto the dark-field detector, or out of the bright-field one "
-        "[A^2]; even in the logarithm",
+        description="of an atom of height 1 for scattering onto the dark-field detector, or out of the bright-field "
+        "one [A^2]; even in the logarithm",
     )
     dose_e_per_a2: PositiveRange | None = Field(
         default=None, description="electrons on 1 A^2, for Poisson noise; even in the logarithm; or null"
@@ -80,6 +88,19 @@ class StemProbe(ScanErrors):
         rings = 3 * 0.61 * wavelength_nm(self.voltage_kv[0]) / angles[0]  # beyond them is less than 1 % of the peak
         blur = 3 * float(np.hypot(self.source_nm[1], self.atom_width_nm[1]))
         return rings + blur + defocus * angles[1] + c3_nm * angles[1] ** 3 + self.way_nm
+
+    def collection_mrad(self, semi_angle_mrad: float) -> tuple[float, float]:
+        """Inner and outer angle of the detector."""
+        if self.detector_mrad is not None:
+            return self.detector_mrad
+        inner, outer = (2.5, 7.0) if self.detector == "haadf" else (0.5, 1.0)
+        return inner * semi_angle_mrad, outer * semi_angle_mrad
+
+    @model_validator(mode="after")
+    def _multislice_scans_evenly(self) -> Self:
+        if self.engine == "multislice" and self.way_nm > 0:
+            raise ValueError("drift_nm, creep_nm and flyback_nm are [0, 0] with the engine multislice, got others")
+        return self
 
     @model_validator(mode="after")
     def _bright_field_is_bright(self) -> Self:

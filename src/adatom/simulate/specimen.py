@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -34,6 +35,8 @@ class Specimen:
     px_per_nm : pixels a nm, after the recipe's scale.
     peak_width_px : standard deviation of an atom's image, where it goes with the arrangement; else the microscope's.
     width : (n,) factors on that of single atoms, their flux unchanged, where they differ.
+    structure : `ase.Atoms` with x and y [A] in the frame of the image and the beam along z, as defects have left them,
+        for engines that need three dimensions.
     """
 
     x: Array
@@ -43,6 +46,7 @@ class Specimen:
     px_per_nm: float
     peak_width_px: float | None = None
     width: Array | None = None
+    structure: Any = None
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the atoms where `mask` is False."""
