@@ -10,7 +10,7 @@ BENCHMARKS = {
     "fuzz_readers": "10,000 damaged files: an image or one clear error, soon and in little memory",
     "si111_real_image": "the real Si(111)-7x7 image: network, classical and plain local maxima against marks by eye",
     "simulated_images": "the models that ship on simulated images they have not seen",
-    "simulate_speed": "images that the generator draws a second, alone and in two processes, and its memory",
+    "simulate_speed": "images that the generator draws a second, alone and in two processes; its memory",
     "stem_against_multislice": "the fast STEM engine beside abTEM on hBN, MoS2 and SrTiO3 (extra multislice)",
     "speed": "simulation, training and finding, in time",
     "finder_simulated": "the finder that ships on two-atom honeycombs it has not seen: scales and faults",

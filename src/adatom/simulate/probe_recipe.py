@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 from adatom.simulate.electrons import wavelength_nm
 from adatom.simulate.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 
+# Whoever asks for wider images of an atom has most likely mistaken a unit, and would wait long for them.
+_WIDEST_NM = 8.0
+
 
 class ScanErrors(StrictModel):
     """Slow errors of the scan: they move atoms in the image, and their known positions with them."""
@@ -37,6 +40,13 @@ class ScanErrors(StrictModel):
     def way_nm(self) -> float:
         """How far these errors may move an atom."""
         return self.drift_nm[1] + self.creep_nm[1] + self.flyback_nm[1]
+
+
+def _check_reach(reach_nm: float, remedy: str) -> None:
+    if reach_nm > _WIDEST_NM:
+        raise ValueError(
+            f"the image of an atom would reach {reach_nm:.0f} nm, expected at most {_WIDEST_NM} nm. {remedy}"
+        )
 
 
 class StemProbe(ScanErrors):
@@ -88,6 +98,11 @@ class StemProbe(ScanErrors):
         rings = 3 * 0.61 * wavelength_nm(self.voltage_kv[0]) / angles[0]  # beyond them is less than 1 % of the peak
         blur = 3 * float(np.hypot(self.source_nm[1], self.atom_width_nm[1]))
         return rings + blur + defocus * angles[1] + c3_nm * angles[1] ** 3 + self.way_nm
+
+    @model_validator(mode="after")
+    def _probe_is_no_haze(self) -> Self:
+        _check_reach(self.reach_nm - self.way_nm, "Lower c3_um [um], defocus_nm or semi_angle_mrad.")
+        return self
 
     def collection_mrad(self, semi_angle_mrad: float) -> tuple[float, float]:
         """Inner and outer angle of the detector."""
@@ -144,6 +159,11 @@ class StmProbe(ScanErrors):
         second = self.second_apex_nm[1] if self.second_apex_probability or self.tip_change_probability else 0.0
         # three standard deviations of a kernel that is nearly a Gaussian of variance distance / 2 kappa
         return 3 * ((self.tip_radius_nm[1] + self.gap_nm[1]) / 18) ** 0.5 + second + self.way_nm
+
+    @model_validator(mode="after")
+    def _tip_is_a_tip(self) -> Self:
+        _check_reach(self.reach_nm - self.way_nm, "Lower tip_radius_nm, gap_nm or second_apex_nm.")
+        return self
 
     @model_validator(mode="after")
     def _electrons_must_tunnel(self) -> Self:
