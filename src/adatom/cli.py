@@ -333,9 +333,7 @@ def simulate(
     n: Annotated[int, typer.Option("--n", min=2, help="Number of images.")],
     out: Annotated[Path, typer.Option("--out", help="Store to make, a folder ending in .zarr by custom.")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes that draw them; all processors by default.")
-    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes that draw them; by default all.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -65,8 +65,8 @@ def test_images_are_simulated(recipe):
     assert len({one.label.tobytes() for one in drawn}) == len(drawn)
 
 
-# Number of atoms, sum of their coordinates, mean square of the image and sum of its labels, of images 0 to 2 of seed 7: a
-# model that ships was trained on these images, and what is measured on its training must stay measurable.
+# Number of atoms, sum of their coordinates, mean square of the image and sum of its labels, of images 0 to 2 of seed 7:
+# a model that ships was trained on these images, and what is measured on its training must stay measurable.
 KNOWN_IMAGES = {
     "any_atoms": [(94, 11881.3143, 1.84439, 1164), (505, 63530.5619, 6.30299, 6230), (11, 1380.8831, 0.375264, 135)],
     "hexagonal_two_atoms": [

@@ -97,12 +97,12 @@ def test_astigmatism_draws_the_probe_out_along_one_axis_on_either_side_of_focus(
 
 def test_source_adds_its_variance_to_the_probe():
     """A Gaussian three times as wide as the probe leaves a peak as wide as both together."""
-    wide = Lens(60, 30, blur_nm=0.15).image_of_one(0.02)
+    wide = Lens(60, 30, source_nm=0.15).image_of_one(0.02)
     assert wide.gaussian_width_px() * 0.02 == pytest.approx(np.hypot(0.15, 0.046), rel=0.02)
 
 
 def test_rendered_peaks_are_centred_on_their_atoms():
-    one = Lens(60, 30, blur_nm=0.03).image_of_one(0.02)
+    one = Lens(60, 30, source_nm=0.03).image_of_one(0.02)
     rng = np.random.default_rng(0)
     for x, y in rng.uniform(45, 55, (20, 2)):
         image = place_atoms(np.array([x]), np.array([y]), np.ones(1), 100, one)
@@ -134,7 +134,7 @@ def test_counts_have_the_mean_and_the_variance_of_the_dose(tiny_recipe, detector
         tiny_recipe, density=1e-9, detector=detector, dose_e_per_a2=(dose, dose), bright_share=(share, share)
     )
     image = np.concatenate([simulate_image(recipe, seed=1, index=index).image.ravel() for index in range(3)])
-    one = Lens(60, 30, blur_nm=0.03).image_of_one(0.02)
+    one = Lens(60, 30, source_nm=0.03).image_of_one(0.02)
     peak_share = 0.03 * one.peak() * one.oversampling**2 / 0.2**2  # of the beam above an atom
     counts_per_height = dose * 0.2**2 * peak_share
     ground = 0.5 if detector == "haadf" else share / peak_share
@@ -152,7 +152,7 @@ def test_an_atom_takes_its_cross_section_from_the_beam(tiny_recipe):
     """Summed over all pixels, the electrons that a lone atom scatters are dose x cross-section."""
     dose = 1e7
     common = {"dose_e_per_a2": (dose, dose), "bright_share": (0.7, 0.7)}
-    one = Lens(60, 30, blur_nm=0.03).image_of_one(0.02)
+    one = Lens(60, 30, source_nm=0.03).image_of_one(0.02)
     peak_share = 0.03 * one.peak() * one.oversampling**2 / 0.2**2
     drawn = simulate_image(imaged(tiny_recipe, density=0.2, **common), seed=9, index=0)
     bright = simulate_image(imaged(tiny_recipe, density=0.2, detector="abf", **common), seed=9, index=0)

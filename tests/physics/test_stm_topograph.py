@@ -7,10 +7,10 @@ import pytest
 
 from adatom.models.recipe import Recipe
 from adatom.simulate import simulate_image
+from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.electrons import decay_per_nm
 from adatom.simulate.placing import place_atoms
 from adatom.simulate.probe_recipe import StmProbe
-from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.stm import Stm, Tip, follow
 
 PX_PER_NM = 40.0

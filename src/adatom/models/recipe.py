@@ -6,9 +6,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from adatom.data.ranges import StrictModel
 from adatom.errors import MissingFileError, RecipeError
 from adatom.models.catalogue import WEIGHTS
-from adatom.data.ranges import StrictModel
 from adatom.simulate.recipe import ImageRecipe
 from adatom.simulate.structure_recipe import Cell
 from adatom.simulate.structures import CATALOGUE, is_structure_file

@@ -108,7 +108,9 @@ def augment_image(
     seen = geometry.shows(new_x, new_y)
     changed, stretched = spoil(geometry.image(image), settings, rng)
     new_label = np.where(np.isfinite(changed), geometry.label(label), 0).astype(label.dtype)
-    column, row = (np.clip(np.round(each), 0, n - 1) for each, n in zip((new_x, new_y), geometry.size[::-1], strict=True))
+    column, row = (
+        np.clip(np.round(each), 0, n - 1) for each, n in zip((new_x, new_y), geometry.size[::-1], strict=True)
+    )
     seen &= np.isfinite(changed[row.astype(int), column.astype(int)])
     return Augmented(
         changed, new_label, new_x[seen], new_y[seen], np.flatnonzero(seen), geometry.flux_factor * stretched

@@ -1,6 +1,7 @@
 """A specimen: the atoms that an image shows, with what is known of each."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,8 @@ class Specimen:
     defect : (n,) number of the point defect that an atom is, from 1, 0 for none; None where the material has none.
     parts : what scatters, where it is not one thing at the place of each atom.
     instances : (y, x) number of the particle that a pixel shows, from 1; None where the material has no particles.
+    structure : `ase.Atoms` with x and y [A] in the frame of the image and the beam along z, as defects have left them,
+        for engines that need three dimensions.
     """
 
     x: Array
@@ -58,6 +61,7 @@ class Specimen:
     defect: NDArray[np.int64] | None = None
     parts: Parts | None = None
     instances: NDArray[np.uint16] | None = None
+    structure: Any = None
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the atoms where `mask` is False."""

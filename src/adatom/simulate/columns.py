@@ -31,11 +31,13 @@ class Columns:
     vectors : (2, 2) edges (x, y) of the projected cell [nm], one a row, the first along x.
     basis : (n, 2) fractional coordinates of the columns.
     atoms : for each column its atoms, from the top: (symbol, depth [nm] from the middle).
+    repeat_nm : after which a column repeats along the beam; 0 for a layer.
     """
 
     vectors: Array
     basis: Array
     atoms: tuple[tuple[tuple[str, float], ...], ...]
+    repeat_nm: float = 0.0
 
     @property
     def names(self) -> list[str]:
@@ -101,6 +103,7 @@ def project(structure: "Atoms", zone_axis: tuple[int, int, int] = (0, 0, 1)) -> 
     positions = np.asarray(structure.positions, dtype=float) * _NM
     place = positions @ frame.T @ np.linalg.inv(flat)  # fractional
     depth = positions @ beam
+    repeat = 0.0
     if not is_layer:  # one repeat along the beam, whose zero is anywhere
         repeat = float(np.linalg.norm(axis // np.gcd.reduce(axis) @ cell))
         depth = (depth - depth.min()) % repeat
@@ -110,7 +113,7 @@ def project(structure: "Atoms", zone_axis: tuple[int, int, int] = (0, 0, 1)) -> 
         tuple((str(structure.symbols[k]), float(depth[k])) for k in sorted(column, key=lambda k: depth[k]))
         for column in members
     )
-    return Columns(flat, basis, atoms)
+    return Columns(flat, basis, atoms, repeat)
 
 
 def _shortest_cell(edges: Array, beam: Array) -> Array:

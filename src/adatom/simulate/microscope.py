@@ -41,7 +41,7 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
     px_per_nm = specimen.px_per_nm
     optics = None
     if microscope.probe is not None:
-        optics = draw_optics(microscope, px_per_nm, rng)
+        optics = draw_optics(microscope.probe, microscope, px_per_nm, rng)
         move_atoms(specimen, microscope.probe, size, rng)
     hidden = np.zeros((size, size))  # 0 crystal, 1 hidden
     relief = np.zeros((size, size))

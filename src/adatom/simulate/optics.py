@@ -7,7 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from adatom.simulate.atoms_in_image import Specimen
-from adatom.simulate.probe_recipe import StemProbe
+from adatom.simulate.probe_recipe import Probe, StmProbe
 from adatom.simulate.recipe import Microscope
 from adatom.simulate.stem import draw_stem
 from adatom.simulate.stm import draw_stm
@@ -29,8 +29,13 @@ class Optics(Protocol):
         """What is measured of atoms and relief (y, x), with the noise of this kind of measurement."""
 
 
-def draw_optics(microscope: Microscope, px_per_nm: float, rng: Generator) -> Optics:
-    """Draw the microscope of one image from the recipe's probe, which must not be None."""
-    if isinstance(microscope.probe, StemProbe):
-        return draw_stem(microscope.probe, microscope, px_per_nm, rng)
-    return draw_stm(microscope.probe, microscope, px_per_nm, rng)
+def draw_optics(probe: Probe, microscope: Microscope, px_per_nm: float, rng: Generator) -> Optics:
+    """Draw the microscope of one image from the probe of its recipe."""
+    if isinstance(probe, StmProbe):
+        return draw_stm(probe, microscope, px_per_nm, rng)
+    stem = draw_stem(probe, microscope, px_per_nm, rng)
+    if probe.engine == "convolution":
+        return stem
+    from adatom.simulate.multislice import with_multislice
+
+    return with_multislice(stem, probe)

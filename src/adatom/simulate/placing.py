@@ -2,8 +2,8 @@
 
 Atoms are spread on a few pixels each with a Kaiser-Bessel kernel, and that kernel is divided out again where the image
 of one atom is folded in, in Fourier space: a non-uniform fast Fourier transform of type 1 (Dutt & Rokhlin, SIAM J. Sci.
-Comput. 14, 1368 (1993), 10.1137/0914081; the kernel: Beatty, Nishimura & Pauly, IEEE Trans. Med. Imaging 24, 799 (2005),
-10.1109/TMI.2005.848376). The cost hardly grows with the atoms or with the reach of their images.
+Comput. 14, 1368 (1993), 10.1137/0914081; the kernel: Beatty, Nishimura & Pauly, IEEE Trans. Med. Imaging 24, 799
+(2005), 10.1109/TMI.2005.848376). The cost hardly grows with the atoms or with the reach of their images.
 """
 
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ class PointImage:
     oversampling: int
 
     def peak(self) -> float:
-        """Its value at the centre after the blur."""
+        """Its highest value after the blur; at the centre, unless aberrations have hollowed it out."""
         side = len(self.values)
         frequency = np.fft.fftfreq(side)
         damping = np.exp(-2 * (np.pi * self.blur_px * self.oversampling * frequency) ** 2)
-        spectrum = fft.fft2(np.fft.ifftshift(self.values)).real
-        return float(damping @ spectrum @ damping) / side**2
+        blurred = fft.ifft2(fft.fft2(self.values) * damping[:, None] * damping[None, :]).real
+        return float(blurred.max())
 
     def gaussian_width_px(self) -> float:
         """Standard deviation of a Gaussian of the same peak and volume [px]."""
@@ -107,7 +107,8 @@ def _spread(x: Array, y: Array, height: Array, side: int) -> Array:
     index_y, weight_y = _kernel_weights(y)
     flat = (index_y % side)[:, :, None] * side + (index_x % side)[:, None, :]
     weights = (height[:, None] * weight_y)[:, :, None] * weight_x[:, None, :]
-    return np.bincount(flat.ravel(), weights=weights.ravel(), minlength=side * side).reshape(side, side)
+    spread: Array = np.bincount(flat.ravel(), weights=weights.ravel(), minlength=side * side).astype(float)
+    return spread.reshape(side, side)
 
 
 # Shape of the kernel, for an image that is sampled 1 / (2 HIGHEST_FREQUENCY) times as finely as it must be.
@@ -123,7 +124,7 @@ def _kernel_weights(at: Array) -> tuple[NDArray[np.int64], Array]:
     return index, special.i0(_SHAPE * np.sqrt(np.maximum(1 - distance**2, 0.0)))
 
 
-def _kernel_transform(frequency: Array) -> Array:
+def _kernel_transform(frequency: NDArray[np.floating]) -> Array:
     """Fourier transform of the kernel at frequencies [1/px], where it is above 0."""
     inner = np.sqrt(_SHAPE**2 - (np.pi * _SUPPORT * frequency) ** 2 + 0j)
     transform: Array = (_SUPPORT * np.sinh(inner) / inner).real

@@ -8,8 +8,11 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from adatom.simulate.electrons import wavelength_nm
 from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
+from adatom.simulate.electrons import wavelength_nm
+
+# Whoever asks for wider images of an atom has most likely mistaken a unit, and would wait long for them.
+_WIDEST_NM = 8.0
 
 
 class ScanErrors(StrictModel):
@@ -39,6 +42,13 @@ class ScanErrors(StrictModel):
         return self.drift_nm[1] + self.creep_nm[1] + self.flyback_nm[1]
 
 
+def _check_reach(reach_nm: float, remedy: str) -> None:
+    if reach_nm > _WIDEST_NM:
+        raise ValueError(
+            f"the image of an atom would reach {reach_nm:.0f} nm, expected at most {_WIDEST_NM} nm. {remedy}"
+        )
+
+
 class StemProbe(ScanErrors):
     """Scanning transmission electron microscope: each atom is an image of the probe, weighted by its height."""
 
@@ -49,6 +59,14 @@ class StemProbe(ScanErrors):
     engine: Literal["convolution", "multislice"] = Field(
         default="convolution",
         description="`multislice` (abTEM, extra `multislice`) for materials that have a structure in three dimensions",
+    )
+    detector_mrad: PositiveRange | None = Field(
+        default=None,
+        description="inner and outer angle of the detector for multislice; null: 2.5 and 7 semi-angles in the dark "
+        "field, half a semi-angle and one in the bright",
+    )
+    n_configurations: int = Field(
+        default=8, ge=1, le=200, description="of vibrating atoms, of whose images multislice takes the mean"
     )
     voltage_kv: PositiveRange = Field(description="acceleration voltage [kV]")
     semi_angle_mrad: PositiveRange = Field(description="convergence semi-angle [mrad]")
@@ -61,8 +79,8 @@ class StemProbe(ScanErrors):
     )
     cross_section_a2: PositiveRange = Field(
         default=(0.005, 0.05),
-        description="of an atom of height 1 for scattering onto the dark-field detector, or out of the bright-field one "
-        "[A^2]; even in the logarithm",
+        description="of an atom of height 1 for scattering onto the dark-field detector, or out of the bright-field "
+        "one [A^2]; even in the logarithm",
     )
     dose_e_per_a2: PositiveRange | None = Field(
         default=None, description="electrons on 1 A^2, for Poisson noise; even in the logarithm; or null"
@@ -80,6 +98,24 @@ class StemProbe(ScanErrors):
         rings = 3 * 0.61 * wavelength_nm(self.voltage_kv[0]) / angles[0]  # beyond them is less than 1 % of the peak
         blur = 3 * float(np.hypot(self.source_nm[1], self.atom_width_nm[1]))
         return rings + blur + defocus * angles[1] + c3_nm * angles[1] ** 3 + self.way_nm
+
+    @model_validator(mode="after")
+    def _probe_is_no_haze(self) -> Self:
+        _check_reach(self.reach_nm - self.way_nm, "Lower c3_um [um], defocus_nm or semi_angle_mrad.")
+        return self
+
+    def collection_mrad(self, semi_angle_mrad: float) -> tuple[float, float]:
+        """Inner and outer angle of the detector."""
+        if self.detector_mrad is not None:
+            return self.detector_mrad
+        inner, outer = (2.5, 7.0) if self.detector == "haadf" else (0.5, 1.0)
+        return inner * semi_angle_mrad, outer * semi_angle_mrad
+
+    @model_validator(mode="after")
+    def _multislice_scans_evenly(self) -> Self:
+        if self.engine == "multislice" and self.way_nm > 0:
+            raise ValueError("drift_nm, creep_nm and flyback_nm are [0, 0] with the engine multislice, got others")
+        return self
 
     @model_validator(mode="after")
     def _bright_field_is_bright(self) -> Self:
@@ -123,6 +159,11 @@ class StmProbe(ScanErrors):
         second = self.second_apex_nm[1] if self.second_apex_probability or self.tip_change_probability else 0.0
         # three standard deviations of a kernel that is nearly a Gaussian of variance distance / 2 kappa
         return 3 * ((self.tip_radius_nm[1] + self.gap_nm[1]) / 18) ** 0.5 + second + self.way_nm
+
+    @model_validator(mode="after")
+    def _tip_is_a_tip(self) -> Self:
+        _check_reach(self.reach_nm - self.way_nm, "Lower tip_radius_nm, gap_nm or second_apex_nm.")
+        return self
 
     @model_validator(mode="after")
     def _electrons_must_tunnel(self) -> Self:

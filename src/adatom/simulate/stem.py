@@ -1,7 +1,7 @@
 """Scanning transmission electron microscopy in the incoherent approximation, for the dark and the bright field.
 
-An atom scatters the electrons that meet it, and these follow the probe: the image is the sum of the probe's intensity at
-the atoms, weighted by their heights. That holds for the annular dark field of thin specimens (Pennycook & Jesson,
+An atom scatters the electrons that meet it, and these follow the probe: the image is the sum of the probe's intensity
+at the atoms, weighted by their heights. That holds for the annular dark field of thin specimens (Pennycook & Jesson,
 Ultramicroscopy 37, 14 (1991), 10.1016/0304-3991(91)90004-P); in annular bright field it is the first order only, and
 channelling along thick columns is not in it: `benchmarks/stem_against_multislice.py` says how far it carries.
 """
@@ -38,7 +38,8 @@ class Lens:
     defocus_nm : positive for underfocus.
     c3_um : spherical aberration [um].
     astigmatism_nm, astigmatism_angle : twofold; angle in radians.
-    blur_nm : standard deviation of the Gaussian of source and atoms.
+    source_nm : standard deviation of the Gaussian image of the electrons' source.
+    atom_width_nm : standard deviation of what scatters in an atom or a column: vibration and size.
     """
 
     voltage_kv: float
@@ -47,13 +48,15 @@ class Lens:
     c3_um: float = 0.0
     astigmatism_nm: float = 0.0
     astigmatism_angle: float = 0.0
-    blur_nm: float = 0.0
+    source_nm: float = 0.0
+    atom_width_nm: float = 0.0
 
     def image_of_one(self, pixel_size_nm: float) -> PointImage:
-        """The probe's intensity [1 / its pixels], which sums to 1."""
+        """The probe's intensity [1 / its pixels], which sums to 1, and the blur of source and atom."""
         wavelength, angle = wavelength_nm(self.voltage_kv), 1e-3 * self.semi_angle_mrad
+        blur_nm = float(np.hypot(self.source_nm, self.atom_width_nm))
         highest = angle / wavelength  # 1/nm
-        band = min(2 * highest, np.sqrt(-np.log(_NEGLIGIBLE) / 2) / (np.pi * max(self.blur_nm, 1e-9)))
+        band = min(2 * highest, np.sqrt(-np.log(_NEGLIGIBLE) / 2) / (np.pi * max(blur_nm, 1e-9)))
         # What the blur takes away anyway may be folded back by too coarse pixels, if it is not folded far.
         fine = max(oversampling_for(band * pixel_size_nm), int(np.ceil(2 * highest * pixel_size_nm / 0.6)))
         pixel = pixel_size_nm / fine
@@ -63,7 +66,7 @@ class Lens:
         aperture = np.clip((highest - wave_number) * side * pixel + 0.5, 0.0, 1.0)
         wave = fft.fft2(aperture * np.exp(-1j * self._aberration(along, wavelength)))
         intensity = fft.fftshift(wave.real**2 + wave.imag**2)
-        return PointImage(intensity / intensity.sum(), self.blur_nm / pixel_size_nm, fine)
+        return PointImage(intensity / intensity.sum(), blur_nm / pixel_size_nm, fine)
 
     def reach_nm(self) -> float:
         """Radius of the square in which the probe is computed: six rings, and what geometry adds."""
@@ -71,7 +74,7 @@ class Lens:
         blunder = (abs(self.defocus_nm) + self.astigmatism_nm) * angle + 1e3 * abs(self.c3_um) * angle**3
         return 6 * 0.61 * wavelength / angle + blunder
 
-    def _aberration(self, along: Array, wavelength: float) -> Array:
+    def _aberration(self, along: NDArray[np.floating], wavelength: float) -> Array:
         """Phase (y, x) of the lens at wave numbers along both axes [1/nm]."""
         square = along[:, None] ** 2 + along[None, :] ** 2
         phase = -np.pi * wavelength * self.defocus_nm * square
@@ -90,6 +93,8 @@ class Stem:
 
     Attributes
     ----------
+    lens : what forms its probe.
+    px_per_nm : pixels a nm.
     image_of_one : of an atom of height 1.
     width_px : standard deviation of a Gaussian of the same peak and flux [px].
     peak_share : of the electrons at the centre of an atom of height 1, how many it scatters.
@@ -98,6 +103,8 @@ class Stem:
         dark field.
     """
 
+    lens: Lens
+    px_per_nm: float
     image_of_one: PointImage
     width_px: float
     peak_share: float
@@ -137,7 +144,8 @@ def draw_stem(probe: StemProbe, microscope: Microscope, px_per_nm: float, rng: G
         c3_um=rng.uniform(*probe.c3_um),
         astigmatism_nm=rng.uniform(*probe.astigmatism_nm),
         astigmatism_angle=rng.uniform(0, np.pi),
-        blur_nm=float(np.hypot(rng.uniform(*probe.source_nm), rng.uniform(*probe.atom_width_nm))),
+        source_nm=rng.uniform(*probe.source_nm),
+        atom_width_nm=rng.uniform(*probe.atom_width_nm),
     )
     cross_section, bright = log_uniform(probe.cross_section_a2, rng), rng.uniform(*probe.bright_share)
     image_of_one, pixel_a = lens.image_of_one(1 / px_per_nm), 10 / px_per_nm
@@ -145,6 +153,8 @@ def draw_stem(probe: StemProbe, microscope: Microscope, px_per_nm: float, rng: G
     peak_share = cross_section / (2 * np.pi * (width_px * pixel_a) ** 2)
     dose = None if probe.dose_e_per_a2 is None else log_uniform(probe.dose_e_per_a2, rng)
     return Stem(
+        lens=lens,
+        px_per_nm=px_per_nm,
         image_of_one=image_of_one,
         width_px=width_px,
         peak_share=peak_share,

@@ -1,9 +1,9 @@
 """Scanning tunnelling microscopy at constant current, with s waves of the tip and of each atom.
 
-The current goes with the density of states at the centre of the tip's curvature (Tersoff & Hamann, Phys. Rev. B 31, 805
-(1985), 10.1103/PhysRevB.31.805). An atom adds to it weight * exp(-2 kappa r) at a distance r; the feedback loop holds the
-sum, so that the height of the tip is its logarithm by 2 kappa. The sum is taken on one plane, which the small corrugation
-of atoms allows.
+The current goes with the density of states at the centre of the tip's curvature (Tersoff & Hamann, Phys. Rev. B 31,
+805 (1985), 10.1103/PhysRevB.31.805). An atom adds to it weight * exp(-2 kappa r) at a distance r; the feedback loop
+holds the sum, so that the height of the tip is its logarithm by 2 kappa. The sum is taken on one plane, which the small
+corrugation of atoms allows.
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class Tip:
         half = int(np.ceil((reach + max(abs(apart[0]), abs(apart[1]))) / pixel))
         along = pixel * np.arange(-half, half + 1)
 
-        def density(x: Array, y: Array) -> Array:
+        def density(x: NDArray[np.floating], y: NDArray[np.floating]) -> Array:
             away = np.sqrt(x[None, :] ** 2 + y[:, None] ** 2 + distance**2) - distance
             fallen: Array = np.exp(-2 * kappa * away)
             return fallen

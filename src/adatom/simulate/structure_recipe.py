@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.spatial import cKDTree
 
+from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 from adatom.errors import AdatomError
 from adatom.simulate.columns import Columns, atomic_number, project
 from adatom.simulate.lattice import fill_lattice
-from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 from adatom.simulate.structures import (
     build_structure,
     check_structure,
@@ -55,9 +55,9 @@ class Cell(StrictModel):
 class PointDefect(StrictModel):
     """What may stand on a site instead of its atoms, or between the sites.
 
-    A vacancy of one sulphur atom of two is ``{name: V_S, site: S2, becomes: {S: 1}}``, of both ``becomes: {}``; a dopant
-    ``{name: Mo_W, site: W, becomes: {Mo: 1}}``; an antisite ``{name: S2_Mo, site: Mo, becomes: {S: 2}}``; an adatom or interstitial
-    ``{name: Fe_ad, at: [0.5, 0.5], becomes: {Fe: 1}}``.
+    A vacancy of one sulphur atom of two is ``{name: V_S, site: S2, becomes: {S: 1}}``, of both ``becomes: {}``; a
+    dopant ``{name: Mo_W, site: W, becomes: {Mo: 1}}``; an antisite ``{name: S2_Mo, site: Mo, becomes: {S: 2}}``; an
+    adatom or interstitial ``{name: Fe_ad, at: [0.5, 0.5], becomes: {Fe: 1}}``.
     """
 
     name: Name

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from math import gcd
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -14,6 +15,7 @@ from adatom.simulate.columns import atomic_number
 from adatom.simulate.distortion import draw_distortion, turned
 from adatom.simulate.lattice import fill_lattice
 from adatom.simulate.particles import Outline, draw_outlines, instance_mask
+from adatom.simulate.probe_recipe import StemProbe
 from adatom.simulate.recipe import Microscope
 from adatom.simulate.structure_recipe import Grains, PointDefect, SecondLayer, Structure
 
@@ -108,7 +110,10 @@ def draw_structure(material: Structure, microscope: Microscope, rng: Generator) 
         sites = _merged(_Sites.joined([sites, other]), layer.merge_nm * px_per_nm)
     near = ((sites.positions > -margin) & (sites.positions < size + margin)).all(axis=1)
     sites = sites.of(near)
-    return _specimen(material, sites, outlines, size, px_per_nm, rng)
+    specimen = _specimen(material, sites, outlines, size, px_per_nm, rng)
+    if isinstance(microscope.probe, StemProbe) and microscope.probe.engine == "multislice":
+        specimen.structure = _in_three_dimensions(material, sites, px_per_nm, rng)
+    return specimen
 
 
 def _draw_brightness(material: Structure, rng: Generator) -> _Brightness:
@@ -381,3 +386,25 @@ def _tilted(material: Structure, sites: _Sites, px_per_nm: float, rng: Generator
         shift * np.sin(angle) * all_depth,
         np.concatenate([*share, np.ones(len(others))]),
     )
+
+
+def _in_three_dimensions(material: Structure, sites: _Sites, px_per_nm: float, rng: Generator) -> Any:
+    """`ase.Atoms` of all columns, x and y [A] in the frame of the image, the beam along z; changed columns as changed."""
+    from ase import Atoms
+
+    columns = material.columns
+    n_repeats = max(1, round(rng.uniform(*material.thickness_nm) / columns.repeat_nm)) if columns.repeat_nm else 1
+    symbols: list[str] = []
+    places: list[tuple[float, float, float]] = []
+    for (x, y), column, number in zip(10 * sites.positions / px_per_nm, sites.column, sites.defect, strict=True):
+        held = columns.atoms[column] if column >= 0 else ()
+        if number:
+            becomes = material.point_defects[number - 1].becomes
+            now = [symbol for symbol, n in becomes.items() for _ in range(n)]
+            depths = [depth for _, depth in held] or [0.0]
+            held = tuple((symbol, depths[k % len(depths)]) for k, symbol in enumerate(now))
+        for repeat in range(n_repeats):
+            for symbol, depth in held:
+                symbols.append(symbol)
+                places.append((x, y, 10 * (depth + repeat * columns.repeat_nm)))
+    return Atoms(symbols, positions=places)

@@ -5,10 +5,10 @@ import pytest
 
 from adatom.models.recipe import load_recipe
 from adatom.simulate import simulate_image
+from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.film import draw_film
 from adatom.simulate.recipe import Film
 from adatom.simulate.render import render_atoms
-from adatom.simulate.atoms_in_image import Specimen
 
 PX_PER_NM = 20.0
 

@@ -7,9 +7,9 @@ import pytest
 
 from adatom.models.recipe import Recipe
 from adatom.simulate import simulate_image
+from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.probe_recipe import ScanErrors
 from adatom.simulate.scan import flyback_shift, move_atoms
-from adatom.simulate.atoms_in_image import Specimen
 
 SIZE = 100
 

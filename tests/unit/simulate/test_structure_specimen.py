@@ -11,6 +11,7 @@ from adatom.models.recipe import Recipe
 from adatom.models.starting_recipe import recipe_of
 from adatom.simulate import simulate_image
 from adatom.simulate.atoms_in_image import Specimen
+from adatom.simulate.probe_recipe import StemProbe
 from adatom.simulate.specimen import draw_specimen
 from adatom.simulate.structure_recipe import Structure
 
@@ -196,3 +197,20 @@ def test_image_and_truth_are_a_function_of_the_seed() -> None:
     np.testing.assert_array_equal(first.image, again.image)
     np.testing.assert_array_equal(first.defect, again.defect)
     assert not np.array_equal(first.image, other.image)
+
+
+def test_for_multislice_all_atoms_are_there_in_three_dimensions_as_defects_have_left_them() -> None:
+    recipe = recipe_for(point_defects=[SULPHUR_VACANCY])
+    probe = StemProbe(
+        kind="stem", engine="multislice", voltage_kv=(80, 80), semi_angle_mrad=(30, 30), source_nm=(0.03, 0.03)
+    )
+    microscope = recipe.microscope.model_copy(update={"probe": probe, "counts_per_peak": None})
+    specimen = drawn(recipe.model_copy(update={"microscope": microscope}))
+    atoms = specimen.structure
+    n = np.bincount(specimen.species, minlength=3)
+    assert atoms.get_chemical_formula() == f"S{2 * n[1] + n[2]}W{n[0]}"
+    metal = atoms[atoms.numbers == 74]
+    of_image = np.column_stack([specimen.x, specimen.y])[specimen.species == 0] / specimen.px_per_nm
+    np.testing.assert_allclose(np.sort(metal.positions[:, 0]) / 10, np.sort(of_image[:, 0]), atol=1e-6)
+    sulphur = atoms[atoms.numbers == 16].positions[:, 2]
+    assert np.ptp(sulphur) == pytest.approx(3.14, abs=0.01)
