@@ -19,6 +19,7 @@ BENCHMARKS = {
     "segmenter_against_atomai": "a Segmenter and AtomAI trained on the same images, and the speed of both (make peers)",
     "mos2_real_images": "the finder that ships on real MoS2 against lattice-guided sites; calibration by the lattice",
     "real_atoms": "single Pt atoms, and Pt and Re molecules, against marks of experts: zero-shot, fine-tuned",
+    "ws2_defects": "the model of WS2 with its point defects: classes on simulated images and on real MoS2",
     "error_over_bound": "positions of simulated columns over the Cramer-Rao bound, and their error bars (make peers)",
     "demo": "the time that `adatom demo` takes from scratch",
 }

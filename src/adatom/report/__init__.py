@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _ROOMS = {
+    "draw_decoded": "adatom.report.decoded",
     "draw_histograms": "adatom.report.histograms",
     "draw_loss": "adatom.report.loss_curve",
     "draw_maps": "adatom.report.maps",
@@ -18,6 +19,7 @@ _ROOMS = {
     "write_results": "adatom.report.results",
 }
 __all__ = [
+    "draw_decoded",
     "draw_histograms",
     "draw_loss",
     "draw_maps",
@@ -31,6 +33,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from adatom.report.canvas import figure_png
+    from adatom.report.decoded import draw_decoded
     from adatom.report.histograms import draw_histograms
     from adatom.report.loss_curve import draw_loss
     from adatom.report.maps import draw_maps

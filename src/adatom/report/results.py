@@ -27,8 +27,11 @@ def result_folders(files: Sequence[Path], out: Path) -> list[Path]:
 def write_results(
     folder: Path, image: xr.DataArray, atoms: pd.DataFrame, maps: xr.DataArray | None, summary: Mapping[str, Any]
 ) -> None:
-    """Write ``atoms.csv``, ``atoms.parquet``, ``overlay.png``, ``report.html`` and, last, ``summary.json``."""
+    """Write ``atoms.csv``, ``atoms.parquet``, ``overlay.png``, ``report.html`` and, last, ``summary.json``; of several
+    species ``decoded.png`` too.
+    """
     from adatom.report.canvas import figure_png
+    from adatom.report.decoded import draw_decoded
     from adatom.report.maps import draw_maps
     from adatom.report.overlay import draw_overlay
     from adatom.report.page import render_report
@@ -39,6 +42,9 @@ def write_results(
     overlay = draw_overlay(still, first)
     title = str(summary.get("file", "atoms"))
     figures: dict[str, Any] = {"The image and the atoms found in it": overlay}
+    decoded = draw_decoded(still, first) if len(set(first["species"])) > 1 else None
+    if decoded is not None:
+        figures["Each atom in the colour of its species"] = decoded
     if maps is not None:
         shown = still.interp(y=maps["y"], x=maps["x"], method="nearest", kwargs={"fill_value": "extrapolate"})
         figures["What the network says: probability of each species"] = draw_maps(
@@ -50,5 +56,7 @@ def write_results(
     write_atomically(folder / "atoms.csv", atoms.to_csv(index=False))
     write_atomically(folder / "atoms.parquet", parquet.getvalue())
     write_atomically(folder / "overlay.png", figure_png(overlay))
+    if decoded is not None:
+        write_atomically(folder / "decoded.png", figure_png(decoded))
     write_atomically(folder / "report.html", page)
     write_atomically(folder / "summary.json", json.dumps(dict(summary), indent=2, ensure_ascii=False, allow_nan=False))

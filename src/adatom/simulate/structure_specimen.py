@@ -389,7 +389,7 @@ def _tilted(material: Structure, sites: _Sites, px_per_nm: float, rng: Generator
 
 
 def _in_three_dimensions(material: Structure, sites: _Sites, px_per_nm: float, rng: Generator) -> Any:
-    """`ase.Atoms` of all columns, x and y [A] in the frame of the image, the beam along z; changed columns as changed."""
+    """`ase.Atoms` of all columns as defects have left them; x and y [A] in the frame of the image, the beam along z."""
     from ase import Atoms
 
     columns = material.columns
