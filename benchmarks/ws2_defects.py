@@ -1,8 +1,8 @@
 """The model of WS2 with its point defects: classes on simulated images that it has not seen, and on real MoS2.
 
 Simulated: WS2 in HAADF-STEM with columns as bright as Z^1.5 to Z^1.9 makes them, at three doses; a find is right where
-place (0.35 typical spacings) and class both are. The limit for S vacancies is the noise: a column that lost one of two S
-atoms is dimmer by 5 to 10 % of a W column.
+place (0.35 typical spacings) and class both are. The limit for S vacancies is the noise: a column that lost one of two
+S atoms is dimmer by 5 to 10 % of a W column.
 
 Real: the monolayers of MoS2 of `benchmarks.mos2_sites`, whose sites are guided by the lattice and know no result of
 Adatom. The model was trained on ranges of brightness that hold MoS2 too, and calls Mo "W". What is checked is that the

@@ -5,7 +5,7 @@ from typing import Any
 
 from adatom.models.recipe import Recipe
 from adatom.simulate.structure_recipe import Cell, Structure
-from adatom.simulate.structures import CATALOGUE, is_structure_file
+from adatom.simulate.structures import is_known_structure, is_structure_file
 
 # A pixel is this share of the shortest distance of two columns.
 _PIXEL = 1 / 7
@@ -13,7 +13,7 @@ _PIXEL = 1 / 7
 
 def is_structure(source: str | Path) -> bool:
     """Whether a recipe can be made for this: a name in the catalogue of structures, or a structure's file."""
-    return is_structure_file(str(source)) or str(source).lower() in {name.lower() for name in CATALOGUE}
+    return is_structure_file(str(source)) or is_known_structure(str(source))
 
 
 def starting_recipe(source: str | Path, zone_axis: tuple[int, int, int] | None = None) -> Recipe:

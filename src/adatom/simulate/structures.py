@@ -3,8 +3,9 @@
 Lengths in `ase.Atoms` are Angstrom; only here and in `adatom.simulate.columns` are they met.
 """
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from adatom.data.lattice_constants import LATTICE_CONSTANTS_NM
 from adatom.errors import ArgumentError, FileFormatError, MissingFileError
+from adatom.simulate.si111 import BASIS as SI111_BASIS
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -86,6 +88,11 @@ def _graphite() -> "Atoms":
     return Graphite("C", latticeconstant={"a": 10 * LATTICE_CONSTANTS_NM["HOPG"], "c": 6.70})
 
 
+def _adatoms_7x7() -> "Atoms":
+    places = [[x, y, 0.0] for x, y in SI111_BASIS]
+    return _layer(["Si"] * len(places), places, 10 * LATTICE_CONSTANTS_NM["Si(111)-7x7"])
+
+
 _WYCKOFF = "Wyckoff, Crystal Structures, 1963"
 _LAYERED = "Wilson & Yoffe 1969, 10.1080/00018736900101307"
 _GRAPHITE = "Cooper et al. 2012, 10.5402/2012/501686"
@@ -111,6 +118,7 @@ CATALOGUE = {
     "Au": KnownStructure(partial(_cubic, "Au", "fcc", 4.078), (0, 0, 1), _WYCKOFF),
     "Cu(111)": KnownStructure(partial(_close_packed, "Cu", "Cu(111)"), (0, 0, 1), _WYCKOFF),
     "HOPG": KnownStructure(_graphite, (0, 0, 1), _GRAPHITE),
+    "Si(111)-7x7": KnownStructure(_adatoms_7x7, (0, 0, 1), "adatoms of Takayanagi et al. 1985, 10.1116/1.573160"),
 }
 
 
@@ -120,17 +128,29 @@ def is_structure_file(name: str) -> bool:
     return path.suffix.lower() in FORMATS or path.name.upper().startswith(("POSCAR", "CONTCAR"))
 
 
+def is_known_structure(name: str) -> bool:
+    """Whether `known_structure` knows this name."""
+    return _without_axis(name)[0].lower() in {known.lower() for known in CATALOGUE}
+
+
 def known_structure(name: str) -> KnownStructure:
-    """The structure of this name; capitals do not matter.
+    """The structure of this name, such as ``MoS2`` or, with another zone axis than the usual, ``Au [110]``.
 
     Raises
     ------
     ArgumentError : if there is none; names those that there are.
     """
-    found = {known.lower(): entry for known, entry in CATALOGUE.items()}.get(name.lower())
+    plain, axis = _without_axis(name)
+    found = {known.lower(): entry for known, entry in CATALOGUE.items()}.get(plain.lower())
     if found is None:
         raise ArgumentError(f"structure: expected a file or one of {', '.join(CATALOGUE)}, got {name!r}.")
-    return found
+    return found if axis is None else replace(found, zone_axis=axis)
+
+
+def _without_axis(name: str) -> tuple[str, ZoneAxis | None]:
+    """A name, and the zone axis that it ends in."""
+    match = re.fullmatch(r"(.+?)\s*\[(-?\d)\s*(-?\d)\s*(-?\d)\]", name.strip())
+    return (name.strip(), None) if match is None else (match[1], (int(match[2]), int(match[3]), int(match[4])))
 
 
 def build_structure(builder: str, arguments: dict[str, Any]) -> "Atoms":

@@ -49,6 +49,12 @@ def test_names_are_found_whatever_their_capitals_and_unknown_ones_list_the_known
         known_structure("unobtainium")
 
 
+def test_a_name_may_end_in_a_zone_axis() -> None:
+    assert known_structure("Au [110]").zone_axis == (1, 1, 0)
+    assert known_structure("SrTiO3[1-10]").zone_axis == (1, -1, 0)
+    assert known_structure("Au").zone_axis == (0, 0, 1)
+
+
 @pytest.mark.parametrize("name", ["s.cif", "POSCAR", "s.vasp", "s.xyz"])
 def test_a_file_gives_the_columns_of_the_structure_that_was_written(tmp_path: Path, name: str) -> None:
     known = CATALOGUE["SrTiO3"]
