@@ -20,6 +20,7 @@ BENCHMARKS = {
     "mos2_real_images": "the finder that ships on real MoS2 against lattice-guided sites; calibration by the lattice",
     "real_atoms": "single Pt atoms, and Pt and Re molecules, against marks of experts: zero-shot, fine-tuned",
     "ws2_defects": "the model of WS2 with its point defects: classes on simulated images and on real MoS2",
+    "ablation": "what each randomisation of the simulated images is worth, on simulated and on real MoS2",
     "error_over_bound": "positions of simulated columns over the Cramer-Rao bound, and their error bars (make peers)",
     "demo": "the time that `adatom demo` takes from scratch",
 }
