@@ -11,7 +11,7 @@ from adatom.prepare.geometry import Geometry
 
 SIZE = 64
 SIGMA = 2.0
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=100, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 # turned, mirrored, zoomed and cut in all ways, and nothing else
 GEOMETRIC = st.builds(
