@@ -27,9 +27,9 @@ def read_marks(
 
     Parameters
     ----------
-    path : a CSV file with columns ``x`` and ``y``, as in Adatom's own tables, or ``X`` and ``Y``, as in ImageJ's; others
-        are left out. Or a file ending in .xyz or .extxyz, with lengths in Angstrom from the centre of the first pixel:
-        its elements are the classes, and atoms above each other are one column, named after what is in it.
+    path : a CSV file with columns ``x`` and ``y``, as in Adatom's own tables, or ``X`` and ``Y``, as in ImageJ's;
+        others are left out. Or a file ending in .xyz or .extxyz, with lengths in Angstrom from the centre of the first
+        pixel: elements are the classes, and atoms above each other are one column, named after what is in it.
     image : (y, x) that was marked.
     in_pixels : whether positions count pixels, the centre of the first at (0, 0); by default they do in columns ``X``
         and ``Y``, and otherwise are in the image's unit. An XYZ file never counts pixels.
@@ -94,10 +94,12 @@ def _read_table(path: Path, class_column: str | None) -> tuple[pd.DataFrame, boo
 
 def _read_structure(path: Path) -> pd.DataFrame:
     """Columns of atoms, in nm."""
+    from ase import Atoms
     from ase.io import read  # 0.3 s: only where there is a structure
 
     try:
-        atoms = read(path, format="extxyz")
+        atoms = read(path, index=-1, format="extxyz")
+        assert isinstance(atoms, Atoms)
         xy = _ANGSTROM_NM * np.asarray(atoms.get_positions(), dtype=float)[:, :2]
         symbols = np.array(atoms.get_chemical_symbols())
         if not len(xy) or not np.isfinite(xy).all():

@@ -52,8 +52,8 @@ def check_marks(
         hint = max(fitting, key=lambda each: abs(_score(bright, *others[each])), default=None)
         remedy = f"They would all be inside with {hint}." if hint else "Are they of another image, or in another unit?"
         raise ArgumentError(
-            f"{marks}: expected positions inside the image, {columns} x {rows} px, got {int(outside.sum())} of {len(x)} "
-            f"outside, the first at x = {x[first]:.4g} px, y = {y[first]:.4g} px. {remedy}"
+            f"{marks}: expected positions inside the image, {columns} x {rows} px, got {int(outside.sum())} of "
+            f"{len(x)} outside, the first at x = {x[first]:.4g} px, y = {y[first]:.4g} px. {remedy}"
         )
     # marks that all fall on one spot say nothing, however bright it is
     wide = [each for each, places in others.items() if np.ptp(places, axis=1).max() > 0.5 * max(np.ptp(x), np.ptp(y))]
@@ -62,8 +62,8 @@ def check_marks(
     is_better = abs(score) > _FAR_BETTER * abs(given) and (abs(score) - abs(given)) * np.sqrt(len(x)) > _SURELY
     if is_better and not force:
         raise ArgumentError(
-            f"{marks}: expected positions on the atoms of the image, got some that fit far better with {best}: there the "
-            f"image is {score:+.1f} standard deviations from its mean, where they are said to be {given:+.1f}. "
+            f"{marks}: expected positions on the atoms of the image, got some that fit far better with {best}: there "
+            f"the image is {score:+.1f} standard deviations from its mean, where they are said to be {given:+.1f}. "
             "--force takes them as they are."
         )
     return given

@@ -116,9 +116,10 @@ class SimulatedSamples:
         prepare: Prepare,
         multiple: int,
         stack: Stack = stack_labels,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.recipe, self.batch_size, self.seed, self.prepare = recipe, batch_size, seed, prepare
-        self.multiple, self.stack = multiple, stack
+        self.multiple, self.stack, self.augmentation = multiple, stack, augmentation
 
     def batch(self, step: int) -> Batch:
         return self.stack(self.samples(step), self.multiple)
@@ -139,7 +140,10 @@ class SimulatedSamples:
         drawn = simulate_image(self.recipe, seed=self.seed, index=index)
         atoms = Atoms(drawn.x, drawn.y, drawn.species, drawn.flux)
         rng = np.random.default_rng([self.seed, index, 1])
-        return framed(*self.prepare(drawn.image.astype(float)), drawn.label, atoms, rng)
+        image, label = drawn.image.astype(float), drawn.label
+        if self.augmentation is not None and index < VALIDATION_START:  # what is judged and calibrated on stays plain
+            image, label, atoms = _changed(image, label, atoms, self.augmentation, rng)
+        return framed(*self.prepare(image), label, atoms, rng)
 
 
 class StoredSamples:
@@ -181,7 +185,9 @@ class StoredSamples:
 
     def validation(self, n: int) -> list[Sample]:
         return [
-            framed(*self._prepared(int(index)), self._atoms.of(int(index)), np.random.default_rng([self.seed, index, 1]))
+            framed(
+                *self._prepared(int(index)), self._atoms.of(int(index)), np.random.default_rng([self.seed, index, 1])
+            )
             for index in self._validation[:n]
         ]
 
@@ -202,10 +208,8 @@ class StoredSamples:
 
     def _augmented(self, index: int, rng: np.random.Generator) -> Sample:
         assert self.augmentation is not None
-        (image, label), atoms = self._raw(index), self._atoms.of(index)
-        new = augment_image(image, label, atoms.x, atoms.y, settings=self.augmentation, rng=rng)
-        kept = Atoms(new.x, new.y, atoms.species[new.kept], atoms.flux[new.kept] * new.flux_factor)
-        return framed(*self.prepare(new.image), new.label, kept, rng)
+        image, label, atoms = _changed(*self._raw(index), self._atoms.of(index), self.augmentation, rng)
+        return framed(*self.prepare(image), label, atoms, rng)
 
     def _read_prepared(self, index: int) -> tuple[Array, float, NDArray[np.uint8]]:
         image, label = self._read(index)
@@ -220,6 +224,15 @@ class StoredSamples:
                 f"in image {index}."
             )
         return image, label
+
+
+def _changed(
+    image: Array, label: NDArray[np.uint8], atoms: Atoms, settings: Augmentation, rng: np.random.Generator
+) -> tuple[Array, NDArray[np.uint8], Atoms]:
+    """An image and its truth, augmented."""
+    new = augment_image(image, label, atoms.x, atoms.y, settings=settings, rng=rng)
+    kept = Atoms(new.x, new.y, atoms.species[new.kept], atoms.flux[new.kept] * new.flux_factor)
+    return new.image, new.label, kept
 
 
 def _split(data: xr.Dataset, n_validation: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -248,7 +261,7 @@ class _StoredAtoms:
             data, owner = data.isel(atom=order), owner[order]
         self._end = np.searchsorted(owner, np.arange(data.sizes["sample"]), side="right")
         self._columns = {name: data[f"atom_{name}"] for name in ("x", "y", "species")}
-        self._flux = data["atom_flux"] if "atom_flux" in data else None
+        self._flux = data.get("atom_flux")
 
     def of(self, index: int) -> Atoms:
         """Those of one image."""
@@ -267,20 +280,18 @@ def open_samples(
     stack: Stack,
     augmentation: Augmentation | None = None,
 ) -> SimulatedSamples | StoredSamples:
-    """Where the batches of a training come from: images of a recipe, made on the fly, or a training set.
-
-    An augmentation is for the images of a set, of which there are only so many; a recipe has ranges of its own.
-    """
+    """Where the batches of a training come from: images of a recipe, made on the fly, or a training set."""
     common: dict[str, Any] = {
         "batch_size": settings.batch_size,
         "seed": settings.seed,
         "prepare": prepare,
         "multiple": multiple,
         "stack": stack,
+        "augmentation": augmentation,
     }
     if isinstance(data, ImageRecipe):
         return SimulatedSamples(data, **common)
-    return StoredSamples(data, n_validation=settings.validation_images, augmentation=augmentation, **common)
+    return StoredSamples(data, n_validation=settings.validation_images, **common)
 
 
 def framed(image: Array, contrast: float, label: NDArray[np.uint8], atoms: Atoms, rng: np.random.Generator) -> Sample:

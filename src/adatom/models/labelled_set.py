@@ -5,7 +5,7 @@ pixels of their own part alone, so that nothing which a network is judged on was
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,11 @@ USUAL = Augmentation(
     row_offset=(0, 0.03),
 )
 _AS_THEY_ARE = Augmentation()
-_CROP_PX, _SHARE_OF_SIDE, _MULTIPLE_PX = 128, 3, 16  # usual side of a crop: at most this share of an image's shorter side
+_CROP_PX, _SHARE_OF_SIDE, _MULTIPLE_PX = (
+    128,
+    3,
+    16,
+)  # usual side of a crop: at most this share of an image's shorter side
 _HALF_WIDTH, _MOST_RADIUS = 1.18, 0.35  # of the mask: standard deviations of a peak; distances of neighbours
 _FAR_PX = 20.0  # what lies further from an atom has nothing to do with its width
 _TRIES = 10  # to draw a crop for validation that holds an atom
@@ -91,6 +95,10 @@ class Labelled:
     radius_px: float
     brightness: list[float]
 
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, JSON-serialisable."""
+        return asdict(self)
+
 
 def write_labelled_set(
     images: Sequence[xr.DataArray],
@@ -115,8 +123,8 @@ def write_labelled_set(
 
     Raises
     ------
-    ArgumentError : if atoms lie outside their image, or seem to be in another unit or order; if there is none, or a class
-        is unknown; if an image is too small to be cut, given twice, or has a pixel size where another has none.
+    ArgumentError : if atoms lie outside their image, or seem to be in another unit or order; if there is none, or a
+        class is unknown; if an image is too small to be cut, given twice, or has a pixel size where another has none.
     """
     how = cropping or Cropping()
     if len(images) != len(atoms) or not images:
@@ -136,7 +144,9 @@ def write_labelled_set(
     parts = [one.cut(side, how.validation, rng) for one in known]
     n_validation = int(np.clip(round(how.validation * how.n), 2, how.n - 2))
     split = np.repeat(np.array([VALIDATION, TRAINING], dtype=np.uint8), [n_validation, how.n - n_validation])
-    crops = [_draw_crop(parts, part, side, how, np.random.default_rng([how.seed, 1, k])) for k, part in enumerate(split)]
+    crops = [
+        _draw_crop(parts, int(part), side, how, np.random.default_rng([how.seed, 1, k])) for k, part in enumerate(split)
+    ]
 
     def made() -> Iterator[KnownImage]:
         for k, crop in enumerate(crops):
@@ -156,7 +166,7 @@ def write_labelled_set(
         "cropping": how.model_dump(mode="json"),
         "sources": [dict(image.attrs.get("source", {})) for image in images],
     }
-    of_samples = {
+    of_samples: dict[str, NDArray[Any]] = {
         "split": split,
         "source": np.array([crop.number for crop in crops], dtype=np.int64),
         "footprint": np.array([crop.footprint for crop in crops]),
@@ -227,7 +237,9 @@ class _Known:
         x, y = table["x"].to_numpy(dtype=float) / step_x, table["y"].to_numpy(dtype=float) / step_y
         brightness = check_marks(values, x, y, step=size, force=force, name=f"of image {number}")
         species = np.array([names.index(each) for each in table.get("species", [names[0]] * len(x))], dtype=np.int64)
-        apart = float(np.median(nearest_distances(np.column_stack([x * scale[1], y * scale[0]])))) if len(x) > 1 else np.nan
+        apart = (
+            float(np.median(nearest_distances(np.column_stack([x * scale[1], y * scale[0]])))) if len(x) > 1 else np.nan
+        )
         spacing_px = min(apart / np.sqrt(scale[0] * scale[1]), _FAR_PX) if np.isfinite(apart) else _FAR_PX
         # the fit knows bright peaks; how bright a dark atom would be, nobody asks
         sign = 1.0 if brightness >= 0 else -1.0
@@ -262,9 +274,9 @@ class _Known:
         if not strips:
             rows, columns = self.shown_size
             raise ArgumentError(
-                f"crop: expected a side that leaves a part of image {self.number + 1}, {columns:.0f} x {rows:.0f} px with "
-                f"{len(self.x)} atoms, for training and one with at least {_FEWEST} atoms for validation, got {side} px. "
-                "Choose smaller crops, or mark more atoms."
+                f"crop: expected a side that leaves a part of image {self.number + 1} ({columns:.0f} x {rows:.0f} px, "
+                f"{len(self.x)} atoms) for training and one with at least {_FEWEST} atoms for validation, got {side} "
+                "px. Choose smaller crops, or mark more atoms."
             )
         most = max(strip[0] for strip in strips)
         best = [strip[1:] for strip in strips if strip[0] == most]
@@ -364,7 +376,9 @@ def _estimated_radius(known: list[_Known]) -> float:
     """Half the width of the peaks at half their height, or less where neighbours are near [px of the set]."""
     widths = [one.width for one in known if np.isfinite(one.width)]
     apart = [one.apart for one in known if np.isfinite(one.apart)]
-    limits = ([_HALF_WIDTH * np.median(widths)] if widths else []) + ([_MOST_RADIUS * np.median(apart)] if apart else [])
+    limits = ([_HALF_WIDTH * np.median(widths)] if widths else []) + (
+        [_MOST_RADIUS * np.median(apart)] if apart else []
+    )
     if not limits:
         raise ArgumentError("radius: expected the radius of an atom, as one atom alone does not tell it. Use --radius.")
     return float(max(1.0, min(limits)))

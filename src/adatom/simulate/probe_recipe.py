@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from adatom.simulate.electrons import wavelength_nm
 from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
+from adatom.simulate.electrons import wavelength_nm
 
 
 class ScanErrors(StrictModel):

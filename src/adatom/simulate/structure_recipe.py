@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.spatial import cKDTree
 
+from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 from adatom.errors import AdatomError
 from adatom.simulate.columns import Columns, atomic_number, project
 from adatom.simulate.lattice import fill_lattice
-from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 from adatom.simulate.structures import (
     build_structure,
     check_structure,
