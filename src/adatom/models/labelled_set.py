@@ -22,7 +22,7 @@ from adatom.data.training_set import TRAINING, VALIDATION
 from adatom.data.training_store import KnownImage, write_training_set
 from adatom.errors import ArgumentError
 from adatom.locate import refine_positions
-from adatom.locate.marks import check_marks
+from adatom.locate.marks_on_image import check_marks
 from adatom.prepare import levelled
 from adatom.prepare.augment import Augmentation, draw_geometry, spoil
 from adatom.prepare.geometry import Geometry
@@ -84,7 +84,7 @@ class Labelled:
     classes, n_atoms : names, and for each how many atoms the images have.
     crop_px, n_training, n_validation : side [px] and numbers of crops.
     radius_px : of an atom in the class map.
-    brightness : for each image, how bright it is at its atoms, see `adatom.locate.marks.check_marks`.
+    brightness : for each image, how bright it is at its atoms, see `adatom.locate.marks_on_image.check_marks`.
     """
 
     classes: list[str]

@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 # Another reading of the marks is the right one if the image is so many times as bright (or dark) there as where they
 # are said to be, and by so many standard deviations of a mean over places taken at random.
 _FAR_BETTER, _SURELY = 2.0, 5.0
+_FEWEST = 5  # marks: of fewer, all may lie on bright spots by chance
 _PEAK_PX, _GROUND_PX = 1.0, 12.0  # Gaussians whose difference is "bright": an atom, and what is around it
 _SWAPPED, _UPWARDS = "x and y swapped (--swap-xy)", "y counted upwards (--flip-y)"
 _BOTH = "x and y swapped and y counted upwards (--swap-xy --flip-y)"
@@ -60,7 +61,7 @@ def check_marks(
     best = max(wide, key=lambda each: abs(_score(bright, *others[each])))
     score = _score(bright, *others[best])
     is_better = abs(score) > _FAR_BETTER * abs(given) and (abs(score) - abs(given)) * np.sqrt(len(x)) > _SURELY
-    if is_better and not force:
+    if is_better and len(x) >= _FEWEST and not force:
         raise ArgumentError(
             f"{marks}: expected positions on the atoms of the image, got some that fit far better with {best}: there "
             f"the image is {score:+.1f} standard deviations from its mean, where they are said to be {given:+.1f}. "
