@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_STOPPED = "stopped. `adatom train ... --resume` goes on with a training that was interrupted."
+_STOPPED = "stopped. With --resume, `adatom train` and `adatom simulate` go on with what was interrupted."
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results; made if missing.")]
@@ -139,13 +139,19 @@ def convert(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a channel of a file as TIFF, HDF5 (NeXus) or zarr, with its calibration; the input is never replaced."""
+    """Write a channel of a file as TIFF, HDF5 (NeXus) or zarr, with its calibration; the input is never replaced.
+
+    A training set in AtomAI's layout (X_train, y_train, X_test, y_test in an .npz file) becomes a store, and a store
+    becomes such a file: adatom convert set.npz --out set.zarr, adatom convert set.zarr --out set.npz.
+    """
     from adatom.data import pixel_size_nm
     from adatom.errors import ArgumentError
     from adatom.files import read, write
 
     if out.exists() and file.exists() and out.resolve() == file.resolve():
         raise ArgumentError(f"out: expected another file than the input, got {str(out)!r}. Choose another name.")
+    if channel is None and frame is None and _convert_training_set(file, out, pixel_size, as_json):
+        return
     image = read(file, channel=channel, frame=frame, pixel_size=pixel_size)
     write(image, out, overwrite=force)
     size = pixel_size_nm(image)
@@ -157,6 +163,31 @@ def convert(
     sides = "pixels of unknown size" if size is None else f"pixels of {size[1]:.6g} x {size[0]:.6g} nm (x, y)"
     dims = ", ".join(str(dim) for dim in image.dims)
     print(f"{out}: {what}{' x '.join(str(n) for n in image.shape)} ({dims}), {image.dtype}, {sides}")
+
+
+def _convert_training_set(file: Path, out: Path, pixel_size: float | None, as_json: bool) -> bool:
+    """Convert a training set from or to AtomAI's layout; False if `file` is none."""
+    from adatom.data.training_set import VALIDATION, open_training_set
+    from adatom.data.training_store import is_training_store, store_training_set
+    from adatom.files.atomai_npz import is_atomai_set, read_atomai_set, write_atomai_set
+
+    if out.suffix == ".zarr" and is_atomai_set(file):
+        data = read_atomai_set(file, pixel_size_nm=pixel_size)
+        store_training_set(data, out)
+    elif out.suffix == ".npz" and is_training_store(file):
+        data = open_training_set(file)
+        write_atomai_set(data, out)
+    else:
+        return False
+    told = {"out": str(out), "n_images": data.sizes["sample"], "n_atoms": data.sizes["atom"]}
+    if "split" in data:
+        told["n_validation"] = int((data["split"] == VALIDATION).sum())
+    if as_json:
+        _print_json(told)
+    else:
+        kept = f", {told['n_validation']} of them for validation" if "n_validation" in told else ""
+        print(f"{out}: training set of {told['n_images']} images with {told['n_atoms']} known atoms{kept}")
+    return True
 
 
 @app.command(epilog="Example: adatom find scan.sxm other.tif --pixel-size 0.02 --out results")
@@ -333,11 +364,16 @@ def simulate(
     n: Annotated[int, typer.Option("--n", min=2, help="Number of images.")],
     out: Annotated[Path, typer.Option("--out", help="Store to make, a folder ending in .zarr by custom.")],
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes that draw them; by default all.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes that draw them; all processors by default.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a store that was interrupted, or make it longer.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Simulate images with known atoms, as a training or test set."""
+    """Simulate images with known atoms, as a training or test set; a contact sheet beside it shows some."""
     from adatom.models.recipe import load_recipe
     from adatom.models.simulated_set import write_simulated_set
 
@@ -348,12 +384,112 @@ def simulate(
             n=n,
             seed=seed,
             jobs=jobs or os.cpu_count() or 1,
+            resume=resume,
+            command=_command(),
             on_image=lambda done: advance(done, ""),
         )
+    sheet = _draw_contact_sheet(out)
     if as_json:
-        _print_json({"store": str(out), "n_images": n, "n_atoms": n_atoms, "seed": seed})
+        _print_json({"store": str(out), "sheet": str(sheet), "n_images": n, "n_atoms": n_atoms, "seed": seed})
     else:
-        print(f"{out}: {n} images with {n_atoms} known atoms (seed {seed})")
+        print(f"{out}: {n} images with {n_atoms} known atoms (seed {seed}); see {sheet}")
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["adatom", *sys.argv[1:]])
+
+
+def _draw_contact_sheet(store: Path) -> Path:
+    from adatom.data.atomic_file import write_atomically
+    from adatom.data.training_set import open_training_set
+    from adatom.report import draw_contact_sheet, figure_png
+
+    sheet = store.with_name(f"{store.stem}.samples.png")
+    write_atomically(sheet, figure_png(draw_contact_sheet(open_training_set(store))))
+    return sheet
+
+
+@app.command(epilog="Example: adatom label scan.sxm atoms.csv --out own.zarr")
+def label(
+    pairs: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE ATOMS...", help="Image and table of its atoms (CSV or .xyz); more pairs."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Store to make, a folder ending in .zarr by custom.")],
+    n: Annotated[int, typer.Option("--n", min=4, help="Number of crops.")] = 200,
+    crop: Annotated[
+        int | None, typer.Option(min=16, metavar="PX", help="Side of a crop; by default 128 or a third of the image.")
+    ] = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NM", help="Radius of an atom's mask [nm, or px without calibration]; by default estimated."
+        ),
+    ] = None,
+    class_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the classes; by default species, if there is one.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Names of the classes in order; by default sorted.")
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of each image and of the crops for validation.")] = 0.2,
+    augmentation: Annotated[
+        str | None, typer.Option(metavar="RECIPE", help="Augment crops as this recipe says; by default moderately.")
+    ] = None,
+    in_pixels: Annotated[
+        bool | None,
+        typer.Option("--in-pixels/--in-nm", help="What tables count; by default pixels if X and Y, else nm."),
+    ] = None,
+    swap_xy: Annotated[bool, typer.Option("--swap-xy", help="Tables have x and y the other way round.")] = False,
+    flip_y: Annotated[bool, typer.Option("--flip-y", help="Tables count y upwards.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take positions as they are, wherever they seem to be.")
+    ] = False,
+    channel: Channel = None,
+    frame: Frame = None,
+    pixel_size: PixelSize = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same crops.")] = 0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a training set of images whose atoms you know, all of them: augmented crops, split by region."""
+    from adatom.files import read
+    from adatom.files.marks import read_marks
+    from adatom.models.labelled_set import Cropping, write_labelled_set
+    from adatom.models.recipe import load_learning
+    from adatom.report.lines import labelled_lines
+
+    if len(pairs) % 2:
+        raise typer.BadParameter("expected a table of atoms after each image", param_hint="FILE ATOMS...")
+    if not 0 < validation < 1:
+        raise typer.BadParameter("expected a share between 0 and 1", param_hint="--validation")
+    images = [read(file, channel=channel, frame=frame, pixel_size=pixel_size) for file in pairs[::2]]
+    tables = [
+        read_marks(path, image, in_pixels=in_pixels, class_column=class_column, swap_xy=swap_xy, flip_y=flip_y)
+        for path, image in zip(pairs[1::2], images, strict=True)
+    ]
+    chosen = load_learning(augmentation).augmentation if augmentation else None
+    cropping = Cropping(n=n, crop_px=crop, validation=validation, radius_nm=radius, seed=seed)
+    if chosen is not None:
+        cropping = cropping.model_copy(update={"augmentation": chosen})
+    with _progress("cutting", n) as advance:
+        labelled = write_labelled_set(
+            images,
+            tables,
+            out,
+            cropping=cropping,
+            classes=[name.strip() for name in classes.split(",")] if classes else None,
+            force=force,
+            command=_command(),
+            on_image=lambda done: advance(done, ""),
+        )
+    sheet = _draw_contact_sheet(out)
+    if as_json:
+        _print_json({"store": str(out), "sheet": str(sheet), **labelled.as_dict()})
+    else:
+        _print_lines(labelled_lines(out, sheet, labelled.as_dict()))
 
 
 @app.command(epilog="Example: adatom train si111_7x7 --out my-model")
@@ -362,17 +498,22 @@ def train(
     out: Out,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's number of steps.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's seed.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="STORE", help="Learn from this training set, not from the recipe's images."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train a model on simulated images: model file, loss curve, and samples of what it was shown."""
-    from adatom.models.recipe import load_recipe
+    """Train a model on simulated images or a stored set: model file, loss curve, samples of what it was shown."""
+    from adatom.models.recipe import load_learning, load_recipe
     from adatom.models.training_run import change_training, train_model
     from adatom.report.lines import progress_line
 
-    chosen = change_training(load_recipe(recipe), steps=steps, seed=seed)
+    read_recipe = load_recipe if data is None else load_learning
+    chosen = change_training(read_recipe(recipe), steps=steps, seed=seed)
     with _progress(f"training {chosen.name}", chosen.training.steps) as advance:
 
         def show(record: dict[str, Any]) -> None:
@@ -380,9 +521,10 @@ def train(
             if "val_loss" in record and not as_json:
                 print(progress_line(record), flush=True)
 
-        model = train_model(chosen, out, resume=resume, device=device, on_record=show)
+        model = train_model(chosen, out, data=data, resume=resume, device=device, on_record=show)
     _draw_training(out, model)
-    _write_run(out, {"recipe": chosen.name, "seed": chosen.training.seed, "figures": model.figures_})
+    learned_from = {} if data is None else {"data": str(data)}
+    _write_run(out, {"recipe": chosen.name, **learned_from, "seed": chosen.training.seed, "figures": model.figures_})
     if as_json:
         _print_json({"model": str(out / "model.safetensors"), "figures": model.figures_})
     else:
@@ -469,13 +611,13 @@ def evaluate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a model against known atoms."""
-    from adatom.data.training_set import open_training_set
+    """Measure a model against known atoms; of a store that is split, on the images for validation."""
+    from adatom.data.training_set import open_training_set, validation_part
     from adatom.models import load
     from adatom.models.evaluation import evaluate_model
     from adatom.report.lines import figure_lines
 
-    data = open_training_set(store)
+    data = validation_part(open_training_set(store))
     with _progress("evaluating", data.sizes["sample"]) as advance:
         loaded = load(model)
         figures = evaluate_model(loaded, data, on_image=lambda done: advance(done, ""))

@@ -6,16 +6,17 @@ killed writer left beyond these is written over.
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
-from adatom.data.training_set import N_WRITTEN
+from adatom.data.training_set import N_WRITTEN, check_training_set
 from adatom.errors import ArgumentError, FileFormatError
 
 _SAMPLES_PER_CHUNK = 16
@@ -153,7 +154,7 @@ def append_images(store: Path, images: Iterable[KnownImage]) -> None:
     """
     import zarr
 
-    root = zarr.open_group(store, mode="r+")
+    root: Any = zarr.open_group(store, mode="r+")
     n, chunk = root["image"].shape[0], root["image"].chunks[0]
     done = int(root.attrs.get(N_WRITTEN, n))
     source = iter(images)
@@ -188,7 +189,7 @@ def _get_ready(store: Path, n: int, size: tuple[int, int], attrs: dict[str, Any]
     import zarr
 
     try:
-        root = zarr.open_group(store, mode="r+")
+        root: Any = zarr.open_group(store, mode="r+")
         kept = root.attrs.asdict()
         n_room, *size_there = root["image"].shape
         done = int(kept.get(N_WRITTEN, n_room))
@@ -218,3 +219,37 @@ def _check_free(store: Path) -> None:
             f"out: expected a store that is not there yet, got {store}. Remove it or choose another name; "
             "--resume goes on with a simulation."
         )
+
+
+def store_training_set(data: xr.Dataset, store: Path) -> None:
+    """Write a training set that is in memory.
+
+    Raises
+    ------
+    ArgumentError : if `store` is there already.
+    """
+    data = check_training_set(data)
+    owner = data["atom_sample"].to_numpy()
+    columns = {name: data[f"atom_{name}"].to_numpy() for name in ("x", "y", "species")}
+    unknown = {"flux": np.full(len(owner), np.nan), "defect": np.zeros(len(owner), dtype=np.int64)}
+    columns |= {name: data[f"atom_{name}"].to_numpy() if f"atom_{name}" in data else unknown[name] for name in unknown}
+
+    def images() -> Iterator[KnownImage]:
+        for index in range(data.sizes["sample"]):
+            mine = owner == index
+            image, label = (data[name][index].to_numpy() for name in ("image", "label"))
+            yield KnownImage(image, label, **{name: values[mine] for name, values in columns.items()})
+
+    write_training_set(
+        store,
+        images(),
+        n=data.sizes["sample"],
+        size=(data.sizes["y"], data.sizes["x"]),
+        attrs=data.attrs,
+        of_samples={name: data[name].to_numpy() for name in ("split", "source", "footprint") if name in data},
+    )
+
+
+def is_training_store(path: Path) -> bool:
+    """Whether a folder is the store of a training set, and not that of an image."""
+    return path.is_dir() and all((path / name / "zarr.json").is_file() for name in ("image", "label", "atom_sample"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from adatom.data.training_set import TRAINING, VALIDATION
 from adatom.errors import ArgumentError, ShapeError
 from adatom.prepare import pad_to_multiple
+from adatom.prepare.augment import Augmentation, augment_image
 from adatom.simulate import ImageRecipe, simulate_image
 from adatom.train import Batch, TrainingSettings
 
@@ -26,6 +29,8 @@ _CALIBRATION_SHARE = 4
 MARGIN_PX = 4
 # Fluxes have logarithms: none is smaller than this, in units of the prepared image.
 _LEAST_FLUX = 1e-3
+# Of a stored set, so much is kept in memory.
+_KEPT_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,10 @@ class SimulatedSamples:
         prepare: Prepare,
         multiple: int,
         stack: Stack = stack_labels,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.recipe, self.batch_size, self.seed, self.prepare = recipe, batch_size, seed, prepare
-        self.multiple, self.stack = multiple, stack
+        self.multiple, self.stack, self.augmentation = multiple, stack, augmentation
 
     def batch(self, step: int) -> Batch:
         return self.stack(self.samples(step), self.multiple)
@@ -134,11 +140,17 @@ class SimulatedSamples:
         drawn = simulate_image(self.recipe, seed=self.seed, index=index)
         atoms = Atoms(drawn.x, drawn.y, drawn.species, drawn.flux)
         rng = np.random.default_rng([self.seed, index, 1])
-        return framed(*self.prepare(drawn.image.astype(float)), drawn.label, atoms, rng)
+        image, label = drawn.image.astype(float), drawn.label
+        if self.augmentation is not None and index < VALIDATION_START:  # what is judged and calibrated on stays plain
+            image, label, atoms = _changed(image, label, atoms, self.augmentation, rng)
+        return framed(*self.prepare(image), label, atoms, rng)
 
 
 class StoredSamples:
-    """Batches drawn from a stored training set, turned and mirrored; its last images are kept for validation."""
+    """Batches drawn from a stored training set, turned and mirrored, or changed as an augmentation says.
+
+    The images that the set keeps for validation are never trained on; where it does not say, these are its last ones.
+    """
 
     def __init__(
         self,
@@ -150,44 +162,33 @@ class StoredSamples:
         multiple: int,
         n_validation: int,
         stack: Stack = stack_labels,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.data, self.batch_size, self.seed, self.prepare, self.multiple = data, batch_size, seed, prepare, multiple
-        self.stack = stack
-        n_images = data.sizes["sample"]
-        self.n_training = n_images - min(n_validation, max(1, n_images // 5))
+        self.stack, self.augmentation = stack, augmentation
         if data.sizes["y"] != data.sizes["x"]:
             raise ShapeError(f"training set: expected square images, got {data.sizes['y']} x {data.sizes['x']}.")
-        columns = {name: data[f"atom_{name}"].to_numpy() for name in ("sample", "x", "y", "species")}
-        self._owner = columns.pop("sample")
-        flux = data["atom_flux"].to_numpy() if "atom_flux" in data else np.full(len(self._owner), np.nan)
-        self._atoms = Atoms(**columns, flux=flux)
-        self._prepared: dict[int, tuple[Array, float, NDArray[np.uint8]]] = {}
+        self._training, self._validation = _split(data, n_validation)
+        self._atoms = _StoredAtoms(data)
+        # what is asked for again and again is kept; a large set, of which only a part fits, is read as it is needed
+        n_kept = max(1, _KEPT_BYTES // (data.sizes["y"] * data.sizes["x"] * np.dtype(float).itemsize))
+        self._prepared = lru_cache(n_kept)(self._read_prepared)
+        self._raw = lru_cache(n_kept)(self._read)
 
     def batch(self, step: int) -> Batch:
         return self.stack(self.samples(step), self.multiple)
 
     def samples(self, step: int) -> list[Sample]:
         rng = np.random.default_rng([self.seed, step])
-        samples = []
-        for index in rng.integers(self.n_training, size=self.batch_size):
-            image, contrast, label = self._image(int(index))
-            turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-            atoms = self._atoms.of(self._owner == index).turned(turns, mirror, len(image))
-            image, label = np.rot90(image, turns), np.rot90(label, turns)
-            if mirror:
-                image, label = image[:, ::-1], label[:, ::-1]
-            samples.append(framed(image, contrast, label, atoms, rng))
-        return samples
+        draw = self._turned if self.augmentation is None else self._augmented
+        return [draw(int(self._training[k]), rng) for k in rng.integers(len(self._training), size=self.batch_size)]
 
     def validation(self, n: int) -> list[Sample]:
-        kept = range(self.n_training, min(self.n_training + n, self.data.sizes["sample"]))
         return [
             framed(
-                *self._image(index),
-                self._atoms.of(self._owner == index),
-                np.random.default_rng([self.seed, index, 1]),
+                *self._prepared(int(index)), self._atoms.of(int(index)), np.random.default_rng([self.seed, index, 1])
             )
-            for index in kept
+            for index in self._validation[:n]
         ]
 
     def held_back(self, validation: list[Sample]) -> tuple[list[Sample], list[Sample]]:
@@ -196,21 +197,88 @@ class StoredSamples:
         """
         return validation[::2], validation[1::2] or validation
 
-    def _image(self, index: int) -> tuple[Array, float, NDArray[np.uint8]]:
-        if index not in self._prepared:
-            image = self.data["image"][index].to_numpy().astype(float)
-            label, n_species = self.data["label"][index].to_numpy(), len(self.data.attrs["classes"])
-            if label.min() < 0 or label.max() > n_species:
-                raise ArgumentError(
-                    f"training set: expected labels from 0 to {n_species}, got {label.min()} to {label.max()} "
-                    f"in image {index}."
-                )
-            self._prepared[index] = (*self.prepare(image), label)
-        return self._prepared[index]
+    def _turned(self, index: int, rng: np.random.Generator) -> Sample:
+        image, contrast, label = self._prepared(index)
+        turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+        atoms = self._atoms.of(index).turned(turns, mirror, len(image))
+        image, label = np.rot90(image, turns), np.rot90(label, turns)
+        if mirror:
+            image, label = image[:, ::-1], label[:, ::-1]
+        return framed(image, contrast, label, atoms, rng)
+
+    def _augmented(self, index: int, rng: np.random.Generator) -> Sample:
+        assert self.augmentation is not None
+        image, label, atoms = _changed(*self._raw(index), self._atoms.of(index), self.augmentation, rng)
+        return framed(*self.prepare(image), label, atoms, rng)
+
+    def _read_prepared(self, index: int) -> tuple[Array, float, NDArray[np.uint8]]:
+        image, label = self._read(index)
+        return (*self.prepare(image), label)
+
+    def _read(self, index: int) -> tuple[Array, NDArray[np.uint8]]:
+        image = self.data["image"][index].to_numpy().astype(float)
+        label, n_species = self.data["label"][index].to_numpy(), len(self.data.attrs["classes"])
+        if label.min() < 0 or label.max() > n_species:
+            raise ArgumentError(
+                f"training set: expected labels from 0 to {n_species}, got {label.min()} to {label.max()} "
+                f"in image {index}."
+            )
+        return image, label
+
+
+def _changed(
+    image: Array, label: NDArray[np.uint8], atoms: Atoms, settings: Augmentation, rng: np.random.Generator
+) -> tuple[Array, NDArray[np.uint8], Atoms]:
+    """An image and its truth, augmented."""
+    new = augment_image(image, label, atoms.x, atoms.y, settings=settings, rng=rng)
+    kept = Atoms(new.x, new.y, atoms.species[new.kept], atoms.flux[new.kept] * new.flux_factor)
+    return new.image, new.label, kept
+
+
+def _split(data: xr.Dataset, n_validation: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the images for training, and of those for validation."""
+    n_images = data.sizes["sample"]
+    if "split" not in data:
+        n_training = n_images - min(n_validation, max(1, n_images // 5))
+        return np.arange(n_training), np.arange(n_training, n_images)
+    split = data["split"].to_numpy()
+    training, validation = np.flatnonzero(split == TRAINING), np.flatnonzero(split == VALIDATION)
+    if not (len(training) and len(validation)):
+        raise ArgumentError(
+            f"training set: expected some images for training and some for validation, got {len(training)} and "
+            f"{len(validation)}."
+        )
+    return training, validation
+
+
+class _StoredAtoms:
+    """The known atoms of a set, read image by image."""
+
+    def __init__(self, data: xr.Dataset) -> None:
+        owner = data["atom_sample"].to_numpy()
+        if (np.diff(owner) < 0).any():
+            order = np.argsort(owner, kind="stable")
+            data, owner = data.isel(atom=order), owner[order]
+        self._end = np.searchsorted(owner, np.arange(data.sizes["sample"]), side="right")
+        self._columns = {name: data[f"atom_{name}"] for name in ("x", "y", "species")}
+        self._flux = data.get("atom_flux")
+
+    def of(self, index: int) -> Atoms:
+        """Those of one image."""
+        part = slice(int(self._end[index - 1]) if index else 0, int(self._end[index]))
+        columns = {name: values[part].to_numpy() for name, values in self._columns.items()}
+        n = part.stop - part.start
+        return Atoms(**columns, flux=np.full(n, np.nan) if self._flux is None else self._flux[part].to_numpy())
 
 
 def open_samples(
-    data: ImageRecipe | xr.Dataset, settings: TrainingSettings, *, prepare: Prepare, multiple: int, stack: Stack
+    data: ImageRecipe | xr.Dataset,
+    settings: TrainingSettings,
+    *,
+    prepare: Prepare,
+    multiple: int,
+    stack: Stack,
+    augmentation: Augmentation | None = None,
 ) -> SimulatedSamples | StoredSamples:
     """Where the batches of a training come from: images of a recipe, made on the fly, or a training set."""
     common: dict[str, Any] = {
@@ -219,6 +287,7 @@ def open_samples(
         "prepare": prepare,
         "multiple": multiple,
         "stack": stack,
+        "augmentation": augmentation,
     }
     if isinstance(data, ImageRecipe):
         return SimulatedSamples(data, **common)

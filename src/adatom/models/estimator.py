@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from adatom.errors import ArgumentError
 from adatom.models.recipe import Recipe, first_problem
+from adatom.prepare.augment import Augmentation
 from adatom.train import TrainingSettings
 
 
@@ -20,6 +21,8 @@ class Estimator:
     net : name of an architecture in `adatom.nets`; by default the recipe's, else ``unet``.
     width, depth : of the network; by default the recipe's, else 16 and 3.
     training : settings of the training, as `TrainingSettings` or a dictionary; by default the recipe's.
+    augmentation : of training images, as `adatom.prepare.augment.Augmentation` or a dictionary; by default the
+        recipe's. Without one, images of a stored set are turned by quarters and mirrored.
     random_state : seed of the weights and of the data; by default the recipe's.
     device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
     """
@@ -32,6 +35,7 @@ class Estimator:
         width: int | None = None,
         depth: int | None = None,
         training: TrainingSettings | dict[str, Any] | None = None,
+        augmentation: Augmentation | dict[str, Any] | None = None,
         random_state: int | None = None,
         device: str = "auto",
     ) -> None:
@@ -40,6 +44,7 @@ class Estimator:
         self.width = width
         self.depth = depth
         self.training = training
+        self.augmentation = augmentation
         self.random_state = random_state
         self.device = device
 
@@ -68,6 +73,15 @@ class Estimator:
             return TrainingSettings.model_validate(numbers)
         except ValidationError as error:
             raise ArgumentError(f"training: {first_problem(error)}.") from error
+
+    def _augmentation(self, recipe: Recipe | None) -> Augmentation | None:
+        given = self.augmentation if self.augmentation is not None else (recipe.augmentation if recipe else None)
+        if given is None or isinstance(given, Augmentation):
+            return given
+        try:
+            return Augmentation.model_validate(given)
+        except ValidationError as error:
+            raise ArgumentError(f"augmentation: {first_problem(error)}.") from error
 
     def _check_fitted(self, method: str) -> None:
         if not hasattr(self, "net_"):

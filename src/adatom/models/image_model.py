@@ -113,7 +113,14 @@ class ImageModel(Estimator, ABC):
 
         self.scale_ = {}  # measured on the validation images, which need it for their own preparation
         self.preprocessing_ = {"background_px": 20.0, "clip": 10.0, "bend": 2.0}
-        source = open_samples(data, settings, prepare=self._prepare_working, multiple=self._multiple, stack=self._stack)
+        source = open_samples(
+            data,
+            settings,
+            prepare=self._prepare_working,
+            multiple=self._multiple,
+            stack=self._stack,
+            augmentation=self._augmentation(recipe),
+        )
         self.source_ = source
         validation = source.validation(settings.validation_images)
         self.scale_ = measure_scale(data, validation)

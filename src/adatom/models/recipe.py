@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from adatom.data.ranges import StrictModel
 from adatom.errors import MissingFileError, RecipeError
 from adatom.models.catalogue import WEIGHTS
+from adatom.prepare.augment import Augmentation
 from adatom.simulate.recipe import ImageRecipe
 from adatom.simulate.structure_recipe import Cell
 from adatom.simulate.structures import CATALOGUE, is_structure_file
@@ -23,21 +24,28 @@ class NetworkSettings(StrictModel):
     depth: int = Field(default=3, ge=1, le=6)
 
 
-class Recipe(ImageRecipe):
-    """A whole recipe: material, defects, microscope and labels, network and training."""
+class Learning(StrictModel):
+    """The part of a recipe that a training on a stored set needs: network and training."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     description: str = ""
     estimator: Literal["Segmenter", "Localizer"] = "Segmenter"
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
+    augmentation: Augmentation | None = Field(
+        default=None, description="of training images, see adatom.prepare.augment"
+    )
 
     def to_yaml(self) -> str:
-        """The recipe as a YAML file that `load_recipe` reads back to an equal one."""
+        """The recipe as a YAML file that `load_recipe` (`load_learning`) reads back to an equal one."""
         content = self.model_dump(mode="json")
         first = {name: content.pop(name) for name in ("name", "description", "estimator")}
         text: str = yaml.safe_dump({**first, **content}, sort_keys=False, default_flow_style=None, width=120)
         return text
+
+
+class Recipe(Learning, ImageRecipe):
+    """A whole recipe: material, defects, microscope and labels, network and training."""
 
 
 def load_recipe(source: str | Path) -> Recipe:
@@ -69,11 +77,31 @@ def load_recipe(source: str | Path) -> Recipe:
                 f"structures {known}; got {source}."
             )
         path = shipped
+    return parse_recipe(_text(path), name=path.name, folder=path.parent)
+
+
+def load_learning(source: str | Path) -> Learning:
+    """Read that part of a recipe which a training on a stored set needs; a file may hold no more than this part.
+
+    Parameters and errors: see `load_recipe`.
+    """
+    path = Path(source)
+    if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
+        content = _content(_text(path), path.name)
+        if "material" not in content:
+            try:
+                return Learning.model_validate(content)
+            except ValidationError as error:
+                raise RecipeError(f"{path.name}: {first_problem(error)}.") from error
+    recipe = load_recipe(source)
+    return Learning(**{name: getattr(recipe, name) for name in Learning.model_fields})
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe: {path.name} cannot be read as text ({error}).") from error
-    return parse_recipe(text, name=path.name, folder=path.parent)
 
 
 def parse_recipe(text: str, *, name: str = "recipe", folder: Path | None = None) -> Recipe:
@@ -81,6 +109,16 @@ def parse_recipe(text: str, *, name: str = "recipe", folder: Path | None = None)
 
     Without a folder no file is read.
     """
+    content = _content(text, name)
+    if folder is not None:
+        content = _with_its_structure(content, folder)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"{name}: {first_problem(error)}.") from error
+
+
+def _content(text: str, name: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
@@ -89,12 +127,7 @@ def parse_recipe(text: str, *, name: str = "recipe", folder: Path | None = None)
         raise RecipeError(f"{name}: expected YAML, got text that is not{where}.") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{name}: expected keys such as material and training, got {type(content).__name__}.")
-    if folder is not None:
-        content = _with_its_structure(content, folder)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError(f"{name}: {first_problem(error)}.") from error
+    return content
 
 
 def _with_its_structure(content: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -4,16 +4,19 @@ import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import TypeVar
 
 from adatom.data.atomic_file import write_atomically
 from adatom.errors import TrainingError
 from adatom.models.catalogue import ESTIMATORS
 from adatom.models.image_model import ImageModel
-from adatom.models.recipe import Recipe, load_recipe
+from adatom.models.recipe import Learning, Recipe, load_learning, load_recipe
 from adatom.train import Record
 
+R = TypeVar("R", bound=Learning)
 
-def change_training(recipe: Recipe, *, steps: int | None, seed: int | None) -> Recipe:
+
+def change_training(recipe: R, *, steps: int | None, seed: int | None) -> R:
     """The recipe with another number of steps or another seed; validations at least eight times a run."""
     training = recipe.training
     if steps is not None:
@@ -25,9 +28,10 @@ def change_training(recipe: Recipe, *, steps: int | None, seed: int | None) -> R
 
 
 def train_model(
-    recipe: Recipe,
+    recipe: Learning,
     out: Path,
     *,
+    data: Path | None = None,
     resume: bool,
     device: str = "auto",
     on_record: Callable[[Record], None] | None = None,
@@ -35,19 +39,38 @@ def train_model(
     """Train a recipe's estimator into the folder `out`: ``recipe.yaml``, ``checkpoint.safetensors``, ``history.json``,
     ``model.safetensors``.
 
+    Parameters
+    ----------
+    recipe : a whole one; where there is `data`, its part `Learning` is enough, and only that is used.
+    data : a stored training set to learn from instead of images of the recipe.
+
     Raises
     ------
-    TrainingError : if `resume` is asked for with another recipe than the folder's.
+    TrainingError : if `resume` is asked for with another recipe than the folder's, or `recipe` describes no images and
+        there is no `data`.
     """
+    if data is None and not isinstance(recipe, Recipe):
+        raise TrainingError(
+            "recipe: expected one that describes images, got one that does not. Name a stored set (data)."
+        )
     kept = out / "recipe.yaml"
-    if resume and kept.exists() and load_recipe(kept) != recipe:
+    load = load_recipe if data is None else load_learning
+    if resume and kept.exists() and load(kept) != recipe:
         raise TrainingError(f"resume: expected the recipe of {kept}, got another one. Start in a new folder.")
     if not resume:
         (out / "checkpoint.safetensors").unlink(missing_ok=True)
     write_atomically(kept, recipe.to_yaml())
     estimator = getattr(import_module(ESTIMATORS[recipe.estimator]), recipe.estimator)
-    model: ImageModel = estimator(device=device).fit(
-        recipe, checkpoint=out / "checkpoint.safetensors", resume=resume, on_record=on_record
+    network = recipe.network
+    model: ImageModel = estimator(
+        net=network.architecture,
+        width=network.width,
+        depth=network.depth,
+        training=recipe.training,
+        augmentation=recipe.augmentation,
+        device=device,
+    ).fit(
+        recipe if data is None else data, checkpoint=out / "checkpoint.safetensors", resume=resume, on_record=on_record
     )
     write_atomically(out / "history.json", json.dumps(model.history_))
     model.save(out / "model.safetensors")

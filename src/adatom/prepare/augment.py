@@ -1,7 +1,7 @@
 """Augmentation: an image, its class map and its atoms changed together, so that an atom stays under its pixel.
 
-Ranges stand in a recipe's block ``augmentation``; what is left out changes nothing. A range ``[low, high]`` is drawn from
-evenly, once an image; doses by their logarithm.
+Ranges stand in a recipe's block ``augmentation``; what is left out changes nothing. A range ``[low, high]`` is drawn
+from evenly, once an image; doses by their logarithm.
 """
 
 from collections.abc import Sequence
@@ -144,9 +144,9 @@ def draw_geometry(
 ) -> Geometry:
     """What of an image of this shape a new one shows.
 
-    A crop lies in the image with all its corners, anywhere; if that cannot be at any of the angles and zooms tried, it is
-    not turned. An image of which no crop is asked for keeps its size and its middle, and lacks the corners that it turns
-    out of sight.
+    A crop lies in the image with all its corners, anywhere; if that cannot be at any of the angles and zooms tried, it
+    is not turned. An image of which no crop is asked for keeps its size and its middle, and lacks the corners that it
+    turns out of sight.
 
     Parameters
     ----------
@@ -175,10 +175,8 @@ def draw_geometry(
         if min(room_x, room_y) >= 0:
             shift = rng.uniform(-room_y, room_y), rng.uniform(-room_x, room_x)
             return Geometry(geometry.matrix, (middle[0] + shift[0], middle[1] + shift[1]), size)
-    raise ArgumentError(
-        f"crop_px: expected at most {int(min(rows * scale[0], columns * scale[1]) * settings.zoom[1])} px in an image of "
-        f"{columns} x {rows} px, got {side}."
-    )
+    most = int(min(rows * scale[0], columns * scale[1]) * settings.zoom[1])
+    raise ArgumentError(f"crop_px: expected at most {most} px in an image of {columns} x {rows} px, got {side}.")
 
 
 def augment(

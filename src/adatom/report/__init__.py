@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _ROOMS = {
+    "draw_contact_sheet": "adatom.report.training_samples",
     "draw_decoded": "adatom.report.decoded",
     "draw_histograms": "adatom.report.histograms",
     "draw_loss": "adatom.report.loss_curve",
@@ -19,6 +20,7 @@ _ROOMS = {
     "write_results": "adatom.report.results",
 }
 __all__ = [
+    "draw_contact_sheet",
     "draw_decoded",
     "draw_histograms",
     "draw_loss",
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from adatom.report.overlay import draw_overlay
     from adatom.report.page import render_report
     from adatom.report.results import result_folders, write_results
-    from adatom.report.training_samples import draw_samples
+    from adatom.report.training_samples import draw_contact_sheet, draw_samples
 
 
 def __getattr__(name: str) -> Any:

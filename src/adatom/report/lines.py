@@ -98,3 +98,15 @@ def progress_line(record: dict[str, Any]) -> str:
         f"  step {record['step']:5d}  loss {record['loss']:.3f}  validation loss {record['val_loss']:.3f}  "
         f"{overlap}atoms F1 {record['val_f1']:.3f}  ({record['seconds']:.0f} s)"
     )
+
+
+def labelled_lines(store: Path, sheet: Path, facts: dict[str, Any]) -> list[str]:
+    """What was cut out of labelled images, from the facts of `adatom.models.labelled_set`."""
+    atoms = ", ".join(f"{n} {name}" for name, n in facts["n_atoms"].items())
+    side = facts["crop_px"]
+    return [
+        f"{store}: {facts['n_training']} crops of {side} x {side} px for training, {facts['n_validation']} of other "
+        f"parts of the images for validation; see {sheet}",
+        f"  atoms: {atoms}; each a disc with a radius of {facts['radius_px']:.1f} px",
+        f"  learn from it: adatom train RECIPE --data {store} --out my-model",
+    ]

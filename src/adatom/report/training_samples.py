@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -78,3 +79,10 @@ def draw_samples(images: np.ndarray, labels: np.ndarray, classes: Sequence[str])
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
+
+
+def draw_contact_sheet(data: xr.Dataset) -> Figure:
+    """Draw six images of a training set, evenly spread over it, with their label maps."""
+    those = np.unique(np.linspace(0, data.sizes["sample"] - 1, MOST).round().astype(int))
+    images, labels = (np.stack([data[name][k].to_numpy() for k in those]) for name in ("image", "label"))
+    return draw_samples(images, labels, data.attrs["classes"])

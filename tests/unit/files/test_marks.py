@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from adatom.data import make_image
-from adatom.errors import FileFormatError, MissingFileError
+from adatom.errors import ArgumentError, FileFormatError, MissingFileError
 from adatom.files.marks import read_marks
 
 IMAGE = make_image(np.zeros((20, 30)), pixel_size=(0.1, 0.2))
@@ -45,3 +45,38 @@ def test_a_picture_or_nothing_at_all_is_told(tmp_path):
         read_marks(path, IMAGE)
     with pytest.raises(MissingFileError, match="not there"):
         read_marks(tmp_path / "none.csv", IMAGE)
+
+
+def test_a_column_of_classes_can_be_named(tmp_path):
+    path = write(tmp_path, "x,y,kind\n1,2,Mo\n")
+    assert "species" not in read_marks(path, IMAGE)
+    assert read_marks(path, IMAGE, class_column="kind")["species"].tolist() == ["Mo"]
+    with pytest.raises(FileFormatError, match="column sort"):
+        read_marks(path, IMAGE, class_column="sort")
+
+
+def test_x_and_y_are_swapped_and_y_counts_upwards_when_that_is_said(tmp_path):
+    path = write(tmp_path, "X,Y\n10,5\n")
+    swapped = read_marks(path, IMAGE, swap_xy=True)
+    assert (swapped["x"][0], swapped["y"][0]) == pytest.approx((5 * 0.2, 10 * 0.1))
+    upwards = read_marks(path, IMAGE, flip_y=True)
+    assert (upwards["x"][0], upwards["y"][0]) == pytest.approx((10 * 0.2, (19 - 5) * 0.1))
+
+
+def test_a_structure_is_in_angstrom_and_its_columns_are_named_after_their_elements(tmp_path):
+    path = tmp_path / "atoms.xyz"
+    path.write_text("4\n\nMo 10 5 0\nS 20 6 1.5\nS 20 6.05 -1.5\nW 30 7 0\n", encoding="utf-8")
+    marks = read_marks(path, IMAGE)
+    assert marks["species"].tolist() == ["Mo", "S", "W"]
+    assert marks["x"].to_numpy() == pytest.approx([1.0, 2.0, 3.0])
+    assert marks["y"].to_numpy() == pytest.approx([0.5, 0.6025, 0.7])
+    with pytest.raises(ArgumentError, match="pixel size"):
+        read_marks(path, make_image(np.zeros((20, 30))))
+
+
+def test_a_damaged_structure_is_told(tmp_path):
+    path = tmp_path / "atoms.xyz"
+    for text in ("", "3\n\nMo 1 2 3\n", "1\n\nXx 1 2 three\n"):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(FileFormatError, match=r"atoms\.xyz"):
+            read_marks(path, IMAGE)
