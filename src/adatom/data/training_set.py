@@ -8,14 +8,15 @@ atom_x, atom_y (atom) its position [px]
 atom_species   (atom) its species, from 0
 atom_flux      (atom) volume of its peak [image unit x px^2], NaN where unknown; may be left out
 atom_defect    (atom) number of the point defect that it is, from 1, 0 for none; may be left out
+instance       (sample, y, x) uint16 number of the particle that a pixel shows, from 1; only of particles
 split          (sample) 0 for training, 1 for validation; may be left out: then the last images are for validation
 source         (sample) number of the experimental image that a crop is from; may be left out
 footprint      (sample, edge) left, top, right, bottom of what the crop shows of it [px]; goes with ``source``
 ============== =======================================================================================
 
 ``attrs``: ``classes`` (names of the species), ``pixel_size_nm``, ``label_radius_px``, ``recipe`` (YAML, or ""),
-``seed``; ``version`` and ``command`` of what made it. ``n_written`` is there while the set is being written, see
-`adatom.data.training_store`.
+``seed``; ``defects`` (names of the point defects, the first has number 1); ``version`` and ``command`` of what made it.
+``n_written`` is there while the set is being written, see `adatom.data.training_store`.
 """
 
 from pathlib import Path

@@ -29,6 +29,7 @@ _ATOM_COLUMNS = {
     "atom_flux": "float64",
     "atom_defect": "int64",
 }
+_PIXELS = {"image": "float32", "label": "uint8", "instance": "uint16"}  # the last only where there are particles
 _N_ATOMS = "n_atoms_written"
 # What must be the same where a store is gone on with: else its images would be of two kinds.
 _IDENTITY = ("recipe", "seed", "version", "classes", "pixel_size_nm", "label_radius_px")
@@ -43,6 +44,7 @@ class KnownImage:
     image, label : (y, x) values, NaN where not measured, and class map.
     x, y, species, flux : (n,) of the atoms in it; NaN is a flux that is not known.
     defect : (n,) number of the point defect that each is, None where none is.
+    instance : (y, x) number of the particle that each pixel shows, from 1; None where the set has no particles.
     """
 
     image: NDArray[Any]
@@ -52,6 +54,7 @@ class KnownImage:
     species: NDArray[Any]
     flux: NDArray[np.float64]
     defect: NDArray[Any] | None = None
+    instance: NDArray[Any] | None = None
 
     def columns(self, index: int) -> dict[str, NDArray[Any]]:
         """Its atoms as columns of the store, where it is image number `index`."""
@@ -101,12 +104,14 @@ def begin_training_set(
     size: int | tuple[int, int],
     attrs: dict[str, Any],
     of_samples: Mapping[str, NDArray[Any]] | None = None,
+    has_instances: bool = False,
     resume: bool = False,
 ) -> int:
     """Make a store for `append_images`, or get an interrupted one ready for more; returns how many images it has.
 
     Parameters
     ----------
+    has_instances : whether its images come with the numbers of particles.
     resume : go on with `store` if it is there. A whole one gets room for more, if `n` is larger.
 
     Raises
@@ -126,7 +131,9 @@ def begin_training_set(
     temporary = Path(tempfile.mkdtemp(dir=store.parent, prefix=f".{store.name}."))
     try:
         root = zarr.open_group(temporary / "store", mode="w", attributes={**attrs, N_WRITTEN: 0, _N_ATOMS: 0})
-        for name, kind in (("image", "float32"), ("label", "uint8")):
+        for name, kind in _PIXELS.items():
+            if name == "instance" and not has_instances:
+                continue
             root.create_array(
                 name,
                 shape=(n, rows, columns),
@@ -161,7 +168,7 @@ def append_images(store: Path, images: Iterable[KnownImage]) -> None:
     while part := list(islice(source, chunk - done % chunk)):
         if done + len(part) > n:
             raise ArgumentError(f"images: expected {n}, got more.")
-        for name in ("image", "label"):
+        for name in _pixel_arrays(root):
             root[name][done : done + len(part)] = np.stack([getattr(each, name) for each in part])
         n_atoms = _append_atoms(root, [each.columns(done + k) for k, each in enumerate(part)])
         done += len(part)
@@ -170,6 +177,11 @@ def append_images(store: Path, images: Iterable[KnownImage]) -> None:
         raise ArgumentError(f"images: expected {n}, got {done}.")
     attrs = root.attrs.asdict()
     root.attrs.put({name: value for name, value in attrs.items() if name not in (N_WRITTEN, _N_ATOMS)})
+
+
+def _pixel_arrays(root: Any) -> list[str]:
+    """Those of the store that have a value for each pixel."""
+    return [name for name in _PIXELS if name in root]
 
 
 def _append_atoms(root: Any, parts: list[dict[str, NDArray[Any]]]) -> int:
@@ -204,7 +216,7 @@ def _get_ready(store: Path, n: int, size: tuple[int, int], attrs: dict[str, Any]
         )
     if done > n:
         raise ArgumentError(f"n: expected at least the {done} images that {store} holds, got {n}.")
-    for name in ("image", "label"):
+    for name in _pixel_arrays(root):
         root[name].resize((n, *size))
     for name in _ATOM_COLUMNS:
         root[name].resize((n_atoms,))

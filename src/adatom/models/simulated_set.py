@@ -40,6 +40,7 @@ def write_simulated_set(
     microscope = recipe.microscope
     attrs = {
         "classes": list(recipe.material.classes),
+        "defects": [defect.name for defect in getattr(recipe.material, "point_defects", [])],
         "pixel_size_nm": microscope.pixel_size_nm,
         "label_radius_px": recipe.labels.radius_nm / microscope.pixel_size_nm,
         "recipe": recipe.to_yaml(),
@@ -47,12 +48,20 @@ def write_simulated_set(
         "version": __version__,
         "command": command,
     }
-    first = begin_training_set(store, n=n, size=microscope.image_size, attrs=attrs, resume=resume)
+    first = begin_training_set(
+        store,
+        n=n,
+        size=microscope.image_size,
+        attrs=attrs,
+        has_instances=getattr(recipe.material, "particles", None) is not None,
+        resume=resume,
+    )
 
     def images() -> Iterator[KnownImage]:
         drawings = simulate_images(recipe, seed=seed, first=STORED_START + first, n=n - first, jobs=jobs)
         for index, drawn in enumerate(drawings, start=first):
-            yield KnownImage(drawn.image, drawn.label, drawn.x, drawn.y, drawn.species, drawn.flux, drawn.defect)
+            truth = (drawn.x, drawn.y, drawn.species, drawn.flux, drawn.defect, drawn.instances)
+            yield KnownImage(drawn.image, drawn.label, *truth)
             if on_image is not None:
                 on_image(index + 1)
 

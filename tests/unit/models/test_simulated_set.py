@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 
 from adatom.data.training_set import open_training_set
-from adatom.errors import ArgumentError
+from adatom.errors import ArgumentError, FileFormatError
 from adatom.models import load_recipe
 from adatom.models.batches import SimulatedSamples
 from adatom.models.recipe import parse_recipe
 from adatom.models.simulated_set import write_simulated_set
+from adatom.models.starting_recipe import recipe_of
+from adatom.simulate.structure_recipe import Structure
 
 
 def test_a_stored_set_holds_the_images_their_truth_and_their_recipe(brief_recipe, tmp_path):
@@ -44,10 +46,34 @@ def test_a_store_that_is_there_is_left_alone(tmp_path):
     assert list((tmp_path / "s.zarr").iterdir()) == []
 
 
-def test_a_simulation_that_is_stopped_leaves_no_half_store(brief_recipe, tmp_path):
+def test_a_simulation_that_is_stopped_goes_on_to_what_it_would_have_been(brief_recipe, tmp_path):
     def stop(done):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write_simulated_set(brief_recipe, tmp_path / "s.zarr", n=3, on_image=stop)
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileFormatError, match="0 of 3 images are written"):
+        open_training_set(tmp_path / "s.zarr")
+    write_simulated_set(brief_recipe, tmp_path / "s.zarr", n=3, resume=True)
+    write_simulated_set(brief_recipe, tmp_path / "whole.zarr", n=3)
+    gone_on, whole = (open_training_set(tmp_path / name).load() for name in ("s.zarr", "whole.zarr"))
+    assert gone_on.identical(whole)
+
+
+def test_defects_and_particles_are_stored_with_what_they_are_called(tmp_path):
+    material = Structure(
+        kind="structure",
+        structure="Au",
+        point_defects=[{"name": "Ag_Au", "site": "Au", "becomes": {"Ag": 1}, "share": [0.2, 0.2]}],
+        particles={"number": [15, 15], "radius_nm": [0.7, 0.9]},
+    )
+    recipe = recipe_of(material, "particles")
+    write_simulated_set(recipe, tmp_path / "set.zarr", n=3, seed=1)
+    data = open_training_set(tmp_path / "set.zarr").load()
+    assert data.attrs["defects"] == ["Ag_Au"]
+    assert data["instance"].dims == ("sample", "y", "x") and data["instance"].max() > 2
+    defect, species = data["atom_defect"].to_numpy(), data["atom_species"].to_numpy()
+    assert set(defect) == {0, 1}
+    np.testing.assert_array_equal(defect == 1, species == data.attrs["classes"].index("Ag_Au"))
+    where = np.array([data["atom_sample"], np.round(data["atom_y"]), np.round(data["atom_x"])]).astype(int)
+    assert (data["instance"].to_numpy()[tuple(where)] > 0).mean() > 0.9
