@@ -133,7 +133,9 @@ def _content(text: str, name: str) -> dict[str, Any]:
 def _with_its_structure(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The same with what a structure's file holds in the place of the file's name."""
     material = content.get("material")
-    structure = material.get("structure") if isinstance(material, dict) else None
+    if not isinstance(material, dict):
+        return content
+    structure = material.get("structure")
     if not isinstance(structure, str) or not is_structure_file(structure):
         return content
     return {**content, "material": {**material, "structure": Cell.read(folder / structure).model_dump()}}

@@ -43,12 +43,14 @@ class Cell(StrictModel):
     def read(cls, path: Path) -> "Cell":
         """What a CIF, POSCAR or extended-XYZ file holds."""
         atoms = read_structure(path)
-        return cls(
-            name=path.name,
-            cell_nm=[[round(0.1 * length, 7) for length in edge] for edge in atoms.cell.array],
-            periodic=[bool(p) for p in atoms.pbc],
-            symbols=list(atoms.symbols),
-            positions_nm=[[round(0.1 * length, 7) for length in place] for place in atoms.positions],
+        return cls.model_validate(
+            {
+                "name": path.name,
+                "cell_nm": np.round(0.1 * atoms.cell.array, 7).tolist(),
+                "periodic": [bool(p) for p in atoms.pbc],
+                "symbols": list(atoms.symbols),
+                "positions_nm": np.round(0.1 * atoms.positions, 7).tolist(),
+            }
         )
 
 

@@ -108,7 +108,7 @@ def draw_structure(material: Structure, microscope: Microscope, rng: Generator) 
     if layer is not None and rng.random() < layer.probability:
         other = _second(material, layer, brightness, distortion, size, margin, px_per_nm, rng)
         sites = _merged(_Sites.joined([sites, other]), layer.merge_nm * px_per_nm)
-    near = ((sites.positions > -margin) & (sites.positions < size + margin)).all(axis=1)
+    near: NDArray[np.bool_] = ((sites.positions > -margin) & (sites.positions < size + margin)).all(axis=1)
     sites = sites.of(near)
     specimen = _specimen(material, sites, outlines, size, px_per_nm, rng)
     if isinstance(microscope.probe, StemProbe) and microscope.probe.engine == "multislice":
