@@ -108,8 +108,8 @@ def draw_structure(material: Structure, microscope: Microscope, rng: Generator) 
     if layer is not None and rng.random() < layer.probability:
         other = _second(material, layer, brightness, distortion, size, margin, px_per_nm, rng)
         sites = _merged(_Sites.joined([sites, other]), layer.merge_nm * px_per_nm)
-    near: NDArray[np.bool_] = ((sites.positions > -margin) & (sites.positions < size + margin)).all(axis=1)
-    sites = sites.of(near)
+    x, y = sites.positions.T
+    sites = sites.of((x > -margin) & (x < size + margin) & (y > -margin) & (y < size + margin))
     specimen = _specimen(material, sites, outlines, size, px_per_nm, rng)
     if isinstance(microscope.probe, StemProbe) and microscope.probe.engine == "multislice":
         specimen.structure = _in_three_dimensions(material, sites, px_per_nm, rng)
