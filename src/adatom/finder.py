@@ -275,6 +275,7 @@ class _Classical:
     support: float = float("nan")
     factor: float = 1.0
     lattice_constant_nm: None = None
+    empty_classes: tuple[str, ...] = ()
 
     def see(self, values: Array, min_probability: float | None, min_distance_px: float | None) -> Sight:
         del min_probability, min_distance_px  # no probabilities, only ranks; what is too close goes after the fit
@@ -356,24 +357,33 @@ def _locate(
     x_std, y_std, flux = peaks.x_std, peaks.y_std, peaks.flux
     empty, refined, jitter_px = np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool), 0.0
     snr = np.full(len(x), np.nan)
-    if refine and len(x):
+    # at a site that is known to be empty there is no peak to be fitted
+    peaked = ~np.isin(np.array(names, dtype=object)[peaks.species], eyes.empty_classes)
+    if refine and peaked.any():
         apart_px = np.median(nearest_distances(np.column_stack([x, y]))) if len(x) >= 20 else eyes.spacing_px
         apart_px = float(np.clip(apart_px, 0.7 * eyes.spacing_px, 1.5 * eyes.spacing_px))
         fitted = refine_positions(
             eyes.sign * values,
-            x,
-            y,
+            x[peaked],
+            y[peaked],
             spacing_px=apart_px,
             taken_out=None if taken_out is None else eyes.sign * taken_out,
         )
-        flux, empty, jitter_px, snr = eyes.sign * fitted.flux, fitted.empty, fitted.jitter_px, fitted.snr
+        jitter_px = fitted.jitter_px
+        seen = (x[peaked], y[peaked], x_std[peaked], y_std[peaked])
         if isinstance(eyes, ModelAtScale):
-            near_border = _distance_to_border(values, x, y) < 0.3 * apart_px
-            x, y, x_std, y_std, refined = combine_positions(
-                x, y, x_std, y_std, fitted, spacing_px=apart_px, at_border=near_border
-            )
+            near_border = _distance_to_border(values, *seen[:2]) < 0.3 * apart_px
+            settled = combine_positions(*seen, fitted, spacing_px=apart_px, at_border=near_border)
         else:
-            x, y, x_std, y_std, refined = fitted.x, fitted.y, fitted.x_std, fitted.y_std, fitted.converged
+            settled = (fitted.x, fitted.y, fitted.x_std, fitted.y_std, fitted.converged)
+        x, y, x_std, y_std, refined, flux, empty, snr = (
+            _where(peaked, mine, others)
+            for mine, others in zip(
+                (*settled, eyes.sign * fitted.flux, fitted.empty, fitted.snr),
+                (x, y, x_std, y_std, refined, np.zeros(len(x)), empty, snr),
+                strict=True,
+            )
+        )
     rows, columns = values.shape
     inside = (x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5)
     row, column = np.clip(np.round(y), 0, rows - 1).astype(int), np.clip(np.round(x), 0, columns - 1).astype(int)
@@ -396,6 +406,13 @@ def _locate(
         "species_probability": peaks.species_probability[kept],
     }
     return table, jitter_px
+
+
+def _where(mask: NDArray[np.bool_], mine: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+    """`mine` (m,) where the mask (n,) is true, `others` (n,) elsewhere."""
+    joined = others.copy()
+    joined[mask] = mine
+    return joined
 
 
 def _distance_to_border(values: Array, x: Array, y: Array) -> Array:

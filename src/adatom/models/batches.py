@@ -88,12 +88,16 @@ def stack_labels(samples: list["Sample"], multiple: int) -> Batch:
 def stack_atoms(samples: list["Sample"], multiple: int) -> Batch:
     """Images of samples of one size, padded to a multiple, and their atoms for `adatom.train.point_process`."""
     tables = [
-        np.column_stack(
-            [np.full(len(near.x), number), near.species, near.x, near.y, np.log(np.maximum(near.flux, _LEAST_FLUX))]
-        )
+        np.column_stack([np.full(len(near.x), number), near.species, near.x, near.y, _log_flux(near.flux)])
         for number, near in enumerate(sample.near for sample in samples)
     ]
     return _stack_images(samples, multiple), torch.from_numpy(np.concatenate(tables).astype(np.float32))
+
+
+def _log_flux(flux: Array) -> Array:
+    """Logarithm (n,) of the flux; NaN where it is not known, or nothing is there that could have one: an empty site."""
+    logarithm: Array = np.log(np.maximum(np.where(flux > 0, flux, np.nan), _LEAST_FLUX))
+    return logarithm
 
 
 def _stack_images(samples: list["Sample"], multiple: int) -> torch.Tensor:

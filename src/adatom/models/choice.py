@@ -117,6 +117,13 @@ class ModelAtScale:
         return recipe.material.lattice_constant_nm if recipe and self.model.scale_["calibrated"] else None
 
     @property
+    def empty_classes(self) -> tuple[str, ...]:
+        """Classes of sites that hold nothing: vacancies that the model knows by their neighbours."""
+        material = self.model.recipe_.material if self.model.recipe_ else None
+        defects = getattr(material, "point_defects", [])
+        return tuple(defect.name for defect in defects if defect.is_class and not any(defect.becomes.values()))
+
+    @property
     def is_of_lone_atoms(self) -> bool:
         """Whether nothing but their looks speaks for the atoms."""
         return self.min_probability is not None

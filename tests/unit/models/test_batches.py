@@ -5,7 +5,7 @@ import xarray as xr
 
 from adatom.data.training_set import open_training_set
 from adatom.errors import ShapeError
-from adatom.models.batches import MARGIN_PX, SimulatedSamples, StoredSamples
+from adatom.models.batches import MARGIN_PX, Atoms, Sample, SimulatedSamples, StoredSamples, stack_atoms
 
 # No border that is blanked reaches into this part of an image of 48 px.
 INNER = (slice(48 // 9, -(48 // 9)),) * 2
@@ -141,3 +141,12 @@ def test_images_are_padded_to_what_the_network_divides(data):
 def test_images_that_cannot_be_turned_are_refused(data):
     with pytest.raises(ShapeError, match="expected square images, got 40 x 48"):
         stored(data.isel(y=slice(40)))
+
+
+def test_an_empty_site_has_no_flux_to_be_learned_and_is_still_asked_for() -> None:
+    nothing = np.zeros((16, 16))
+    atoms = Atoms(np.array([5.0, 9.0]), np.array([6.0, 9.0]), np.array([1, 0]), np.array([0.0, 2.0]))
+    sample = Sample(nothing, nothing.astype(np.uint8), nothing == 0, atoms, atoms)
+    table = stack_atoms([sample], 8)[1].numpy()
+    assert np.isnan(table[0, 4]) and table[1, 4] == pytest.approx(np.log(2))
+    np.testing.assert_allclose(table[:, 1:4], [[1, 5, 6], [0, 9, 9]])
