@@ -11,6 +11,7 @@ BENCHMARKS = {
     "si111_real_image": "the real Si(111)-7x7 image: network, classical and plain local maxima against marks by eye",
     "simulated_images": "the models that ship on simulated images they have not seen",
     "simulate_speed": "images that the generator draws a second, alone and in two processes, and its memory",
+    "store_memory": "reading a stored training set that is larger than what is kept of it",
     "speed": "simulation, training and finding, in time",
     "finder_simulated": "the finder that ships on two-atom honeycombs it has not seen: scales and faults",
     "detection_against_dose": "columns found at 1 to 30 counts, light ones beside heavy ones, calibration (make peers)",
