@@ -1,4 +1,4 @@
-"""A stored training set many times as large as the memory that a training may keep of it: how much memory reading takes."""
+"""A stored training set that is larger than what a training keeps of it in memory: how much memory reading takes."""
 
 import subprocess
 import sys

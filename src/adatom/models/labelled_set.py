@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from adatom import __version__
 from adatom.data import check_image, nearest_distances, pixel_size_nm
@@ -23,6 +23,7 @@ from adatom.data.training_store import KnownImage, write_training_set
 from adatom.errors import ArgumentError
 from adatom.locate import refine_positions
 from adatom.locate.marks_on_image import check_marks
+from adatom.models.recipe import first_problem
 from adatom.prepare import levelled
 from adatom.prepare.augment import Augmentation, draw_geometry, spoil
 from adatom.prepare.geometry import Geometry
@@ -73,6 +74,14 @@ class Cropping(StrictModel):
     radius_nm: float | None = Field(default=None, gt=0)
     augmentation: Augmentation = USUAL
     seed: int = Field(default=0, ge=0)
+
+    @classmethod
+    def of(cls, **settings: Any) -> "Cropping":
+        """The same, but what is out of range is an error of ours, an `ArgumentError`."""
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            raise ArgumentError(f"label: {first_problem(error)}.") from error
 
 
 @dataclass(frozen=True)

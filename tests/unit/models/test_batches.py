@@ -153,7 +153,7 @@ def test_a_set_says_which_images_are_for_validation(data):
     for sample, index in zip(source.validation(4), (0, 3), strict=True):
         assert np.array_equal(sample.image, np.where(sample.inside, data["image"][index], 0))
     kept = [view for index in (0, 3) for view in turned_and_mirrored(data["image"][index].to_numpy()[INNER])]
-    trained = {image[0].numpy()[INNER].tobytes() for step in range(1, 40) for image in source.batch(step)[0]}
+    trained = {image[0].numpy()[INNER].tobytes() for step in range(1, 120) for image in source.batch(step)[0]}
     assert len(trained) == 6 * 8 and not trained & set(kept)
 
 
@@ -177,9 +177,7 @@ def test_augmented_samples_are_crops_with_their_atoms_under_their_pixels(data):
 
 def test_simulated_images_are_augmented_too_and_those_that_judge_them_are_not(brief_recipe, simulated):
     how = Augmentation(rotation_deg=(90, 90), gaussian=(0.1, 0.1))
-    changed = SimulatedSamples(
-        brief_recipe, batch_size=3, seed=0, prepare=as_it_is, multiple=4, augmentation=how
-    )
+    changed = SimulatedSamples(brief_recipe, batch_size=3, seed=0, prepare=as_it_is, multiple=4, augmentation=how)
     assert not np.array_equal(changed.samples(1)[0].image, simulated.samples(1)[0].image)
     for sample, plain in zip(changed.validation(2), simulated.validation(2), strict=True):
         assert np.array_equal(sample.image, plain.image)

@@ -12,6 +12,7 @@ from adatom.cli import app
 from adatom.data import make_image
 from adatom.data.training_set import TRAINING, VALIDATION, open_training_set, validation_part
 from adatom.errors import ArgumentError
+from adatom.models import Localizer
 from adatom.models.labelled_set import USUAL, Cropping, write_labelled_set
 from adatom.prepare.augment import Augmentation
 
@@ -78,10 +79,10 @@ def test_no_crop_for_validation_overlaps_one_for_training(labelled):
     check_split(labelled[1])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**31),
-    shape=st.tuples(st.integers(70, 150), st.integers(70, 150)),
+    shape=st.tuples(st.integers(70, 110), st.integers(70, 110)),
     crop_px=st.integers(16, 32),
     validation=st.floats(0.05, 0.6),
     zoom=st.floats(0.7, 1.4),
@@ -190,7 +191,7 @@ def test_what_cannot_be_is_told(tmp_path):
     assert "pixel size" in error([image, uncalibrated[0]], [table, uncalibrated[1]])
     assert "crop: expected" in error([image], [table], cropping=Cropping(crop_px=100))
     assert "same as image 1 and 3" in error([image, other[0], image], [table, other[1], table])
-    assert "--radius" in error([image], [table.iloc[:1]])
+    assert "mark more atoms" in error([image], [table.iloc[:1]])
 
 
 # ---------------------------------------------------------------- as a user would
@@ -229,3 +230,11 @@ def test_the_part_for_validation_is_what_a_model_is_judged_on(labelled):
     _, data, _ = labelled
     part = validation_part(data)
     assert part.sizes["sample"] == 12 and set(part["split"].to_numpy()) == {VALIDATION}
+
+
+def test_a_model_of_uncalibrated_crops_takes_an_uncalibrated_image_as_it_is(tmp_path):
+    image, table = known_image(step=None)
+    write_labelled_set([image], [table], tmp_path / "own.zarr", cropping=Cropping(n=8, crop_px=32))
+    training = {"steps": 2, "batch_size": 2, "validate_every": 1, "validation_images": 2}
+    model = Localizer(width=4, depth=2, training=training).fit(tmp_path / "own.zarr")
+    assert model.working_factors(image)[0] == (1.0, 1.0)
