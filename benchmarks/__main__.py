@@ -12,6 +12,7 @@ BENCHMARKS = {
     "simulated_images": "the models that ship on simulated images they have not seen",
     "simulate_speed": "images that the generator draws a second, alone and in two processes; its memory",
     "stem_against_multislice": "the fast STEM engine beside abTEM on hBN, MoS2 and SrTiO3 (extra multislice)",
+    "store_memory": "reading a stored training set that is larger than what is kept of it",
     "speed": "simulation, training and finding, in time",
     "finder_simulated": "the finder that ships on two-atom honeycombs it has not seen: scales and faults",
     "detection_against_dose": "columns found at 1 to 30 counts, light ones beside heavy ones, calibration (make peers)",

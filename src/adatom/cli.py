@@ -463,16 +463,13 @@ def label(
 
     if len(pairs) % 2:
         raise typer.BadParameter("expected a table of atoms after each image", param_hint="FILE ATOMS...")
-    if not 0 < validation < 1:
-        raise typer.BadParameter("expected a share between 0 and 1", param_hint="--validation")
     images = [read(file, channel=channel, frame=frame, pixel_size=pixel_size) for file in pairs[::2]]
     tables = [
         read_marks(path, image, in_pixels=in_pixels, class_column=class_column, swap_xy=swap_xy, flip_y=flip_y)
         for path, image in zip(pairs[1::2], images, strict=True)
     ]
-    chosen = load_learning(augmentation).augmentation if augmentation else None
-    cropping = Cropping(n=n, crop_px=crop, validation=validation, radius_nm=radius, seed=seed)
-    if chosen is not None:
+    cropping = Cropping.of(n=n, crop_px=crop, validation=validation, radius_nm=radius, seed=seed)
+    if augmentation and (chosen := load_learning(augmentation).augmentation):
         cropping = cropping.model_copy(update={"augmentation": chosen})
     with _progress("cutting", n) as advance:
         labelled = write_labelled_set(

@@ -163,7 +163,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["info", "convert", "find", "simulate", "train", "adapt", "evaluate", "models", "demo"]
+    "verb", ["info", "convert", "find", "simulate", "label", "train", "adapt", "evaluate", "models", "demo"]
 )
 def test_every_command_has_help_with_an_example(verb: str) -> None:
     done = adatom(verb, "--help")

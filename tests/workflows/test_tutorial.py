@@ -12,6 +12,7 @@ LESSONS = Path(__file__).parents[2] / "docs" / "tutorials"
 EXPECTED: dict[str, tuple[int, set[str]]] = {
     "01_first_lesson": (10, {"atoms.csv", "si111.safetensors"}),
     "02_how_far_to_trust_an_atom": (5, set()),
+    "03_your_own_labelled_image": (5, set()),
 }
 
 

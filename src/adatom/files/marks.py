@@ -88,6 +88,8 @@ def _read_table(path: Path, class_column: str | None) -> tuple[pd.DataFrame, boo
         raise FileFormatError(f"marks: expected a column {class_column} in {path.name}, got {found}.")
     column = class_column or "species"
     if column in table:
+        if table[column].isna().any():
+            raise FileFormatError(f"marks: expected a class for each atom in column {column} of {path.name}, got none.")
         marks["species"] = table[column].astype(str).to_numpy()
     return marks, names == ("X", "Y")
 

@@ -56,12 +56,14 @@ def check_marks(
             f"{marks}: expected positions inside the image, {columns} x {rows} px, got {int(outside.sum())} of "
             f"{len(x)} outside, the first at x = {x[first]:.4g} px, y = {y[first]:.4g} px. {remedy}"
         )
+    if force or len(x) < _FEWEST:
+        return given
     # marks that all fall on one spot say nothing, however bright it is
-    wide = [each for each, places in others.items() if np.ptp(places, axis=1).max() > 0.5 * max(np.ptp(x), np.ptp(y))]
+    wide = [each for each, places in others.items() if np.ptp(places, axis=1).max() >= 0.5 * max(np.ptp(x), np.ptp(y))]
     best = max(wide, key=lambda each: abs(_score(bright, *others[each])))
     score = _score(bright, *others[best])
     is_better = abs(score) > _FAR_BETTER * abs(given) and (abs(score) - abs(given)) * np.sqrt(len(x)) > _SURELY
-    if is_better and len(x) >= _FEWEST and not force:
+    if is_better:
         raise ArgumentError(
             f"{marks}: expected positions on the atoms of the image, got some that fit far better with {best}: there "
             f"the image is {score:+.1f} standard deviations from its mean, where they are said to be {given:+.1f}. "

@@ -282,8 +282,9 @@ class ImageModel(Estimator, ABC):
     def working_factors(self, image: xr.DataArray) -> list[Factor]:
         """Scales at which this model could look at `image`, the likeliest first; at least one.
 
-        The calibration comes first, where the image and the model have one. Then the scales at which one of the image's
-        own periods becomes the period of the training images. An image that shows no period is taken as it is.
+        The calibration comes first, where the image and the model have one; where both have none, the image as it is.
+        Then the scales at which one of the image's own periods becomes the period of the training images. An image that
+        shows no period is taken as it is.
         """
         self._check_fitted("working_factors")
         image = image.transpose(..., "y", "x")
@@ -295,6 +296,8 @@ class ImageModel(Estimator, ABC):
         if size is not None and self.scale_["calibrated"]:
             pixel = self.scale_["pixel_size_nm"]
             factors.append((size[0] / pixel, size[1] / pixel))
+        if size is None and self.scale_["pixel_size_nm"] is None:
+            factors.append(square)  # as the images that it was trained on, of which nobody knew the pixel size either
         values = _finite(image.to_numpy())
         values = values if abs(aspect - 1) < 0.01 else resample(values, square)[0]
         for period, _ in image_periods(values):

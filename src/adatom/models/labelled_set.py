@@ -13,20 +13,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from adatom import __version__
-from adatom.data import check_image, nearest_distances, pixel_size_nm
+from adatom.data import pixel_size_nm
 from adatom.data.ranges import StrictModel
 from adatom.data.training_set import TRAINING, VALIDATION
 from adatom.data.training_store import KnownImage, write_training_set
 from adatom.errors import ArgumentError
-from adatom.locate import refine_positions
-from adatom.locate.marks_on_image import check_marks
-from adatom.prepare import levelled
-from adatom.prepare.augment import Augmentation, draw_geometry, spoil
-from adatom.prepare.geometry import Geometry
-from adatom.simulate.render import render_labels
+from adatom.models.labelled_image import Crop, LabelledImage, Part
+from adatom.models.recipe import first_problem
+from adatom.prepare.augment import Augmentation, draw_geometry
 
 Array = NDArray[np.float64]
 
@@ -42,15 +39,10 @@ USUAL = Augmentation(
     row_offset=(0, 0.03),
 )
 _AS_THEY_ARE = Augmentation()
-_CROP_PX, _SHARE_OF_SIDE, _MULTIPLE_PX = (
-    128,
-    3,
-    16,
-)  # usual side of a crop: at most this share of an image's shorter side
+# Usual side of a crop: at most this part of an image's shorter side, in whole multiples.
+_CROP_PX, _PART_OF_SIDE, _MULTIPLE_PX = 128, 3, 16
 _HALF_WIDTH, _MOST_RADIUS = 1.18, 0.35  # of the mask: standard deviations of a peak; distances of neighbours
-_FAR_PX = 20.0  # what lies further from an atom has nothing to do with its width
 _TRIES = 10  # to draw a crop for validation that holds an atom
-_FEWEST = 2  # atoms in the part for validation
 
 
 class Cropping(StrictModel):
@@ -73,6 +65,14 @@ class Cropping(StrictModel):
     radius_nm: float | None = Field(default=None, gt=0)
     augmentation: Augmentation = USUAL
     seed: int = Field(default=0, ge=0)
+
+    @classmethod
+    def of(cls, **settings: Any) -> "Cropping":
+        """The same, but what is out of range is an error of ours, an `ArgumentError`."""
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            raise ArgumentError(f"label: {first_problem(error)}.") from error
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,12 @@ def write_labelled_set(
     names = _class_names(atoms, classes)
     pixel = pixel_size_nm(images[0])
     known = [
-        _Known.of(image, table, names, None if pixel is None else pixel[1], number, force)
+        LabelledImage.of(image, table, names, None if pixel is None else pixel[1], number, force)
         for number, (image, table) in enumerate(zip(images, atoms, strict=True), start=1)
     ]
     _check_different(known)
     shortest = min(min(one.shown_size) for one in known)
-    side = how.crop_px or min(_CROP_PX, max(16, int(shortest / _SHARE_OF_SIDE) // _MULTIPLE_PX * _MULTIPLE_PX))
+    side = how.crop_px or min(_CROP_PX, max(16, int(shortest / _PART_OF_SIDE) // _MULTIPLE_PX * _MULTIPLE_PX))
     unit_px = 1.0 if pixel is None else pixel[1]
     radius = _estimated_radius(known) if how.radius_nm is None else how.radius_nm / unit_px
     rng = np.random.default_rng([how.seed, 0])
@@ -195,184 +195,22 @@ def _class_names(atoms: Sequence[pd.DataFrame], classes: Sequence[str] | None) -
     return list(classes)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """An image and its atoms, in its pixels.
-
-    Attributes
-    ----------
-    values : (y, x), NaN where not measured.
-    scale : pixels of the set a pixel of it, along (y, x).
-    flux : (n,) volume of each atom's peak, NaN where unknown.
-    width : standard deviation of its peaks in pixels of the set, NaN where unknown.
-    apart : typical distance of neighbours, in pixels of the set.
-    """
-
-    number: int
-    values: Array
-    scale: tuple[float, float]
-    x: Array
-    y: Array
-    species: NDArray[np.int64]
-    flux: Array
-    width: float
-    apart: float
-    brightness: float
-
-    @classmethod
-    def of(
-        cls, image: xr.DataArray, table: pd.DataFrame, names: list[str], pixel: float | None, number: int, force: bool
-    ) -> "_Known":
-        image = check_image(image, ndim=2).transpose("y", "x")
-        size = pixel_size_nm(image)
-        if (size is None) != (pixel is None):
-            raise ArgumentError(
-                f"images: expected all with a pixel size or all without, got image {number} unlike the first. "
-                "Give the pixel size (--pixel-size)."
-            )
-        step_y, step_x = size or (1.0, 1.0)
-        scale = (step_y / (pixel or 1.0), step_x / (pixel or 1.0))
-        values = np.asarray(image, dtype=float)
-        values = np.where(np.isfinite(values), values, np.nan)
-        x, y = table["x"].to_numpy(dtype=float) / step_x, table["y"].to_numpy(dtype=float) / step_y
-        brightness = check_marks(values, x, y, step=size, force=force, name=f"of image {number}")
-        species = np.array([names.index(each) for each in table.get("species", [names[0]] * len(x))], dtype=np.int64)
-        apart = (
-            float(np.median(nearest_distances(np.column_stack([x * scale[1], y * scale[0]])))) if len(x) > 1 else np.nan
-        )
-        spacing_px = min(apart / np.sqrt(scale[0] * scale[1]), _FAR_PX) if np.isfinite(apart) else _FAR_PX
-        # the fit knows bright peaks; how bright a dark atom would be, nobody asks
-        sign = 1.0 if brightness >= 0 else -1.0
-        fit = refine_positions(sign * levelled(values), x, y, spacing_px=spacing_px)
-        flux = np.where(fit.converged & (fit.flux > 0), fit.flux, np.nan) if sign > 0 else np.full(len(x), np.nan)
-        width = float(np.nanmedian(np.broadcast_to(fit.width, len(x)))) * np.sqrt(scale[0] * scale[1])
-        return cls(number - 1, values, scale, x, y, species, flux, width, apart, brightness)
-
-    @property
-    def shown_size(self) -> tuple[float, float]:
-        """Rows and columns in pixels of the set."""
-        rows, columns = self.values.shape
-        return rows * self.scale[0], columns * self.scale[1]
-
-    def cut(self, side: int, share: float, rng: np.random.Generator) -> "tuple[_Part, _Part]":
-        """The parts for training and for validation, one of the four strips at its ends being the latter.
-
-        Of the strips that leave atoms to both, one at random of those that leave most classes to both.
-        """
-        strips: list[tuple[int, _Part, _Part]] = []
-        for axis in (0, 1):
-            length, other = self.values.shape[axis], self.values.shape[1 - axis]
-            fewest = int(np.ceil(side / self.scale[axis]))
-            width = max(fewest, round(share * length))
-            if length - width < fewest or other < np.ceil(side / self.scale[1 - axis]):
-                continue
-            for first, last in ((0, width), (length - width, length)):
-                rest = (last, length) if first == 0 else (0, first)
-                training, validation = _Part.strip(self, axis, *rest), _Part.strip(self, axis, first, last)
-                if training.n_atoms and validation.n_atoms >= _FEWEST:
-                    strips.append((len(training.classes & validation.classes), training, validation))
-        if not strips:
-            rows, columns = self.shown_size
-            raise ArgumentError(
-                f"crop: expected a side that leaves a part of image {self.number + 1} ({columns:.0f} x {rows:.0f} px, "
-                f"{len(self.x)} atoms) for training and one with at least {_FEWEST} atoms for validation, got {side} "
-                "px. Choose smaller crops, or mark more atoms."
-            )
-        most = max(strip[0] for strip in strips)
-        best = [strip[1:] for strip in strips if strip[0] == most]
-        training, validation = best[rng.integers(len(best))]
-        return training, validation
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A rectangle of an image: its pixels, and nothing beyond."""
-
-    known: _Known
-    top: int
-    left: int
-    values: Array
-
-    @classmethod
-    def strip(cls, known: _Known, axis: int, first: int, last: int) -> "_Part":
-        """Rows (axis 0) or columns (axis 1) from `first` to before `last`."""
-        rows = slice(first, last) if axis == 0 else slice(None)
-        columns = slice(first, last) if axis == 1 else slice(None)
-        return cls(known, first if axis == 0 else 0, first if axis == 1 else 0, known.values[rows, columns])
-
-    @property
-    def _inside(self) -> NDArray[np.bool_]:
-        rows, columns = self.values.shape
-        x, y = self.known.x - self.left + 0.5, self.known.y - self.top + 0.5
-        inside: NDArray[np.bool_] = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
-        return inside
-
-    @property
-    def n_atoms(self) -> int:
-        return int(self._inside.sum())
-
-    @property
-    def classes(self) -> set[int]:
-        return set(self.known.species[self._inside].tolist())
-
-    @property
-    def area(self) -> float:
-        return float(self.values.size * self.known.scale[0] * self.known.scale[1])
-
-
-@dataclass(frozen=True)
-class _Crop:
-    """What is cut out of a part."""
-
-    part: _Part
-    geometry: Geometry
-
-    @property
-    def number(self) -> int:
-        """Of its image."""
-        return self.part.known.number
-
-    @property
-    def footprint(self) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom of what it shows of the whole image [px]."""
-        left, top, right, bottom = self.geometry.bounds
-        return left + self.part.left, top + self.part.top, right + self.part.left, bottom + self.part.top
-
-    def places(self) -> tuple[Array, Array]:
-        """Of all atoms of the image, in the crop's pixels."""
-        return self.geometry.points(self.part.known.x - self.part.left, self.part.known.y - self.part.top)
-
-    def known_image(self, radius: float, settings: Augmentation, rng: np.random.Generator) -> KnownImage:
-        known = self.part.known
-        image, stretched = spoil(self.geometry.image(self.part.values), settings, rng)
-        measured = np.isfinite(image)
-        x, y = self.places()
-        zoom = np.sqrt(self.geometry.flux_factor / (known.scale[0] * known.scale[1]))
-        size = self.geometry.size[0]
-        label = np.where(measured, render_labels(x, y, known.species, radius * zoom, size), 0).astype(np.uint8)
-        seen = self.geometry.shows(x, y)
-        row, column = (np.clip(np.round(each), 0, size - 1).astype(int) for each in (y, x))
-        seen &= measured[row, column]
-        flux = known.flux * self.geometry.flux_factor * stretched
-        return KnownImage(image, label, x[seen], y[seen], known.species[seen], flux[seen])
-
-
 def _draw_crop(
-    parts: "list[tuple[_Part, _Part]]", split: int, side: int, how: Cropping, rng: np.random.Generator
-) -> _Crop:
+    parts: "list[tuple[Part, Part]]", split: int, side: int, how: Cropping, rng: np.random.Generator
+) -> Crop:
     """A crop of any image, of large ones more often; those for validation show an atom where that is not hard."""
     those = [pair[0 if split == TRAINING else 1] for pair in parts]
     area = np.array([part.area for part in those])
     settings = (how.augmentation if split == TRAINING else _AS_THEY_ARE).model_copy(update={"crop_px": side})
     for _ in range(_TRIES):
         part = those[rng.choice(len(those), p=area / area.sum())]
-        crop = _Crop(part, draw_geometry(part.values.shape, settings, rng, scale=part.known.scale))
+        crop = Crop(part, draw_geometry(part.values.shape, settings, rng, scale=part.known.scale))
         if split == TRAINING or crop.geometry.shows(*crop.places()).any():
             break
     return crop
 
 
-def _estimated_radius(known: list[_Known]) -> float:
+def _estimated_radius(known: list[LabelledImage]) -> float:
     """Half the width of the peaks at half their height, or less where neighbours are near [px of the set]."""
     widths = [one.width for one in known if np.isfinite(one.width)]
     apart = [one.apart for one in known if np.isfinite(one.apart)]
@@ -384,7 +222,7 @@ def _estimated_radius(known: list[_Known]) -> float:
     return float(max(1.0, min(limits)))
 
 
-def _check_different(known: list[_Known]) -> None:
+def _check_different(known: list[LabelledImage]) -> None:
     """An image that is given twice would be cut in two ways, and be trained on where it is judged."""
     for one in known:
         for other in known[: one.number]:

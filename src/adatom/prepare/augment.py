@@ -38,7 +38,7 @@ class Augmentation(StrictModel):
     resize: Share = Field(default=_ONE, description="share of the pixels along a side that it was taken with")
     row_jitter_px: NonNegativeRange = Field(default=_NONE, description="standard deviation of scan lines along x")
     background: NonNegativeRange = Field(default=_NONE, description="height of a plane and of a hill")
-    gamma: PositiveRange = Field(default=_ONE, description="exponent of a crooked grey scale")
+    gamma: PositiveRange = Field(default=_ONE, description="exponent of a crooked grey scale, on half of the images")
     contrast: PositiveRange = Field(default=_ONE, description="factor on all greys about their median")
     poisson: PositiveRange | None = Field(default=None, description="counts that the image's contrast is worth")
     gaussian: NonNegativeRange = Field(default=_NONE, description="standard deviation of noise")
@@ -54,11 +54,6 @@ class Augmentation(StrictModel):
         if not 0 <= self.cut_out[0] <= self.cut_out[1]:
             raise ValueError(f"cut_out: a range is [low, high] from 0 up, got {list(self.cut_out)}")
         return self
-
-    @property
-    def bends_greys(self) -> bool:
-        """Whether the volume of a peak is lost."""
-        return self.gamma != _ONE
 
 
 @dataclass(frozen=True)
@@ -120,11 +115,13 @@ def augment_image(
 def spoil(image: Array, settings: Augmentation, rng: np.random.Generator) -> tuple[Array, float]:
     """Change what an image (y, x) shows and not where it shows it; also the factor on the volumes of peaks, or NaN."""
     factor = rng.uniform(*settings.contrast)
+    # what is bent has no volumes of peaks any more; half of the images keep them, to be learned from
+    gamma = rng.uniform(*settings.gamma) if settings.gamma != _ONE and rng.integers(2) else 1.0
     image = degrade.blur(image, rng.uniform(*settings.blur_px))
     image = degrade.coarsen(image, rng.uniform(*settings.resize))
     image = degrade.shift_rows(image, rng.uniform(*settings.row_jitter_px), rng)
     image = degrade.tilt_ground(image, rng.uniform(*settings.background), rng)
-    image = degrade.bend_greys(image, rng.uniform(*settings.gamma))
+    image = degrade.bend_greys(image, gamma)
     image = degrade.stretch_greys(image, factor)
     if settings.poisson is not None:
         image = degrade.count(image, float(np.exp(rng.uniform(*np.log(settings.poisson)))), rng)
@@ -132,7 +129,7 @@ def spoil(image: Array, settings: Augmentation, rng: np.random.Generator) -> tup
     image = degrade.offset_rows(image, rng.uniform(*settings.row_offset), rng)
     image = degrade.salt_and_pepper(image, rng.uniform(*settings.salt_and_pepper), rng)
     image = degrade.cut_out(image, int(rng.integers(*settings.cut_out, endpoint=True)), settings.cut_out_px, rng)
-    return image, np.nan if settings.bends_greys else float(factor)
+    return image, float(factor) if gamma == 1 else np.nan
 
 
 def draw_geometry(

@@ -1,11 +1,11 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from adatom.cli import app
 from adatom.data.training_set import TRAINING, VALIDATION, open_training_set
 from adatom.data.training_store import store_training_set
 from adatom.errors import ArgumentError, FileFormatError, MissingFileError
@@ -113,13 +113,13 @@ def test_other_files_are_no_sets(tmp_path):
         read_atomai_set(tmp_path / "none.npz")
 
 
-def test_convert_takes_it_from_the_command_line_and_back(tmp_path):
+def test_convert_takes_it_from_the_command_line_and_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     save(tmp_path / "set.npz", IMAGES, LABELS)
 
     def convert(file: str, out: str) -> dict:
-        command = [sys.executable, "-m", "adatom", "convert", file, "--out", out, "--json"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(app, ["convert", file, "--out", out, "--json"], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
     assert convert("set.npz", "set.zarr") == {"out": "set.zarr", "n_images": 3, "n_atoms": 6, "n_validation": 1}

@@ -4,8 +4,9 @@ import torch
 import xarray as xr
 
 from adatom.data.training_set import open_training_set
-from adatom.errors import ShapeError
+from adatom.errors import ArgumentError, ShapeError
 from adatom.models.batches import MARGIN_PX, Atoms, Sample, SimulatedSamples, StoredSamples, stack_atoms
+from adatom.prepare.augment import Augmentation
 
 # No border that is blanked reaches into this part of an image of 48 px.
 INNER = (slice(48 // 9, -(48 // 9)),) * 2
@@ -150,3 +151,48 @@ def test_an_empty_site_has_no_flux_to_be_learned_and_is_still_asked_for() -> Non
     table = stack_atoms([sample], 8)[1].numpy()
     assert np.isnan(table[0, 4]) and table[1, 4] == pytest.approx(np.log(2))
     np.testing.assert_allclose(table[:, 1:4], [[1, 5, 6], [0, 9, 9]])
+
+
+# ---------------------------------------------------------------- sets that say what is for what, and augmentation
+
+
+def test_a_set_says_which_images_are_for_validation(data):
+    said = data.assign(split=("sample", np.array([1, 0, 0, 1, 0, 0, 0, 0], dtype=np.uint8)))
+    source = stored(said)
+    for sample, index in zip(source.validation(4), (0, 3), strict=True):
+        assert np.array_equal(sample.image, np.where(sample.inside, data["image"][index], 0))
+    kept = [view for index in (0, 3) for view in turned_and_mirrored(data["image"][index].to_numpy()[INNER])]
+    trained = {image[0].numpy()[INNER].tobytes() for step in range(1, 120) for image in source.batch(step)[0]}
+    assert len(trained) == 6 * 8 and not trained & set(kept)
+
+
+@pytest.mark.parametrize("split", [0, 1])
+def test_a_set_with_nothing_to_learn_from_or_to_judge_on_is_told(data, split):
+    with pytest.raises(ArgumentError, match="some images for training and some for validation"):
+        stored(data.assign(split=("sample", np.full(8, split, dtype=np.uint8))))
+
+
+def test_augmented_samples_are_crops_with_their_atoms_under_their_pixels(data):
+    how = Augmentation(rotation_deg=(0, 360), flip=True, zoom=(0.9, 1.2), crop_px=32, contrast=(2, 2))
+    source = stored(data, augmentation=how)
+    first, again = source.samples(5), source.samples(5)
+    for sample, same in zip(first, again, strict=True):
+        assert sample.image.shape == sample.label.shape == (32, 32) and np.array_equal(sample.image, same.image)
+        assert len(sample.known.x)
+        row, column = np.round(sample.known.y).astype(int), np.round(sample.known.x).astype(int)
+        assert (sample.label[row, column] == sample.known.species + 1).all()
+    assert all(sample.image.shape == (48, 48) for sample in source.validation(3))
+
+
+def test_simulated_images_are_augmented_too_and_those_that_judge_them_are_not(brief_recipe, simulated):
+    how = Augmentation(rotation_deg=(90, 90), gaussian=(0.1, 0.1))
+    changed = SimulatedSamples(brief_recipe, batch_size=3, seed=0, prepare=as_it_is, multiple=4, augmentation=how)
+    assert not np.array_equal(changed.samples(1)[0].image, simulated.samples(1)[0].image)
+    for sample, plain in zip(changed.validation(2), simulated.validation(2), strict=True):
+        assert np.array_equal(sample.image, plain.image)
+
+
+def test_atoms_of_a_set_in_any_order_find_their_images(data):
+    order = np.random.default_rng(0).permutation(data.sizes["atom"])
+    for sample, other in zip(stored(data).validation(3), stored(data.isel(atom=order)).validation(3), strict=True):
+        assert set(sample.known.x) == set(other.known.x) and len(sample.known.x) == len(other.known.x)

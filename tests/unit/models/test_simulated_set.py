@@ -46,18 +46,23 @@ def test_a_store_that_is_there_is_left_alone(tmp_path):
     assert list((tmp_path / "s.zarr").iterdir()) == []
 
 
-def test_a_simulation_that_is_stopped_goes_on_to_what_it_would_have_been(brief_recipe, tmp_path):
+def test_a_simulation_that_is_stopped_goes_on_to_the_images_it_would_have_had(brief_recipe, tmp_path):
     def stop(done):
-        raise KeyboardInterrupt
+        if done == 18:
+            raise KeyboardInterrupt
 
+    store = tmp_path / "s.zarr"
     with pytest.raises(KeyboardInterrupt):
-        write_simulated_set(brief_recipe, tmp_path / "s.zarr", n=3, on_image=stop)
-    with pytest.raises(FileFormatError, match="0 of 3 images are written"):
-        open_training_set(tmp_path / "s.zarr")
-    write_simulated_set(brief_recipe, tmp_path / "s.zarr", n=3, resume=True)
-    write_simulated_set(brief_recipe, tmp_path / "whole.zarr", n=3)
-    gone_on, whole = (open_training_set(tmp_path / name).load() for name in ("s.zarr", "whole.zarr"))
-    assert gone_on.identical(whole)
+        write_simulated_set(brief_recipe, store, n=20, on_image=stop)
+    with pytest.raises(FileFormatError, match=r"16 of 20 images are written.*--resume"):
+        open_training_set(store)
+    with pytest.raises(ArgumentError, match="same seed"):
+        write_simulated_set(brief_recipe, store, n=20, seed=1, resume=True)
+    told: list[int] = []
+    write_simulated_set(brief_recipe, store, n=20, resume=True, on_image=told.append)
+    assert told == [17, 18, 19, 20]
+    write_simulated_set(brief_recipe, tmp_path / "whole.zarr", n=20)
+    assert open_training_set(store).load().identical(open_training_set(tmp_path / "whole.zarr").load())
 
 
 def test_defects_and_particles_are_stored_with_what_they_are_called(tmp_path):

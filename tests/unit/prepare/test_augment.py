@@ -157,11 +157,17 @@ def test_the_same_generator_gives_the_same_and_another_one_another():
 )
 def test_every_fault_changes_an_image_and_leaves_its_atoms_where_they_are(name, value):
     image = sum(atom_at(x, y) for x in range(8, SIZE, 12) for y in range(8, SIZE, 12)) + 5.0
-    changed, factor = spoil(image, Augmentation(**{name: value}), np.random.default_rng(3))
+    changed, factor = spoil(image, Augmentation(**{name: value}), np.random.default_rng(1))
     assert changed.shape == image.shape and not np.allclose(changed, image, equal_nan=True)
     known = np.isfinite(changed)
     assert np.corrcoef(changed[known], image[known])[0, 1] > 0.4
     assert np.isnan(factor) if name == "gamma" else factor == (2 if name == "contrast" else 1)
+
+
+def test_half_of_the_images_keep_their_greys_and_the_volumes_of_their_peaks():
+    rng = np.random.default_rng(0)
+    factors = [spoil(atom_at(30, 30), Augmentation(gamma=(0.5, 0.9)), rng)[1] for _ in range(40)]
+    assert 10 < np.isnan(factors).sum() < 30 and np.nanmin(factors) == np.nanmax(factors) == 1
 
 
 def test_arrays_and_tensors_come_back_as_they_came():
