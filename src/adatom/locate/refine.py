@@ -54,6 +54,24 @@ _UNUSUAL = 3.0  # standard deviations of a mean square, from which on the model 
 
 
 @dataclass(frozen=True)
+class FittedImage:
+    """What the joint fit makes of the whole image, in its unit.
+
+    Attributes
+    ----------
+    height : (n,) of each peak.
+    model : (y, x) peaks, background and what shifts of the scan lines do.
+    background : (y, x) what the peaks stand on.
+    shape : inverse covariance (xx, xy, yy) of the peaks [1/px^2].
+    """
+
+    height: Array
+    model: Array
+    background: Array
+    shape: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
 class Refined:
     """Fitted Gaussians, in pixels of the image; one row an atom, in the order of the starts.
 
@@ -68,6 +86,7 @@ class Refined:
     jitter_px : standard deviation of the shifts of the scan lines along x; 0 where none are seen.
     is_ideal : whether what the fit left over is nothing but noise that no two pixels share.
     width : (n,) standard deviation of the peaks [px].
+    fitted : what the joint fit makes of the image; None if there are no atoms.
     """
 
     x: Array
@@ -81,6 +100,7 @@ class Refined:
     jitter_px: float = 0.0
     is_ideal: bool = True
     width: float | Array = np.nan
+    fitted: "FittedImage | None" = None
 
     @property
     def snr(self) -> Array:
@@ -168,6 +188,7 @@ def refine_positions(
         fit.jitter_px,
         fit.is_ideal and fit.jitter_px == 0 and bool(np.median(fit.misfit) <= 1),
         np.where(joint, fit.peaks.width, first.width),
+        fit.in_unit(middle, scale),
     )
 
 
@@ -324,6 +345,15 @@ class _Fit:
             information = row_information(self.peaks, self.patches, weight, 0)
             share = information / np.maximum(information.sum(axis=1), 1e-30)[:, None]
             self.variance[:, 0] += self.jitter_px**2 * (share**2).sum(axis=1)
+
+    def in_unit(self, middle: float, scale: float) -> FittedImage:
+        """The fit in the unit of an image that was shifted by `middle` and divided by `scale`."""
+        return FittedImage(
+            scale * self.peaks.height,
+            middle + scale * self._model(),
+            middle + scale * self.background,
+            self.peaks.shape,
+        )
 
     def _cut_patches(self) -> None:
         self.patches = Patches.around(self.peaks.position, self.known, self.peaks.width)
