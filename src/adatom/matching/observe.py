@@ -17,7 +17,6 @@ from adatom.locate.refine import FittedImage, Refined, refine_positions
 from adatom.matching.sites import Crystal, Registration, register, turn_and_strain
 from adatom.prepare import levelled
 from adatom.prepare.level import level_plane
-from adatom.prepare.resample import local_mean
 
 Array = NDArray[np.float64]
 Numbers = dict[str, float]
@@ -28,7 +27,8 @@ _EMPTY = 0.3  # of the usual height: less is no atom
 _ODD = 4.0  # robust standard deviations from which on a height is another atom's
 _ODD_SHARE = 0.2  # of the height, at least
 _FEWEST = 12
-_STREAK_PX, _STREAK = 9, 5.0
+# A streak stands out from the lines beside it, in a mean over so many pixels, by so many times the usual, and heights.
+_STREAK_PX, _STREAK, _STREAK_HEIGHT = 9, 5.0, 0.4
 
 
 @dataclass(frozen=True)
@@ -259,24 +259,33 @@ def _of_noise(
     signal = np.where(where, (fitted.model + offset) / unit, 0.0)
     noise: Noise = estimate_noise(residual, signal, where)
     ground = float(np.median((fitted.background + offset)[where])) / unit
-    # slow misfit is no noise
-    rough = residual - local_mean(residual, 0.5 * spacing)
-    inner = ndimage.binary_erosion(where, iterations=2)
-    if inner.sum() < 100:
-        inner = where
-    variance = float(np.mean(np.clip(rough[inner], *np.quantile(rough[inner], [0.002, 0.998])) ** 2))
-    shared = [
-        float((rough[:, 1:] * rough[:, :-1])[inner[:, 1:] & inner[:, :-1]].mean()),
-        float((rough[1:] * rough[:-1])[inner[1:] & inner[:-1]].mean()),
-    ]
     numbers = {
         "noise.between": float(np.sqrt(max(float(noise.variance(np.array(ground))), 0.0))),
-        "noise.all": float(np.sqrt(variance)),
-        "noise.shared": float(np.mean(shared)) / max(variance, 1e-30),
+        "noise.shared": shared_noise(residual, where),
     }
     if noise.gain > 0:
         numbers["microscope.counts_per_peak"] = 1 / noise.gain
     return numbers
+
+
+def shared_noise(residual: Array, where: NDArray[np.bool_] | None = None) -> float:
+    """How much of the noise neighbouring pixels share: 0 if none, 1 if they are the same.
+
+    The power of second differences along both axes against that of first ones, both 1 for white noise: what is as wide
+    as an atom, such as a misfit of its shape, is in neither.
+    """
+    first = residual[1:, 1:] - residual[:-1, 1:] - residual[1:, :-1] + residual[:-1, :-1]
+    second = np.diff(np.diff(residual, n=2, axis=0), n=2, axis=1)
+    powers = []
+    for values, norm, reach in ((first, 4.0, 1), (second, 36.0, 2)):
+        squares = values**2
+        if where is not None:
+            kept = ndimage.binary_erosion(where, np.ones((3, 3)))[: len(values), : values.shape[1]]
+            kept = ndimage.binary_erosion(kept, iterations=reach)
+            squares = squares[kept] if kept.sum() > 100 else squares
+            squares = np.minimum(squares, 25 * np.mean(squares))
+        powers.append(float(np.sum(squares) / (norm * squares.size)))
+    return float(np.clip(1 - powers[1] / powers[0], 0.0, 1.0)) if powers[0] > 0 else 0.0
 
 
 def _of_lines(fitted: FittedImage, raw: Array, where: NDArray[np.bool_], unit: float) -> Numbers:
@@ -298,8 +307,7 @@ def _of_lines(fitted: FittedImage, raw: Array, where: NDArray[np.bool_], unit: f
     lone = smooth - 0.5 * (np.roll(smooth, 1, axis=0) + np.roll(smooth, -1, axis=0))
     lone = lone - np.median(lone, axis=1, keepdims=True)
     size = 1.4826 * float(np.median(np.abs(lone[where]))) or 1.0
-    seen = np.where(where, lone, 0.0)[1:-1] > _STREAK * size
-    seen |= np.where(where, lone, 0.0)[1:-1] < -_STREAK * size
+    seen = np.where(where, np.abs(lone), 0.0)[1:-1] > max(_STREAK * size, _STREAK_HEIGHT)
     _, n_streaks = ndimage.label(seen, structure=np.array([[0, 0, 0], [1, 1, 1], [0, 0, 0]]))
     numbers["microscope.streaks"] = 100.0 * n_streaks / len(raw)
     return numbers
@@ -317,7 +325,7 @@ def _of_ground(
     slope = float(np.sqrt(np.nanmean([np.nanmean(part**2) for part in slopes])))
     numbers = {"microscope.tilt": float(tilt), "microscope.background": spread}
     if slope > 0:
-        numbers["microscope.background_size_nm"] = spread / (np.sqrt(2) * slope) * pixel_nm
+        numbers["microscope.background_size_nm"] = float(spread / (np.sqrt(2) * slope)) * pixel_nm
     return numbers
 
 
