@@ -63,12 +63,14 @@ class FittedImage:
     model : (y, x) peaks, background and what shifts of the scan lines do.
     background : (y, x) what the peaks stand on.
     shape : inverse covariance (xx, xy, yy) of the peaks [1/px^2].
+    jitter_variance : of the shifts of the scan lines [px^2], by noise also below 0, be it significant or not.
     """
 
     height: Array
     model: Array
     background: Array
     shape: tuple[float, float, float]
+    jitter_variance: float
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,7 @@ class _Fit:
         self.background = np.full_like(data, level)
         self.shifted = np.zeros_like(data)  # what shifts of the scan lines do to the model
         self.noise = Noise(0.0, 1.0, 1.0)
-        self.jitter_px = 0.0
+        self.jitter_px, self.jitter_variance = 0.0, 0.0
         self._cut_patches()
 
     def run(self) -> None:
@@ -353,6 +355,7 @@ class _Fit:
             middle + scale * self._model(),
             middle + scale * self.background,
             self.peaks.shape,
+            self.jitter_variance,
         )
 
     def _cut_patches(self) -> None:
@@ -418,8 +421,9 @@ class _Fit:
             turned = [image if axis == 0 else image.T for image in (left, weights, slope)]
             seen.append((*line_shifts(turned[0], turned[1], turned[2], information, lines), slope))
         rows, columns = seen
+        self.jitter_variance = rows[0] - max(0.0, columns[0])
         if is_jitter(rows[:3], columns[:3]):
-            self.jitter_px = float(np.sqrt(rows[0] - max(0.0, columns[0])))
+            self.jitter_px = float(np.sqrt(self.jitter_variance))
             self.shifted = rows[2][:, None] * rows[3]
             self._see_noise()
 

@@ -5,6 +5,7 @@ J. Appl. Econometrics 8, S85 (1993), 10.1002/jae.3950080507); how much simulated
 the numbers are (parametric bootstrap: Efron & Tibshirani, An Introduction to the Bootstrap, 1993).
 """
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -18,12 +19,16 @@ from adatom.models.recipe import Recipe
 from adatom.simulate import simulate_image
 
 Array = NDArray[np.float64]
+FindAgain = Callable[[Array], Array]
 
-_ROUNDS = (4, 4, 6)  # simulated images of each correction
+_FEWEST = 12  # atoms
+_ROUNDS = (4, 4, 4, 6)  # simulated images of each correction
 _LAST = 16  # and of the last, which says how sure all is
 _LARGEST = 256  # px, a side of them
-_GEOMETRY = ("microscope.scale", "microscope.rotation_deg", "microscope.strain", "microscope.shear")
+_GEOMETRY = ("microscope.scale", "microscope.rotation_deg", "microscope.stretch", "microscope.shear")
 _LEAST_NOISE = 1e-3
+_MOST_DARK = 5.0  # peaks
+_SLOW = 1.2  # spacings: what changes faster is no background
 _MOST_CHANGE = 2.5  # of a ratio in a round
 _MOST_CORRELATION = 3.0  # px
 _WHITE = 0.04  # share of the noise that neighbours have in common, below which it is called white
@@ -37,8 +42,9 @@ def estimate(
     crystal: Crystal | None,
     *,
     tilt_px: int,
+    find_again: FindAgain,
     arrangement: str | None,
-    seed: int = 0,
+    seed: int,
 ) -> dict[str, Setting]:
     """What the image says of the recipe's numbers, by the name of the field.
 
@@ -46,6 +52,7 @@ def estimate(
     ----------
     recipe : with the pixel size of the scene.
     tilt_px : side of the recipe's images in pixels of the scene, over which it states the tilt.
+    find_again : finds the atoms of a simulated image as those of the image were found.
     """
     settings = _first(seen.numbers, recipe)
     side = int(np.clip(max(scene.raw.shape), 96, _LARGEST))
@@ -56,7 +63,7 @@ def estimate(
         shown = [
             numbers
             for index in range(first, first + n_images)
-            if (numbers := _simulated(point, crystal, side, tilt_px, seed, index)) is not None
+            if (numbers := _simulated(point, crystal, side, tilt_px, find_again, seed, index)) is not None
         ]
         first += n_images
         if len(shown) < 2:
@@ -67,22 +74,31 @@ def estimate(
 
 def _first(numbers: Numbers, recipe: Recipe) -> dict[str, Setting]:
     """The numbers as they were read from the image; noise in the words of a recipe."""
-    settings = {name: Setting(value) for name, value in numbers.items() if name in FIELDS and np.isfinite(value)}
-    between = numbers["noise.between"] ** 2
-    if "microscope.counts_per_peak" in settings and recipe.microscope.counts_per_peak is not None:
-        settings |= _parted(between, settings["microscope.counts_per_peak"].value, recipe)
-    else:
-        settings.pop("microscope.counts_per_peak", None)
-        settings["microscope.noise"] = Setting(max(float(np.sqrt(between)), _LEAST_NOISE))
-    settings["microscope.noise_correlation_px"] = Setting(_correlation_length(numbers["noise.shared"]))
-    return settings
+    settings = {}
+    for name, value in numbers.items():
+        if name in FIELDS and np.isfinite(value):
+            settings[name] = Setting(float(np.sqrt(max(value, 0.0))) if FIELDS[name].is_variance else value)
+    slowest = "microscope.background_size_nm"
+    if slowest in settings:
+        settings[slowest] = Setting(max(settings[slowest].value, _SLOW * numbers["material.spacing_nm"]))
+    length = _correlation_length(numbers["noise.shared"])
+    settings["microscope.noise_correlation_px"] = Setting(length)
+    dose = None
+    if numbers["noise.sure_gain"] > 0 and recipe.microscope.counts_per_peak is not None:
+        dose = 1 / numbers["noise.gain"]
+        settings["microscope.counts_per_peak"] = Setting(dose)
+    return settings | _parted(numbers["noise.between"] ** 2, dose, length, recipe)
 
 
-def _parted(between: float, dose: float, recipe: Recipe) -> dict[str, Setting]:
-    """Dark counts and noise whose variances make that between atoms: as much of it as can be is counts, as an image tells
-    only the sum.
+def _parted(between: float, dose: float | None, correlation: float, recipe: Recipe) -> dict[str, Setting]:
+    """Dark counts and noise whose variances make that between atoms, of which an image tells only the sum.
+
+    As much of it as can be is counts; or noise, if neighbouring pixels share it, as they share no counts.
     """
-    dark = float(np.clip(between * dose, *recipe.microscope.dark_level))
+    if dose is None:
+        return {"microscope.noise": Setting(max(float(np.sqrt(between)), _LEAST_NOISE))}
+    least = min(recipe.microscope.dark_level)
+    dark = least if correlation else float(np.clip(between * dose, least, _MOST_DARK))
     noise = float(np.sqrt(max(between - dark / dose, _LEAST_NOISE**2)))
     return {"microscope.dark_level": Setting(dark), "microscope.noise": Setting(noise)}
 
@@ -106,7 +122,7 @@ def _smoothed_impulse(length: float) -> Array:
 
 
 def _simulated(
-    point: Recipe, crystal: Crystal | None, side: int, tilt_px: int, seed: int, index: int
+    point: Recipe, crystal: Crystal | None, side: int, tilt_px: int, find_again: FindAgain, seed: int, index: int
 ) -> Numbers | None:
     """What a simulated image shows, looked at as the measured one was."""
     microscope = point.microscope.model_copy(update={"image_size": side})
@@ -114,20 +130,22 @@ def _simulated(
     drawn = simulate_image(
         point.model_copy(update={"microscope": microscope.model_copy(update={"tilt": tilt})}), seed=seed, index=index
     )
-    if len(drawn.x) < 12:
+    values = drawn.image.astype(float)
+    positions = find_again(values)
+    if len(positions) < _FEWEST:
         return None
-    scene = Scene(drawn.image.astype(float), np.column_stack([drawn.x, drawn.y]), microscope.pixel_size_nm)
-    seen = observe(scene, image_size=tilt_px, crystal=crystal, start=None if crystal is None else _map(point, crystal))
+    scene = Scene(values, positions, microscope.pixel_size_nm)
+    seen = observe(scene, image_size=tilt_px, crystal=crystal, start=None if crystal is None else _map(point))
     return None if seen is None else seen.numbers
 
 
-def _map(point: Recipe, crystal: Crystal) -> Array:
+def _map(point: Recipe) -> Array:
     """From crystal to image, as a recipe without chance draws it."""
-    del crystal
     microscope = point.microscope
-    angle, shear, scale = np.deg2rad(microscope.rotation_deg[0]), microscope.shear[0], microscope.scale[0]
+    angle, scale = np.deg2rad(microscope.rotation_deg[0]), microscope.scale[0]
+    shear, stretch = microscope.shear[0], microscope.stretch[0]
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    mapped: Array = scale * turn @ np.array([[1.0, shear], [shear, 1.0]])
+    mapped: Array = scale * turn @ np.array([[1.0 + stretch, shear], [shear, 1.0 - stretch]])
     return mapped
 
 
@@ -139,23 +157,29 @@ def _corrected(
     effective = np.sqrt(share + 1 / len(shown))
     for name, setting in settings.items():
         field = FIELDS.get(name)
-        if field is None or name in ("microscope.noise", "microscope.noise_correlation_px"):
-            continue
         values = np.array([numbers[name] for numbers in shown if np.isfinite(numbers.get(name, np.nan))])
-        if len(values) < 2:
+        if field is None or len(values) < 2 or name not in target:
             continue
         if name == "microscope.rotation_deg":
             values = setting.value + (values - setting.value + 180) % 360 - 180
-        if field.is_ratio and (values > 0).all():
-            std = float(np.std(np.log(values), ddof=1)) * effective
-            ratio = np.clip(target[name] / np.exp(np.log(values).mean()), 1 / _MOST_CHANGE, _MOST_CHANGE)
-            value = setting.value if name in _GEOMETRY else setting.value * float(ratio)
+        is_ratio = field.is_ratio and bool((values > 0).all()) and target[name] > 0
+        shown_values = np.log(values) if is_ratio else values
+        std = float(np.std(shown_values, ddof=1)) * effective
+        if name in _GEOMETRY:
+            value = setting.value
+        elif is_ratio:
+            ratio = np.clip(target[name] / np.exp(shown_values.mean()), 1 / _MOST_CHANGE, _MOST_CHANGE)
+            value = setting.value * float(ratio)
+        elif field.is_variance:
+            variance = max(setting.value**2 + target[name] - float(values.mean()), 0.0)
+            value = float(np.sqrt(variance))
+            std = std / (value + np.sqrt(variance + std))
         else:
-            std = float(np.std(values, ddof=1)) * effective
-            value = setting.value if name in _GEOMETRY else setting.value + target[name] - float(values.mean())
-            if name == "defects.substitution":
+            value = setting.value + target[name] - float(values.mean())
+            if name == "defects.substitution":  # where few are seen nobody knows how many are not
                 value = min(value, _MOST_CHANGE * target[name])
-        corrected[name] = Setting(float(np.clip(value, field.low, field.high)), std)
+        low = _SLOW * target["material.spacing_nm"] if name == "microscope.background_size_nm" else field.low
+        corrected[name] = Setting(float(np.clip(value, low, field.high)), std)
     return corrected | _corrected_noise(settings, corrected, target, shown, effective, recipe)
 
 
@@ -167,24 +191,30 @@ def _corrected_noise(
     effective: float,
     recipe: Recipe,
 ) -> dict[str, Setting]:
-    """Noise between atoms, and how far neighbouring pixels share it."""
+    """Noise between atoms, how it grows on them, and how far neighbouring pixels share it."""
     between = np.log([max(numbers["noise.between"], 1e-9) for numbers in shown])
-    ratio = np.clip(max(target["noise.between"], 1e-9) / np.exp(between.mean()), 1 / _MOST_CHANGE, _MOST_CHANGE)
+    ratio = float(np.clip(max(target["noise.between"], 1e-9) / np.exp(between.mean()), 1 / _MOST_CHANGE, _MOST_CHANGE))
     std = float(between.std(ddof=1)) * effective
     noise, correlation = settings["microscope.noise"], settings["microscope.noise_correlation_px"]
     shared = np.array([numbers["noise.shared"] for numbers in shown])
-    wanted, own = _correlation_length(target["noise.shared"]), _correlation_length(float(shared.mean()))
-    length = float(np.clip(correlation.value + wanted - own, 0.0, _MOST_CORRELATION)) if wanted else 0.0
     lengths, shares = _shares_by_length()
+    length = 0.0
+    if target["noise.shared"] > _WHITE:
+        own = float(np.interp(correlation.value, lengths, shares))
+        length = _correlation_length(float(np.clip(own + target["noise.shared"] - shared.mean(), 0, shares[-1])))
     slope = float(np.interp(length, lengths, np.gradient(shares, lengths)))
     changed = {
         "microscope.noise_correlation_px": Setting(length, float(shared.std(ddof=1)) * effective / max(slope, 0.1))
     }
-    if "microscope.counts_per_peak" not in settings:
-        return changed | {"microscope.noise": Setting(max(noise.value * float(ratio), _LEAST_NOISE), std)}
-    dark, dose = settings["microscope.dark_level"].value, settings["microscope.counts_per_peak"].value
-    variance = (noise.value**2 + dark / dose) * float(ratio) ** 2
-    parted = _parted(variance, corrected["microscope.counts_per_peak"].value, recipe)
-    # the error is that of the sum: a small part of it is unknown by as much as the whole
-    of_noise = min(std * variance / parted["microscope.noise"].value ** 2, 1.0)
-    return changed | parted | {"microscope.noise": Setting(parted["microscope.noise"].value, of_noise)}
+    dose, variance = None, noise.value**2
+    if "microscope.counts_per_peak" in settings:
+        old = settings["microscope.counts_per_peak"].value
+        gains = np.array([numbers["noise.gain"] for numbers in shown])
+        gain = float(np.clip(1 / old + target["noise.gain"] - gains.mean(), 1 / old / _MOST_CHANGE, _MOST_CHANGE / old))
+        dose = 1 / gain
+        changed["microscope.counts_per_peak"] = Setting(dose, float(gains.std(ddof=1)) * effective / gain)
+        variance += settings["microscope.dark_level"].value / old
+    parted = _parted(variance * ratio**2, dose, length, recipe)
+    if dose is None:
+        return changed | {"microscope.noise": Setting(parted["microscope.noise"].value, std)}
+    return changed | parted

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from adatom.analyse import find_bright_lattice
 from adatom.analyse.sublattices import honeycomb_sublattices
-from adatom.data import check_image, nearest_distances, pixel_size_nm
+from adatom.data import check_image, make_image, nearest_distances, pixel_size_nm
 from adatom.errors import ArgumentError, RecipeError, ShapeError
 from adatom.finder import Finding, search
-from adatom.matching.estimates import estimate
+from adatom.matching.estimates import FindAgain, estimate
 from adatom.matching.narrowing import FIELDS, Setting, recipe_at
 from adatom.matching.observe import Observation, Scene, observe
 from adatom.matching.sites import Crystal, draw_crystal
@@ -129,7 +129,7 @@ def match(image: xr.DataArray, recipe: Recipe | str | Path, *, seed: int = 0) ->
             "that do not stand on its sites. Choose a recipe of the material that the image shows, or any_atoms."
         )
     measuring = _with_pixel(recipe, seen.scene.pixel_nm)
-    settings = estimate(observed, seen.scene, measuring, crystal, tilt_px=size, arrangement=arrangement, seed=seed)
+    settings = estimate(observed, seen.scene, measuring, crystal, tilt_px=size, find_again=_finder_of(finding, seen), arrangement=arrangement, seed=seed)
     try:
         narrow = recipe_at(measuring, settings, is_point=False, arrangement=arrangement)
     except ValidationError as error:
@@ -209,6 +209,21 @@ def _at_working_scale(image: xr.DataArray, finding: Finding, recipe: Recipe, sig
     return _Seen(scene, None if lattice is None else lattice.vectors * wanted, flux, factor / wanted, pixel_nm)
 
 
+def _finder_of(finding: Finding, seen: _Seen) -> FindAgain:
+    """Finds atoms [px] in simulated images of the scene's scale as they were found in the image."""
+    spacing_nm = seen.spacing_px * seen.scene.pixel_nm
+
+    def find_again(values: Array) -> Array:
+        image = make_image(values, pixel_size=seen.scene.pixel_nm)
+        atoms = search(
+            image, model=finding.summary["model"], spacing_nm=spacing_nm, contrast="bright", refine=False
+        ).atoms
+        positions: Array = atoms[["x", "y"]].to_numpy() / seen.scene.pixel_nm
+        return positions
+
+    return find_again
+
+
 def _arrangement(finding: Finding, seen: _Seen) -> str | None:
     """Which arrangement of the generator the atoms have, if that is plain."""
     if finding.summary["model"] == "si111_7x7":
@@ -235,7 +250,7 @@ def _crystal(recipe: Recipe, seen: _Seen, arrangement: str | None) -> Crystal | 
         if name.split(".")[1]
         in ("height_spread", "displacement_nm", "vacancy", "substitution", "row_offset", "rotation_deg", "shear")
     }
-    settings |= {"microscope.scale": Setting(1.0), "microscope.strain": Setting(0.0)}
+    settings |= {"microscope.scale": Setting(1.0), "microscope.stretch": Setting(0.0)}
     settings |= {"material.spacing_nm": Setting(spacing)}
     settings |= {"microscope.peak_width_nm": Setting(float(np.mean(recipe.microscope.peak_width_nm)))}
     ideal: ImageRecipe = recipe_at(recipe, settings, is_point=True, arrangement=arrangement)
@@ -321,7 +336,7 @@ def _table(settings: dict[str, Setting], old: Recipe, new: Recipe, warnings: lis
                 "new_high": after[1],
             }
         )
-        if before is not None and name not in ("microscope.rotation_deg", "microscope.scale"):
+        if before is not None and name not in ("microscope.rotation_deg", "microscope.scale", "microscope.stretch"):
             beyond = max(before[0] - abs(setting.value) - 3 * std, abs(setting.value) - 3 * std - before[1])
             if beyond > 0:
                 warnings.append(

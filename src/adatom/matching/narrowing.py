@@ -18,12 +18,14 @@ class Field:
     unit : as a reader wants it.
     floor : half-width of a range, which none is narrower than; a share of the value where `is_ratio`.
     is_ratio : whether the number is positive, and its errors are relative.
+    is_variance : whether its square is what is measured, and may come out below 0.
     low, high : what the number may be.
     """
 
     unit: str
     floor: float
     is_ratio: bool = False
+    is_variance: bool = False
     low: float = 0.0
     high: float = float("inf")
 
@@ -34,23 +36,23 @@ FIELDS: dict[str, Field] = {
     "material.height_b": Field("of A", 0.06, is_ratio=True),
     "material.height_corner": Field("of centre", 0.06, is_ratio=True),
     "material.height_faulted": Field("of the other half", 0.06, is_ratio=True),
-    "material.height_spread": Field("of a height", 0.02),
-    "material.displacement_nm": Field("nm", 0.002),
+    "material.height_spread": Field("of a height", 0.02, is_variance=True),
+    "material.displacement_nm": Field("nm", 0.002, is_variance=True),
     "defects.vacancy": Field("of the sites", 0.01, high=1.0),
     "defects.substitution": Field("of the sites", 0.01, high=1.0),
     "microscope.scale": Field("", 0.01, is_ratio=True),
     "microscope.rotation_deg": Field("degrees", 2.0, low=-float("inf")),
-    "microscope.strain": Field("", 0.005, low=-0.5),
+    "microscope.stretch": Field("", 0.005, low=-0.5),
     "microscope.shear": Field("", 0.005, low=-0.5),
     "microscope.peak_width_nm": Field("nm", 0.03, is_ratio=True),
     "microscope.ellipticity": Field("", 0.03, low=1.0),
     "microscope.counts_per_peak": Field("counts", 0.1, is_ratio=True),
     "microscope.noise": Field("heights", 0.08, is_ratio=True),
     "microscope.noise_correlation_px": Field("px", 0.05),
-    "microscope.row_offset": Field("heights", 0.01),
-    "microscope.row_shift_nm": Field("nm", 0.001),
+    "microscope.row_offset": Field("heights", 0.01, is_variance=True),
+    "microscope.row_shift_nm": Field("nm", 0.001, is_variance=True),
     "microscope.streaks": Field("in 100 lines", 0.5),
-    "microscope.tilt": Field("heights", 0.3),
+    "microscope.tilt": Field("heights", 0.3, is_variance=True),
     "microscope.background": Field("heights", 0.02),
     "microscope.background_size_nm": Field("nm", 0.15, is_ratio=True),
 }
@@ -83,7 +85,7 @@ def recipe_at(
     ----------
     settings : by the name of the field; ``dark_level`` too, and ``islands``, a dictionary of ranges, where there are
         some.
-    is_point : each number has its value in every image, and strain is even; else it has a range around it.
+    is_point : each number has its value in every image; else it has a range around it.
     arrangement : the only one left to a recipe of any atoms; None: all are.
 
     Raises
@@ -98,10 +100,8 @@ def recipe_at(
         if name not in FIELDS or key not in content[part]:
             continue
         content[part][key] = list((setting.value,) * 2 if is_point else setting.range_of(FIELDS[name]))
-    if "microscope.strain" in settings:
-        strain = settings["microscope.strain"]
-        most = abs(strain.value) + max(_DEVIATIONS * strain.std, FIELDS["microscope.strain"].floor)
-        microscope["strain"] = [0.0, 0.0] if is_point else [-most, most]
+    if "microscope.scale" in settings:  # and the stretch, which say it all
+        microscope["strain"] = [0.0, 0.0]
     if "microscope.counts_per_peak" in settings:
         dark = settings["microscope.dark_level"].value
         microscope["counts_probability"] = 1.0

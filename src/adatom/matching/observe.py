@@ -53,7 +53,8 @@ class Observation:
 
     Attributes
     ----------
-    numbers : estimates, in the recipe's units; those that the image does not tell are not there.
+    numbers : estimates, in the recipe's units; those that the image does not tell are not there. Those that fields in
+        `adatom.matching.narrowing` call variances are squares, which may be below 0 by the noise taken off.
     crystal_to_image : (2, 2), None without a lattice.
     height : of a normal atom, in the image's unit.
     resolved : (y, x) bool: where atoms are resolved.
@@ -112,7 +113,7 @@ def observe(
         numbers["material.height_spread"] = _spread(heights[usable] / unit, (heights / fit.snr)[usable] / unit)
         numbers["material.spacing_nm"] = spacing * scene.pixel_nm
     numbers |= _of_shape(fit.fitted, scene.pixel_nm)
-    numbers["microscope.row_shift_nm"] = fit.jitter_px * scene.pixel_nm
+    numbers["microscope.row_shift_nm"] = fit.fitted.jitter_variance * scene.pixel_nm**2
     numbers |= _of_noise(fit.fitted, flat, taken_out, resolved & known, unit, spacing)
     numbers |= _of_lines(fit.fitted, scene.raw, resolved & known, unit)
     numbers |= _of_ground(fit.fitted, scene.raw, resolved & known, unit, image_size, scene.pixel_nm)
@@ -136,7 +137,7 @@ def _of_crystal(
     numbers |= {
         "microscope.scale": scale,
         "microscope.rotation_deg": angle,
-        "microscope.strain": unequal,
+        "microscope.stretch": unequal,
         "microscope.shear": shear,
         "material.spacing_nm": crystal.spacing * scale * scene.pixel_nm,
     }
@@ -175,14 +176,18 @@ def _of_crystal(
         if mine.sum() < _FEWEST:
             continue
         spread = 1.4826 * _median(np.abs(height[mine] - median))
-        odd |= mine & (np.abs(height - median) > max(_ODD * spread, _ODD_SHARE * median))
+        if crystal.has_species:  # as high as the other kind
+            other = medians[1 - k]
+            odd |= mine & (np.abs(height - other) < np.abs(height - median))
+        else:
+            odd |= mine & (np.abs(height - median) > max(_ODD * spread, _ODD_SHARE * median))
         spreads.append(_spread(height[mine] / median, error[mine] / median))
         scores.append(mine.sum())
     if scores:
-        numbers["material.height_spread"] = float(np.sqrt(np.average(np.square(spreads), weights=scores)))
+        numbers["material.height_spread"] = float(np.average(spreads, weights=scores))
         numbers["defects.substitution"] = float(odd[normal].mean())
     numbers |= _contrast(crystal, medians)
-    numbers["material.displacement_nm"] = scene.pixel_nm * _displacement(
+    numbers["material.displacement_nm"] = scene.pixel_nm**2 * _displacement(
         position[atom][normal], registration.off[normal], fit.y_std[usable][atom][normal]
     )
     return unit, numbers, resolved
@@ -223,13 +228,13 @@ def _height_left(flat: Array, fitted: FittedImage, at: Array) -> Array:
 
 
 def _spread(relative: Array, error: Array) -> float:
-    """Relative standard deviation of heights without what their errors make."""
+    """Relative variance of heights less what their errors make."""
     scatter = 1.4826 * _median(np.abs(relative - _median(relative)))
-    return float(np.sqrt(max(scatter**2 - _median(error) ** 2, 0.0)))
+    return scatter**2 - _median(error) ** 2
 
 
 def _displacement(position: Array, off: Array, y_std: Array) -> float:
-    """Standard deviation of atoms from their sites [px], along y, where scan lines do not jitter."""
+    """Variance of atoms about their sites [px^2], along y, where scan lines do not jitter, less that of their errors."""
     known = np.isfinite(y_std)
     if known.sum() < 4 * _FEWEST:
         return 0.0
@@ -238,7 +243,7 @@ def _displacement(position: Array, off: Array, y_std: Array) -> float:
     around = cKDTree(position).query(position, k=7)[1][:, 1:]
     different = off_y - off_y[around].mean(axis=1)
     variance = (1.4826 * _median(np.abs(different))) ** 2 * 6 / 7
-    return float(np.sqrt(max(variance - _median(error) ** 2, 0.0)))
+    return variance - _median(error) ** 2
 
 
 def _of_shape(fitted: FittedImage, pixel_nm: float) -> Numbers:
@@ -257,14 +262,14 @@ def _of_noise(
     residual = np.where(where, (flat - fitted.model) / unit, 0.0)
     offset = np.nan_to_num(taken_out - np.nanmedian(taken_out))
     signal = np.where(where, (fitted.model + offset) / unit, 0.0)
-    noise: Noise = estimate_noise(residual, signal, where)
+    noise: Noise = estimate_noise(residual, signal, where, sure=0.0)
     ground = float(np.median((fitted.background + offset)[where])) / unit
     numbers = {
         "noise.between": float(np.sqrt(max(float(noise.variance(np.array(ground))), 0.0))),
         "noise.shared": shared_noise(residual, where),
+        "noise.gain": noise.gain,
+        "noise.sure_gain": estimate_noise(residual, signal, where).gain,
     }
-    if noise.gain > 0:
-        numbers["microscope.counts_per_peak"] = 1 / noise.gain
     return numbers
 
 
@@ -302,7 +307,7 @@ def _of_lines(fitted: FittedImage, raw: Array, where: NDArray[np.bool_], unit: f
         along = np.diff(left[rows], n=2, axis=1)
         pixel = float(np.nanmean(along**2)) / 6
         noise = np.pi / 2 * pixel / float(np.mean(n_known[rows]))
-        numbers["microscope.row_offset"] = float(np.sqrt(max(variance - noise, 0.0)))
+        numbers["microscope.row_offset"] = variance - noise
     smooth = ndimage.uniform_filter1d(np.nan_to_num(left), _STREAK_PX, axis=1)
     lone = smooth - 0.5 * (np.roll(smooth, 1, axis=0) + np.roll(smooth, -1, axis=0))
     lone = lone - np.median(lone, axis=1, keepdims=True)
@@ -323,7 +328,7 @@ def _of_ground(
     spread = float(np.nanstd(background))
     slopes = [np.diff(background, axis=axis) for axis in (0, 1)]
     slope = float(np.sqrt(np.nanmean([np.nanmean(part**2) for part in slopes])))
-    numbers = {"microscope.tilt": float(tilt), "microscope.background": spread}
+    numbers = {"microscope.tilt": float(tilt) ** 2, "microscope.background": spread}
     if slope > 0:
         numbers["microscope.background_size_nm"] = float(spread / (np.sqrt(2) * slope)) * pixel_nm
     return numbers

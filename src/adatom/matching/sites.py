@@ -36,6 +36,7 @@ class Crystal:
     height : (n,).
     vectors : lattices (k, 2, 2) that an analysis of such atoms may find, one vector a row [px].
     spacing : of nearest neighbours [px].
+    has_species : whether its two kinds of sites are two species.
     """
 
     position: Array
@@ -43,6 +44,7 @@ class Crystal:
     height: Array
     vectors: Array
     spacing: float
+    has_species: bool
 
 
 def draw_crystal(ideal: ImageRecipe, *, side_px: float, pixel_nm: float, seed: int = 0) -> Crystal | None:
@@ -61,9 +63,9 @@ def draw_crystal(ideal: ImageRecipe, *, side_px: float, pixel_nm: float, seed: i
     vectors = [lattice.vectors for lattice in lattices if lattice is not None]
     if not vectors:
         return None
-    return Crystal(
-        position, group.reshape(-1), height, np.array(vectors), float(np.median(nearest_distances(position)))
-    )
+    spacing = float(np.median(nearest_distances(position)))
+    two_species = len(np.unique(specimen.species[inside])) == 2 == len(np.unique(group))
+    return Crystal(position, group.reshape(-1), height, np.array(vectors), spacing, two_species)
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,7 @@ class Microscope(StrictModel):
     rotation_deg: Range = Field(description="angle of the lattice's first vector with the scan lines")
     strain: Range = Field(description="relative stretch along each axis, drift included")
     shear: Range = Field(description="shear, drift included")
+    stretch: Range = Field(default=(0, 0), description="stretch along x and as much less along y, beside the strain")
     peak_width_nm: PositiveRange = Field(description="standard deviation of an atom's image")
     ellipticity: PositiveRange = Field(description="ratio of the widths along two perpendicular directions")
     noise: NonNegativeRange = Field(description="standard deviation of white noise; even in the logarithm")

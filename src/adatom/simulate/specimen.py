@@ -98,6 +98,8 @@ def _draw_distortion(microscope: Microscope, rng: Generator) -> Array:
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     shear = rng.uniform(*microscope.shear)
     strain = np.array([[1 + rng.uniform(*microscope.strain), shear], [shear, 1 + rng.uniform(*microscope.strain)]])
+    if any(microscope.stretch):  # drawn only where a recipe asks for it: others go on giving the same images
+        strain += rng.uniform(*microscope.stretch) * np.diag([1.0, -1.0])
     return turn @ strain
 
 
