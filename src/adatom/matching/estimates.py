@@ -25,8 +25,9 @@ _FEWEST = 12  # atoms
 _ROUNDS = (4, 4, 4, 6)  # simulated images of each correction
 _LAST = 16  # and of the last, which says how sure all is
 _LARGEST = 256  # px, a side of them
-_GEOMETRY = ("microscope.scale", "microscope.rotation_deg", "microscope.stretch", "microscope.shear")
+_TURNS = {"microscope.rotation_deg": 360.0, "microscope.ellipticity_deg": 180.0}  # degrees that change nothing
 _LEAST_NOISE = 1e-3
+_LEAST_SHARE = 0.01  # of a variance that is seen
 _MOST_DARK = 5.0  # peaks
 _SLOW = 1.2  # spacings: what changes faster is no background
 _MOST_CHANGE = 2.5  # of a ratio in a round
@@ -160,13 +161,16 @@ def _corrected(
         values = np.array([numbers[name] for numbers in shown if np.isfinite(numbers.get(name, np.nan))])
         if field is None or len(values) < 2 or name not in target:
             continue
-        if name == "microscope.rotation_deg":
-            values = setting.value + (values - setting.value + 180) % 360 - 180
+        if name in _TURNS:
+            turn = _TURNS[name]
+            values = target[name] + (values - target[name] + turn / 2) % turn - turn / 2
         is_ratio = field.is_ratio and bool((values > 0).all()) and target[name] > 0
         shown_values = np.log(values) if is_ratio else values
         std = float(np.std(shown_values, ddof=1)) * effective
-        if name in _GEOMETRY:
-            value = setting.value
+        if field.is_variance and field.is_ratio:  # a positive number, seen on top of what noise makes
+            least = float(values.mean()) * _LEAST_SHARE
+            value = float(np.sqrt(max(setting.value**2 + target[name] - float(values.mean()), least)))
+            std = min(0.5 * std * float(values.mean()) / value**2, 1.0)
         elif is_ratio:
             ratio = np.clip(target[name] / np.exp(shown_values.mean()), 1 / _MOST_CHANGE, _MOST_CHANGE)
             value = setting.value * float(ratio)

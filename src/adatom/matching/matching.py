@@ -62,12 +62,17 @@ class Match:
     simulated_after: Crops
     warnings: list[str] = field(default_factory=list)
 
+    def crops(self) -> tuple[Array, Array, Array]:
+        """Crops (n, y, x) that were compared: real ones, simulated ones before and after."""
+        return self.real.values, self.simulated_before.values, self.simulated_after.values
+
     def summary(self) -> dict[str, Any]:
         """What ``match.json`` holds."""
         return {
             "recipe": self.recipe.name,
             "factor": self.factor,
             "pixel_size_nm": self.pixel_size_nm,
+            "working_pixel_size_nm": self.recipe.microscope.pixel_size_nm,
             "two_sample": {"before": vars(self.before), "after": vars(self.after)},
             "estimates": self.estimates.astype(object).where(self.estimates.notna(), None).to_dict(orient="records"),
             "warnings": self.warnings,

@@ -46,17 +46,19 @@ FIELDS: dict[str, Field] = {
     "microscope.shear": Field("", 0.005, low=-0.5),
     "microscope.peak_width_nm": Field("nm", 0.03, is_ratio=True),
     "microscope.ellipticity": Field("", 0.03, low=1.0),
+    "microscope.ellipticity_deg": Field("degrees", 5.0, low=-float("inf")),
     "microscope.counts_per_peak": Field("counts", 0.1, is_ratio=True),
     "microscope.noise": Field("heights", 0.08, is_ratio=True),
     "microscope.noise_correlation_px": Field("px", 0.05),
     "microscope.row_offset": Field("heights", 0.01, is_variance=True),
     "microscope.row_shift_nm": Field("nm", 0.001, is_variance=True),
-    "microscope.streaks": Field("in 100 lines", 0.5),
+    "microscope.streaks": Field("in 100 lines", 0.2),
     "microscope.tilt": Field("heights", 0.3, is_variance=True),
-    "microscope.background": Field("heights", 0.02),
+    "microscope.background": Field("heights", 0.1, is_ratio=True, is_variance=True),
     "microscope.background_size_nm": Field("nm", 0.15, is_ratio=True),
 }
 _DEVIATIONS = 3.0
+_ANY_DIRECTION = 25.0  # degrees: a direction that is no surer than that is any
 # Of a recipe's range of dark levels the image says only the sum with the noise; so far around the one taken.
 _DARK_SHARE = 0.3
 
@@ -99,6 +101,8 @@ def recipe_at(
         part, key = name.split(".")
         if name not in FIELDS or key not in content[part]:
             continue
+        if name == "microscope.ellipticity_deg" and not is_point and setting.std > _ANY_DIRECTION:
+            continue
         content[part][key] = list((setting.value,) * 2 if is_point else setting.range_of(FIELDS[name]))
     if "microscope.scale" in settings:  # and the stretch, which say it all
         microscope["strain"] = [0.0, 0.0]
@@ -124,7 +128,7 @@ def _leave_out_what_is_not_seen(
     defects |= {"step_probability": 0.0, "bare_probability": 0.0, "support": [0.0, 0.0]}
     microscope |= {"coarse_probability": 0.0, "halo": [0.0, 0.0], "waves_probability": 0.0}
     microscope |= {"tip_change_probability": 0.0, "gamma": [1.0, 1.0], "saturated_probability": 0.0}
-    microscope |= {"border_probability": 0.0}
+    microscope |= {"border_probability": 0.0, "ellipticity_deg": None}
 
 
 def _set_any_atoms(

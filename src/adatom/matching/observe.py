@@ -114,7 +114,7 @@ def observe(
         numbers["material.spacing_nm"] = spacing * scene.pixel_nm
     numbers |= _of_shape(fit.fitted, scene.pixel_nm)
     numbers["microscope.row_shift_nm"] = fit.fitted.jitter_variance * scene.pixel_nm**2
-    numbers |= _of_noise(fit.fitted, flat, taken_out, resolved & known, unit, spacing)
+    numbers |= _of_noise(fit.fitted, flat, resolved & known, unit)
     numbers |= _of_lines(fit.fitted, scene.raw, resolved & known, unit)
     numbers |= _of_ground(fit.fitted, scene.raw, resolved & known, unit, image_size, scene.pixel_nm)
     return Observation(numbers, None if registration is None else registration.affine, unit, resolved)
@@ -248,24 +248,24 @@ def _displacement(position: Array, off: Array, y_std: Array) -> float:
 
 def _of_shape(fitted: FittedImage, pixel_nm: float) -> Numbers:
     xx, xy, yy = fitted.shape
-    narrow, wide = np.linalg.eigvalsh(np.array([[xx, xy], [xy, yy]]))
+    (narrow, wide), axes = np.linalg.eigh(np.array([[xx, xy], [xy, yy]]))
     return {
+        "microscope.ellipticity_deg": float(np.degrees(np.arctan2(axes[1, 0], axes[0, 0]))) % 180,
         "microscope.peak_width_nm": float((narrow * wide) ** -0.25) * pixel_nm,
         "microscope.ellipticity": float(np.sqrt(wide / narrow)),
     }
 
 
 def _of_noise(
-    fitted: FittedImage, flat: Array, taken_out: Array, where: NDArray[np.bool_], unit: float, spacing: float
+    fitted: FittedImage, flat: Array, where: NDArray[np.bool_], unit: float
 ) -> Numbers:
     """Noise between atoms, how it grows on them, and how far neighbouring pixels share it; heights of an atom."""
     residual = np.where(where, (flat - fitted.model) / unit, 0.0)
-    offset = np.nan_to_num(taken_out - np.nanmedian(taken_out))
-    signal = np.where(where, (fitted.model + offset) / unit, 0.0)
+    # a recipe counts what is on the ground: what is slow comes from elsewhere
+    signal = np.where(where, (fitted.model - fitted.background) / unit, 0.0)
     noise: Noise = estimate_noise(residual, signal, where, sure=0.0)
-    ground = float(np.median((fitted.background + offset)[where])) / unit
     numbers = {
-        "noise.between": float(np.sqrt(max(float(noise.variance(np.array(ground))), 0.0))),
+        "noise.between": float(np.sqrt(max(float(noise.variance(np.zeros(()))), 0.0))),
         "noise.shared": shared_noise(residual, where),
         "noise.gain": noise.gain,
         "noise.sure_gain": estimate_noise(residual, signal, where).gain,
@@ -328,7 +328,7 @@ def _of_ground(
     spread = float(np.nanstd(background))
     slopes = [np.diff(background, axis=axis) for axis in (0, 1)]
     slope = float(np.sqrt(np.nanmean([np.nanmean(part**2) for part in slopes])))
-    numbers = {"microscope.tilt": float(tilt) ** 2, "microscope.background": spread}
+    numbers = {"microscope.tilt": float(tilt) ** 2, "microscope.background": spread**2}
     if slope > 0:
         numbers["microscope.background_size_nm"] = float(spread / (np.sqrt(2) * slope)) * pixel_nm
     return numbers

@@ -23,6 +23,7 @@ _GUIDES, _STEP, _STIFF = 16, 2.5, 1.0
 _MOST_STRAIN = 0.12  # between two choices of lattice vectors, which of equivalent ones are meant is told by it
 _ANCHORS = 4
 _LEAST_ON_SITES = 0.6
+_REWEIGHTED = 8
 
 
 @dataclass(frozen=True)
@@ -215,8 +216,18 @@ def _grow(
     atom = owner[found]
     off = positions[atom] - predicted[found]
     ideal = np.column_stack([np.ones(len(atom)), crystal.position[found]])
-    whole = np.linalg.lstsq(ideal, positions[atom], rcond=None)[0][1:]
-    return Registration(whole, atom, found, off, predicted, len(found) / len(positions))
+    return Registration(_robust_map(ideal, positions[atom])[1:], atom, found, off, predicted, len(found) / len(positions))
+
+
+def _robust_map(design: Array, positions: Array) -> Array:
+    """The linear map (k, 2) with the least sum of distances: where the ground was lost, atoms must not pull at it."""
+    weight = np.ones(len(design))
+    for _ in range(_REWEIGHTED):
+        root = np.sqrt(weight)[:, None]
+        found: Array = np.linalg.lstsq(design * root, positions * root, rcond=None)[0]
+        distance = np.hypot(*(positions - design @ found).T)
+        weight = 1 / np.maximum(distance, max(0.1 * float(np.median(distance)), 1e-9))
+    return found
 
 
 def _led(

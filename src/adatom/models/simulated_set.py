@@ -13,14 +13,19 @@ from adatom.simulate import simulate_image
 STORED_START = 2**41
 
 
-def write_simulated_set(
-    recipe: Recipe, store: Path, *, n: int, seed: int = 0, on_image: Callable[[int], None] | None = None
-) -> int:
-    """Simulate `n` images of a recipe into a zarr store (`adatom.data.training_set`); returns the number of atoms."""
+def check_store_is_new(store: Path) -> None:
+    """Raise `ArgumentError` if there is something already."""
     if store.exists():
         raise ArgumentError(
             f"out: expected a store that is not there yet, got {store}. Remove it or choose another name."
         )
+
+
+def write_simulated_set(
+    recipe: Recipe, store: Path, *, n: int, seed: int = 0, on_image: Callable[[int], None] | None = None
+) -> int:
+    """Simulate `n` images of a recipe into a zarr store (`adatom.data.training_set`); returns the number of atoms."""
+    check_store_is_new(store)
     n_atoms = 0
 
     def images() -> Iterator[tuple[Any, Any, Any, Any, Any, Any]]:

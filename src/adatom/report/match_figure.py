@@ -1,11 +1,16 @@
 """A real image beside simulated ones, before and after a recipe was matched to it."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from adatom.data.atomic_file import write_atomically
 from adatom.errors import ShapeError
-from adatom.report.canvas import FONT, INK, make_figure, place_axes, style_chart
+from adatom.report.canvas import FONT, INK, figure_png, make_figure, place_axes, style_chart
 from adatom.report.greyscale import frame_image
 from adatom.report.palette import species_colour
 
@@ -14,6 +19,26 @@ _NAMES = ("real", "before", "after")
 _COLOURS = (INK, species_colour(1), species_colour(0))
 _GREY = (0.005, 0.995)  # quantiles of the real crops
 _SIDE, _GAP, _LABEL, _CHART, _FOOT = 1.2, 0.06, 0.75, 1.75, 0.5  # [inch]
+
+
+def write_match(
+    folder: Path, recipe: str, summary: dict[str, Any], crops: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> None:
+    """Write ``match.yaml``, the matched recipe, ``match.png`` and, last, ``match.json``, the estimates.
+
+    Parameters
+    ----------
+    recipe, summary, crops : YAML text, `adatom.matching.Match.summary` and `Match.crops`.
+    """
+    test = summary["two_sample"]
+    figure = draw_match(
+        *crops,
+        accuracy=(test["before"]["accuracy"], test["after"]["accuracy"]),
+        pixel_nm=summary["working_pixel_size_nm"],
+    )
+    write_atomically(folder / "match.yaml", recipe)
+    write_atomically(folder / "match.png", figure_png(figure))
+    write_atomically(folder / "match.json", json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def draw_match(

@@ -103,7 +103,9 @@ def _sampled(microscope: Microscope, rng: Generator, *signals: Array) -> tuple[A
 
 def _draw_probe(microscope: Microscope, width: float, rng: Generator) -> Array:
     """Inverse covariance (2, 2) of an atom's image [px^-2], `width` its mean standard deviation [px]."""
-    ratio, angle = rng.uniform(*microscope.ellipticity), rng.uniform(0, np.pi)
+    ratio = rng.uniform(*microscope.ellipticity)
+    stated = microscope.ellipticity_deg
+    angle = rng.uniform(0, np.pi) if stated is None else np.deg2rad(rng.uniform(*stated))
     axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return axes.T @ np.diag([1 / (width**2 * ratio), ratio / width**2]) @ axes
 

@@ -186,6 +186,9 @@ class Microscope(StrictModel):
     stretch: Range = Field(default=(0, 0), description="stretch along x and as much less along y, beside the strain")
     peak_width_nm: PositiveRange = Field(description="standard deviation of an atom's image")
     ellipticity: PositiveRange = Field(description="ratio of the widths along two perpendicular directions")
+    ellipticity_deg: Range | None = Field(
+        default=None, description="angle of the wider direction with the scan lines; null: any"
+    )
     noise: NonNegativeRange = Field(description="standard deviation of white noise; even in the logarithm")
     noise_correlation_px: NonNegativeRange
     counts_per_peak: PositiveRange | None = Field(description="dose for Poisson noise, even in the logarithm; or null")
