@@ -37,6 +37,7 @@ def known_image(name: str, number: int, *, side: int = SIDE) -> KnownImage:
         "microscope.ellipticity": rng.uniform(1, 1.2),
         "microscope.ellipticity_deg": rng.uniform(0, 180),
         "microscope.noise": _log_uniform(rng, 0.03, 0.15),
+        "microscope.noise_lag": rng.uniform(0, 0.2),
         "microscope.row_offset": 0.0 if number % 3 else rng.uniform(0.05, 0.2),
         "microscope.row_shift_nm": rng.uniform(0, 0.25) * unit,
         "microscope.streaks": 0.0,

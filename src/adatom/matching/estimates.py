@@ -22,12 +22,11 @@ Array = NDArray[np.float64]
 FindAgain = Callable[[Array], Array]
 
 _FEWEST = 12  # atoms
-_ROUNDS = (4, 4, 4, 6)  # simulated images of each correction
-_LAST = 16  # and of the last, which says how sure all is
-_LARGEST = 256  # px, a side of them
+_ROUNDS = (3, 3, 4)  # simulated images of each correction
+_LAST = 14  # and of the last, which says how sure all is
+_LARGEST = 224  # px, a side of them
 _TURNS = {"microscope.rotation_deg": 360.0, "microscope.ellipticity_deg": 180.0}  # degrees that change nothing
 _LEAST_NOISE = 1e-3
-_LEAST_SHARE = 0.01  # of a variance that is seen
 _MOST_DARK = 5.0  # peaks
 _SLOW = 1.2  # spacings: what changes faster is no background
 _MOST_CHANGE = 2.5  # of a ratio in a round
@@ -79,9 +78,14 @@ def _first(numbers: Numbers, recipe: Recipe) -> dict[str, Setting]:
     for name, value in numbers.items():
         if name in FIELDS and np.isfinite(value):
             settings[name] = Setting(float(np.sqrt(max(value, 0.0))) if FIELDS[name].is_variance else value)
+    settings["microscope.noise_lag"] = Setting(float(np.clip(numbers["microscope.noise_lag"], 0.0, 0.9)))
     slowest = "microscope.background_size_nm"
     if slowest in settings:
         settings[slowest] = Setting(max(settings[slowest].value, _SLOW * numbers["material.spacing_nm"]))
+    # so many streaks as a recipe has at most: more are something else
+    streaks = "microscope.streaks"
+    if streaks in settings:
+        settings[streaks] = Setting(min(settings[streaks].value, recipe.microscope.streaks[1]))
     length = _correlation_length(numbers["noise.shared"])
     settings["microscope.noise_correlation_px"] = Setting(length)
     dose = None
@@ -168,8 +172,8 @@ def _corrected(
         shown_values = np.log(values) if is_ratio else values
         std = float(np.std(shown_values, ddof=1)) * effective
         if field.is_variance and field.is_ratio:  # a positive number, seen on top of what noise makes
-            least = float(values.mean()) * _LEAST_SHARE
-            value = float(np.sqrt(max(setting.value**2 + target[name] - float(values.mean()), least)))
+            ratio = np.clip(max(target[name], 0.0) / float(values.mean()), 1 / _MOST_CHANGE, _MOST_CHANGE)
+            value = setting.value * float(np.sqrt(ratio))
             std = min(0.5 * std * float(values.mean()) / value**2, 1.0)
         elif is_ratio:
             ratio = np.clip(target[name] / np.exp(shown_values.mean()), 1 / _MOST_CHANGE, _MOST_CHANGE)
@@ -183,7 +187,8 @@ def _corrected(
             if name == "defects.substitution":  # where few are seen nobody knows how many are not
                 value = min(value, _MOST_CHANGE * target[name])
         low = _SLOW * target["material.spacing_nm"] if name == "microscope.background_size_nm" else field.low
-        corrected[name] = Setting(float(np.clip(value, low, field.high)), std)
+        high = recipe.microscope.streaks[1] if name == "microscope.streaks" else field.high
+        corrected[name] = Setting(float(np.clip(value, low, high)), std)
     return corrected | _corrected_noise(settings, corrected, target, shown, effective, recipe)
 
 

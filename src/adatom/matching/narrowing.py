@@ -50,14 +50,16 @@ FIELDS: dict[str, Field] = {
     "microscope.counts_per_peak": Field("counts", 0.1, is_ratio=True),
     "microscope.noise": Field("heights", 0.08, is_ratio=True),
     "microscope.noise_correlation_px": Field("px", 0.05),
+    "microscope.noise_lag": Field("", 0.02, high=0.95),
     "microscope.row_offset": Field("heights", 0.01, is_variance=True),
     "microscope.row_shift_nm": Field("nm", 0.001, is_variance=True),
-    "microscope.streaks": Field("in 100 lines", 0.2),
+    "microscope.streaks": Field("in 100 lines", 0.05),
     "microscope.tilt": Field("heights", 0.3, is_variance=True),
     "microscope.background": Field("heights", 0.1, is_ratio=True, is_variance=True),
     "microscope.background_size_nm": Field("nm", 0.15, is_ratio=True),
 }
 _DEVIATIONS = 3.0
+_SEEN = 2.0  # deviations
 _ANY_DIRECTION = 25.0  # degrees: a direction that is no surer than that is any
 # Of a recipe's range of dark levels the image says only the sum with the noise; so far around the one taken.
 _DARK_SHARE = 0.3
@@ -103,6 +105,8 @@ def recipe_at(
             continue
         if name == "microscope.ellipticity_deg" and not is_point and setting.std > _ANY_DIRECTION:
             continue
+        if name == "microscope.streaks" and not is_point and setting.value < _SEEN * setting.std:
+            setting = Setting(0.0)  # what noise alone looks like
         content[part][key] = list((setting.value,) * 2 if is_point else setting.range_of(FIELDS[name]))
     if "microscope.scale" in settings:  # and the stretch, which say it all
         microscope["strain"] = [0.0, 0.0]

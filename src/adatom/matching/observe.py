@@ -27,6 +27,7 @@ _EMPTY = 0.3  # of the usual height: less is no atom
 _ODD = 4.0  # robust standard deviations from which on a height is another atom's
 _ODD_SHARE = 0.2  # of the height, at least
 _FEWEST = 12
+_STRETCH = 4.0  # spacings, that an offset of a line lasts at least
 # A streak stands out from the lines beside it, in a mean over so many pixels, by so many times the usual, and heights.
 _STREAK_PX, _STREAK, _STREAK_HEIGHT = 9, 5.0, 0.4
 
@@ -115,7 +116,7 @@ def observe(
     numbers |= _of_shape(fit.fitted, scene.pixel_nm)
     numbers["microscope.row_shift_nm"] = fit.fitted.jitter_variance * scene.pixel_nm**2
     numbers |= _of_noise(fit.fitted, flat, resolved & known, unit)
-    numbers |= _of_lines(fit.fitted, scene.raw, resolved & known, unit)
+    numbers |= _of_lines(fit.fitted, scene.raw, resolved & known, unit, spacing)
     numbers |= _of_ground(fit.fitted, scene.raw, resolved & known, unit, image_size, scene.pixel_nm)
     return Observation(numbers, None if registration is None else registration.affine, unit, resolved)
 
@@ -267,10 +268,29 @@ def _of_noise(
     numbers = {
         "noise.between": float(np.sqrt(max(float(noise.variance(np.zeros(()))), 0.0))),
         "noise.shared": shared_noise(residual, where),
+        "microscope.noise_lag": _lag(residual, where),
         "noise.gain": noise.gain,
         "noise.sure_gain": estimate_noise(residual, signal, where).gain,
     }
     return numbers
+
+
+def _lag(residual: Array, where: NDArray[np.bool_]) -> float:
+    """How much more of its noise a pixel shares with the next one along the line than with the one below."""
+    shared = []
+    for values, known in ((residual, where), (residual.T, where.T)):
+        # across the lines only what changes from each to the next, along them no offset of the whole line
+        rough = np.diff(values, axis=0)
+        kept = ndimage.binary_erosion(known, np.ones((3, 3)))[1:]
+        mean = np.where(kept, rough, 0.0).sum(axis=1) / np.maximum(kept.sum(axis=1), 1)
+        rough = np.where(kept, rough - mean[:, None], 0.0)
+        size = float(np.sqrt(np.mean(rough[kept] ** 2))) if kept.any() else 0.0
+        if size <= 0:
+            return 0.0
+        rough = np.clip(rough, -4 * size, 4 * size)
+        pairs = kept[:, 1:] & kept[:, :-1]
+        shared.append(float((rough[:, 1:] * rough[:, :-1])[pairs].mean() / (rough[kept] ** 2).mean()))
+    return shared[0] - shared[1]
 
 
 def shared_noise(residual: Array, where: NDArray[np.bool_] | None = None) -> float:
@@ -293,21 +313,30 @@ def shared_noise(residual: Array, where: NDArray[np.bool_] | None = None) -> flo
     return float(np.clip(1 - powers[1] / powers[0], 0.0, 1.0)) if powers[0] > 0 else 0.0
 
 
-def _of_lines(fitted: FittedImage, raw: Array, where: NDArray[np.bool_], unit: float) -> Numbers:
+def _of_lines(
+    fitted: FittedImage, raw: Array, where: NDArray[np.bool_], unit: float, spacing: float
+) -> Numbers:
     """Offsets of scan lines, and streaks along them."""
     left = np.where(where, (raw - fitted.model) / unit, np.nan)
     n_known = where.sum(axis=1)
     rows = np.flatnonzero(n_known > 0.3 * raw.shape[1])
     numbers: Numbers = {}
-    # third differences between lines: slopes and slow waves of the ground are no offsets
     if len(rows) > 16 and np.ptp(rows) + 1 == len(rows):
-        medians = np.nanmedian(left[rows], axis=1)
-        rough = np.diff(medians, n=3)
-        variance = float(np.mean(np.clip(rough, *np.quantile(rough, [0.02, 0.98])) ** 2)) / 20
+        # an offset need not last a whole line; third differences between lines: slow waves of the ground are none
+        width = int(np.clip(_STRETCH * spacing, 8, raw.shape[1]))
+        n_parts = max(1, raw.shape[1] // width)
+        parts = np.array_split(left[rows], n_parts, axis=1)
         along = np.diff(left[rows], n=2, axis=1)
-        pixel = float(np.nanmean(along**2)) / 6
-        noise = np.pi / 2 * pixel / float(np.mean(n_known[rows]))
-        numbers["microscope.row_offset"] = variance - noise
+        noise = float(np.nanmean(along**2)) / 6 / (raw.shape[1] / n_parts)
+        variances = []
+        for part in parts:
+            known = np.isfinite(part)
+            if known.mean() < 0.8:
+                continue
+            rough = np.diff(np.where(known, part, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1), n=3)
+            variances.append(float(np.mean(np.clip(rough, *np.quantile(rough, [0.02, 0.98])) ** 2)) / 20)
+        if variances:
+            numbers["microscope.row_offset"] = float(np.mean(variances)) - noise
     smooth = ndimage.uniform_filter1d(np.nan_to_num(left), _STREAK_PX, axis=1)
     lone = smooth - 0.5 * (np.roll(smooth, 1, axis=0) + np.roll(smooth, -1, axis=0))
     lone = lone - np.median(lone, axis=1, keepdims=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, signal
 
 from adatom.prepare import resample
 from adatom.simulate.fields import log_uniform, random_field
@@ -63,16 +63,20 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
     image, relief, background = _sampled(
         microscope, rng, image, relief, _draw_background(microscope, size, px_per_nm, rng)
     )
+    expected = image + relief + background
     counts = microscope.counts_per_peak
     if counts is not None and (microscope.counts_probability == 1 or rng.random() < microscope.counts_probability):
         dose = log_uniform(counts, rng)
         base = relief - min(relief.min(), 0.0) + rng.uniform(*microscope.dark_level)
-        signal = np.maximum(image, 0.0) + base
+        beam = np.maximum(image, 0.0) + base
         if microscope.beam_flicker[1]:
-            signal *= _draw_beam(microscope, len(signal), rng)
-        image = rng.poisson(dose * signal) / dose - base
+            beam *= _draw_beam(microscope, len(beam), rng)
+        image = rng.poisson(dose * beam) / dose - base
     image = image + relief + background
-    image += _draw_noise(microscope, len(image), rng) + _draw_line_errors(microscope, len(image), rng)
+    image += _draw_noise(microscope, len(image), rng)
+    if microscope.noise_lag[1]:
+        image = expected + _lagging(image - expected, rng.uniform(*microscope.noise_lag))
+    image += _draw_line_errors(microscope, len(image), rng)
     image, gain = _distort_contrast(image, microscope, px_per_nm * len(image) / size, rng)
     if len(image) != size:
         image = resample(image, (size / len(image),) * 2)[0]
@@ -211,6 +215,12 @@ def _draw_noise(microscope: Microscope, size: int, rng: Generator) -> Array:
         noise = ndimage.gaussian_filter(noise, correlation)
         noise /= noise.std()
     return log_uniform(microscope.noise, rng) * noise
+
+
+def _lagging(noise: Array, share: float) -> Array:
+    """Noise as a slow detector or feedback has it: it forgets the pixel before but for a share."""
+    lagging: Array = signal.lfilter([1 - share], [1, -share], noise, axis=1)
+    return lagging
 
 
 def _draw_beam(microscope: Microscope, size: int, rng: Generator) -> Array:

@@ -191,6 +191,9 @@ class Microscope(StrictModel):
     )
     noise: NonNegativeRange = Field(description="standard deviation of white noise; even in the logarithm")
     noise_correlation_px: NonNegativeRange
+    noise_lag: Share = Field(
+        default=(0, 0), description="share of a pixel's noise that the next one along the scan line repeats"
+    )
     counts_per_peak: PositiveRange | None = Field(description="dose for Poisson noise, even in the logarithm; or null")
     coarse_probability: float = Field(default=0, ge=0, le=1, description="share measured with coarser pixels, enlarged")
     coarseness: PositiveRange = Field(default=(1, 1), description="size of such a pixel in pixels of the image")
