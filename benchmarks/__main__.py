@@ -18,6 +18,7 @@ BENCHMARKS = {
     "mos2_real_images": "the finder that ships on real MoS2 against lattice-guided sites; calibration by the lattice",
     "real_atoms": "single Pt atoms, and Pt and Re molecules, against marks of experts: zero-shot, fine-tuned",
     "error_over_bound": "positions of simulated columns over the Cramer-Rao bound, and their error bars (make peers)",
+    "match": "recipes matched to images: coverage of the estimates, and whether simulated crops can be told from real",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

@@ -11,7 +11,7 @@ from adatom.matching.narrowing import Setting, recipe_at
 from adatom.models import Recipe, load_recipe
 from adatom.simulate import simulate_image
 
-SIDE = 200  # px
+SIDE = 160  # px
 _TURNS = {"microscope.rotation_deg": 120.0, "microscope.ellipticity_deg": 180.0}  # degrees that change nothing
 
 

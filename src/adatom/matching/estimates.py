@@ -24,6 +24,8 @@ FindAgain = Callable[[Array], Array]
 _FEWEST = 12  # atoms
 _ROUNDS = (3, 3, 4)  # simulated images of each correction
 _LAST = 14  # and of the last, which says how sure all is
+# Errors are so much larger than the scatter of so few images says: what was held fixed has some too.
+_CAUTION = 1.25
 _LARGEST = 224  # px, a side of them
 _TURNS = {"microscope.rotation_deg": 360.0, "microscope.ellipticity_deg": 180.0}  # degrees that change nothing
 _LEAST_NOISE = 1e-3
@@ -69,7 +71,25 @@ def estimate(
         if len(shown) < 2:
             break
         settings = _corrected(settings, seen.numbers, shown, share, recipe)
-    return settings
+    return settings | _slow_ones(settings, scene, seen, recipe)
+
+
+def _slow_ones(settings: dict[str, Setting], scene: Scene, seen: Observation, recipe: Recipe) -> dict[str, Setting]:
+    """The background's numbers with errors that say how few of its waves an image holds.
+
+    What is as slow as the image has been levelled out of it, so simulated images of a fast background, wrongly thought
+    to be one, would scatter too little. The waves are counted between the length found and the recipe's longest.
+    """
+    size = settings.get("microscope.background_size_nm")
+    if size is None or "microscope.background" not in settings:
+        return {}
+    length = np.sqrt(size.value * max(recipe.microscope.background_size_nm[1], size.value)) / scene.pixel_nm
+    n_waves = seen.resolved.sum() / (4 * np.pi * length**2)  # areas over which a Gaussian field is one
+    least = min(1.0, 1 / float(np.sqrt(2 * max(n_waves, 0.5))))
+    return {
+        name: Setting(settings[name].value, max(settings[name].std, least))
+        for name in ("microscope.background", "microscope.background_size_nm")
+    }
 
 
 def _first(numbers: Numbers, recipe: Recipe) -> dict[str, Setting]:
@@ -81,7 +101,7 @@ def _first(numbers: Numbers, recipe: Recipe) -> dict[str, Setting]:
     settings["microscope.noise_lag"] = Setting(float(np.clip(numbers["microscope.noise_lag"], 0.0, 0.9)))
     slowest = "microscope.background_size_nm"
     if slowest in settings:
-        settings[slowest] = Setting(max(settings[slowest].value, _SLOW * numbers["material.spacing_nm"]))
+        settings[slowest] = Setting(max(settings[slowest].value, _finest_background(numbers, recipe)))
     # so many streaks as a recipe has at most: more are something else
     streaks = "microscope.streaks"
     if streaks in settings:
@@ -93,6 +113,13 @@ def _first(numbers: Numbers, recipe: Recipe) -> dict[str, Setting]:
         dose = 1 / numbers["noise.gain"]
         settings["microscope.counts_per_peak"] = Setting(dose)
     return settings | _parted(numbers["noise.between"] ** 2, dose, length, recipe)
+
+
+def _finest_background(numbers: Numbers, recipe: Recipe) -> float:
+    """Length [nm] below which nothing is background, as the atoms or the recipe have it: what no Gaussian describes looks
+    like one.
+    """
+    return max(_SLOW * numbers["material.spacing_nm"], recipe.microscope.background_size_nm[0])
 
 
 def _parted(between: float, dose: float | None, correlation: float, recipe: Recipe) -> dict[str, Setting]:
@@ -159,7 +186,7 @@ def _corrected(
 ) -> dict[str, Setting]:
     """Numbers changed by what simulated images show too little of, with the errors that their scatter makes."""
     corrected = dict(settings)
-    effective = np.sqrt(share + 1 / len(shown))
+    effective = _CAUTION * np.sqrt(share + 1 / len(shown))
     for name, setting in settings.items():
         field = FIELDS.get(name)
         values = np.array([numbers[name] for numbers in shown if np.isfinite(numbers.get(name, np.nan))])
@@ -185,8 +212,8 @@ def _corrected(
         else:
             value = setting.value + target[name] - float(values.mean())
             if name == "defects.substitution":  # where few are seen nobody knows how many are not
-                value = min(value, _MOST_CHANGE * target[name])
-        low = _SLOW * target["material.spacing_nm"] if name == "microscope.background_size_nm" else field.low
+                value = min(value, max(target[name], recipe.defects.substitution[1]))
+        low = _finest_background(target, recipe) if name == "microscope.background_size_nm" else field.low
         high = recipe.microscope.streaks[1] if name == "microscope.streaks" else field.high
         corrected[name] = Setting(float(np.clip(value, low, high)), std)
     return corrected | _corrected_noise(settings, corrected, target, shown, effective, recipe)

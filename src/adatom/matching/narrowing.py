@@ -54,7 +54,7 @@ FIELDS: dict[str, Field] = {
     "microscope.row_offset": Field("heights", 0.01, is_variance=True),
     "microscope.row_shift_nm": Field("nm", 0.001, is_variance=True),
     "microscope.streaks": Field("in 100 lines", 0.05),
-    "microscope.tilt": Field("heights", 0.3, is_variance=True),
+    "microscope.tilt": Field("heights", 0.1, is_variance=True),
     "microscope.background": Field("heights", 0.1, is_ratio=True, is_variance=True),
     "microscope.background_size_nm": Field("nm", 0.15, is_ratio=True),
 }

@@ -322,7 +322,7 @@ def _of_lines(
     rows = np.flatnonzero(n_known > 0.3 * raw.shape[1])
     numbers: Numbers = {}
     if len(rows) > 16 and np.ptp(rows) + 1 == len(rows):
-        # an offset need not last a whole line; third differences between lines: slow waves of the ground are none
+        # an offset need not last a whole line, and may be like that of the line before; waves of the ground are slower
         width = int(np.clip(_STRETCH * spacing, 8, raw.shape[1]))
         n_parts = max(1, raw.shape[1] // width)
         parts = np.array_split(left[rows], n_parts, axis=1)
@@ -333,8 +333,8 @@ def _of_lines(
             known = np.isfinite(part)
             if known.mean() < 0.8:
                 continue
-            rough = np.diff(np.where(known, part, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1), n=3)
-            variances.append(float(np.mean(np.clip(rough, *np.quantile(rough, [0.02, 0.98])) ** 2)) / 20)
+            rough = np.diff(np.where(known, part, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+            variances.append(float(np.mean(np.clip(rough, *np.quantile(rough, [0.02, 0.98])) ** 2)) / 2)
         if variances:
             numbers["microscope.row_offset"] = float(np.mean(variances)) - noise
     smooth = ndimage.uniform_filter1d(np.nan_to_num(left), _STREAK_PX, axis=1)
