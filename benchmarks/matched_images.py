@@ -7,7 +7,7 @@ import xarray as xr
 
 from adatom.data import make_image
 from adatom.matching import Match
-from adatom.matching.narrowing import Setting, recipe_at
+from adatom.matching.narrowing import FIELDS, Setting, recipe_at
 from adatom.models import Recipe, load_recipe
 from adatom.simulate import simulate_image
 
@@ -25,7 +25,7 @@ class KnownImage:
 
 
 def known_image(name: str, number: int, *, side: int = SIDE) -> KnownImage:
-    """Image `number` of a recipe that ships, ``hexagonal_two_atoms`` or ``si111_7x7``, with one value for each range."""
+    """Image `number` of ``hexagonal_two_atoms`` or ``si111_7x7``, whose recipe has one value for each range."""
     recipe = load_recipe(name)
     rng = np.random.default_rng([7, number])
     unit = recipe.microscope.pixel_size_nm
@@ -73,7 +73,7 @@ def known_image(name: str, number: int, *, side: int = SIDE) -> KnownImage:
 
 
 def errors(known: KnownImage, matched: Match) -> dict[str, float]:
-    """Errors of the estimates in their standard deviations.
+    """Errors of the estimates, of the logarithm where errors are relative, in their standard deviations.
 
     Left out is the noise beside counts, of which only the sum is told; angles are compared up to turns that change
     nothing.
@@ -89,11 +89,15 @@ def errors(known: KnownImage, matched: Match) -> dict[str, float]:
             true *= known.recipe.microscope.image_size / known.image.sizes["x"]
         if name == "microscope.scale":
             true *= matched.pixel_size_nm / known.recipe.microscope.pixel_size_nm
-        error = float(found.loc[name, "value"]) - true
+        value, std = float(found.loc[name, "value"]), float(found.loc[name, "std"])
+        if FIELDS[name].is_ratio and value > 0 and std > 0:
+            result[name] = float(np.log(value / true)) * value / std
+            continue
+        error = value - true
         if name in _TURNS:
             error = (error + _TURNS[name] / 2) % _TURNS[name] - _TURNS[name] / 2
-        if float(found.loc[name, "std"]) > 0 or error:
-            result[name] = error / max(float(found.loc[name, "std"]), 1e-12)
+        if std > 0 or error:
+            result[name] = error / max(std, 1e-12)
     return result
 
 

@@ -116,9 +116,7 @@ def _first(numbers: Numbers, recipe: Recipe) -> dict[str, Setting]:
 
 
 def _finest_background(numbers: Numbers, recipe: Recipe) -> float:
-    """Length [nm] below which nothing is background, as the atoms or the recipe have it: what no Gaussian describes looks
-    like one.
-    """
+    """Length [nm] below which nothing is background: what no Gaussian describes looks like one as fast as atoms."""
     return max(_SLOW * numbers["material.spacing_nm"], recipe.microscope.background_size_nm[0])
 
 
@@ -136,7 +134,7 @@ def _parted(between: float, dose: float | None, correlation: float, recipe: Reci
 
 
 def _correlation_length(shared: float) -> float:
-    """Standard deviation [px] of the Gaussian that noise was smoothed with, from the share that neighbours have of it."""
+    """Standard deviation [px] of the Gaussian that noise was smoothed with, from what neighbours share of it."""
     return float(np.interp(shared, *_shares_by_length()[::-1])) if shared > _WHITE else 0.0
 
 

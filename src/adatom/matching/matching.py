@@ -130,11 +130,20 @@ def match(image: xr.DataArray, recipe: Recipe | str | Path, *, seed: int = 0) ->
     )
     if observed is None:
         raise ArgumentError(
-            f"image: expected the atoms of the recipe {recipe.name} ({recipe.material.kind}), found {len(finding.atoms)} "
-            "that do not stand on its sites. Choose a recipe of the material that the image shows, or any_atoms."
+            f"image: expected the atoms of the recipe {recipe.name}, found {len(finding.atoms)} that do not stand on "
+            "its sites. Choose a recipe of the material that the image shows, or any_atoms."
         )
     measuring = _with_pixel(recipe, seen.scene.pixel_nm)
-    settings = estimate(observed, seen.scene, measuring, crystal, tilt_px=size, find_again=_finder_of(finding, seen), arrangement=arrangement, seed=seed)
+    settings = estimate(
+        observed,
+        seen.scene,
+        measuring,
+        crystal,
+        tilt_px=size,
+        find_again=_finder_of(finding, seen),
+        arrangement=arrangement,
+        seed=seed,
+    )
     try:
         narrow = recipe_at(measuring, settings, is_point=False, arrangement=arrangement)
     except ValidationError as error:
@@ -191,7 +200,7 @@ def _at_working_scale(image: xr.DataArray, finding: Finding, recipe: Recipe, sig
     aspect = np.array([1.0, 1.0]) if size is None else step / step.min()
     square = position * aspect
     flux = atoms["flux"].to_numpy()
-    lattice = find_bright_lattice(*square.T, flux)
+    lattice = find_bright_lattice(square[:, 0], square[:, 1], flux)
     constant, microscope = recipe.material.lattice_constant_nm, recipe.microscope
     pixel_nm = None if size is None else float(step.min())
     if constant is not None and (pixel_nm is None or microscope.scale_from != "calibration"):
@@ -235,7 +244,7 @@ def _arrangement(finding: Finding, seen: _Seen) -> str | None:
         return "si111_7x7"
     if honeycomb_sublattices(seen.scene.positions) is not None:
         return "honeycomb"
-    lattice = find_bright_lattice(*seen.scene.positions.T, seen.flux)
+    lattice = find_bright_lattice(seen.scene.positions[:, 0], seen.scene.positions[:, 1], seen.flux)
     if lattice is None:
         return None
     if lattice.is_hexagonal and abs(lattice.edge / seen.spacing_px - 1) < 0.1:
@@ -360,7 +369,6 @@ def _simulated_crops(recipe: Recipe, side: int, n: int, seed: int) -> Crops:
     ]
     crops = cut_crops(images, side)
     rng = np.random.default_rng(seed)
-    kept = np.concatenate(
-        [rng.permutation(np.flatnonzero(crops.image == number))[: max(4, -(-n // n_images))] for number in range(n_images)]
-    )
-    return crops.of(np.sort(kept))
+    most = max(4, -(-n // n_images))
+    kept = [rng.permutation(np.flatnonzero(crops.image == number))[:most] for number in range(n_images)]
+    return crops.of(np.sort(np.concatenate(kept)))

@@ -1,4 +1,4 @@
-"""Recipes with narrower ranges: at one value of each number, to simulate what was measured, or around it, to train on."""
+"""Recipes with narrower ranges: one value of each number, to simulate what was measured, or some around it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +60,7 @@ FIELDS: dict[str, Field] = {
 }
 _DEVIATIONS = 3.0
 _SEEN = 2.0  # deviations
+_WIDEST = 0.5  # of a value: what is told no better than that is not known well enough to be varied by it
 _ANY_DIRECTION = 25.0  # degrees: a direction that is no surer than that is any
 # Of a recipe's range of dark levels the image says only the sum with the noise; so far around the one taken.
 _DARK_SHARE = 0.3
@@ -76,6 +77,7 @@ class Setting:
         """The range that training should draw it from."""
         reach = max(_DEVIATIONS * self.std, field.floor)
         if field.is_ratio:
+            reach = min(reach, _WIDEST)
             return self.value / (1 + reach), self.value * (1 + reach)
         return max(self.value - reach, field.low), min(self.value + reach, field.high)
 
@@ -122,9 +124,7 @@ def recipe_at(
     return Recipe.model_validate(content)
 
 
-def _leave_out_what_is_not_seen(
-    material: dict[str, Any], defects: dict[str, Any], microscope: dict[str, Any]
-) -> None:
+def _leave_out_what_is_not_seen(material: dict[str, Any], defects: dict[str, Any], microscope: dict[str, Any]) -> None:
     """Things that hide atoms are added where an image has them; heights are counted on the image's own grey scale, and
     what no fit tells from a background is in the background.
     """

@@ -235,7 +235,7 @@ def _spread(relative: Array, error: Array) -> float:
 
 
 def _displacement(position: Array, off: Array, y_std: Array) -> float:
-    """Variance of atoms about their sites [px^2], along y, where scan lines do not jitter, less that of their errors."""
+    """Variance of atoms about their sites [px^2] less that of their errors, along y, where no scan line jitters."""
     known = np.isfinite(y_std)
     if known.sum() < 4 * _FEWEST:
         return 0.0
@@ -257,9 +257,7 @@ def _of_shape(fitted: FittedImage, pixel_nm: float) -> Numbers:
     }
 
 
-def _of_noise(
-    fitted: FittedImage, flat: Array, where: NDArray[np.bool_], unit: float
-) -> Numbers:
+def _of_noise(fitted: FittedImage, flat: Array, where: NDArray[np.bool_], unit: float) -> Numbers:
     """Noise between atoms, how it grows on them, and how far neighbouring pixels share it; heights of an atom."""
     residual = np.where(where, (flat - fitted.model) / unit, 0.0)
     # a recipe counts what is on the ground: what is slow comes from elsewhere
@@ -313,9 +311,7 @@ def shared_noise(residual: Array, where: NDArray[np.bool_] | None = None) -> flo
     return float(np.clip(1 - powers[1] / powers[0], 0.0, 1.0)) if powers[0] > 0 else 0.0
 
 
-def _of_lines(
-    fitted: FittedImage, raw: Array, where: NDArray[np.bool_], unit: float, spacing: float
-) -> Numbers:
+def _of_lines(fitted: FittedImage, raw: Array, where: NDArray[np.bool_], unit: float, spacing: float) -> Numbers:
     """Offsets of scan lines, and streaks along them."""
     left = np.where(where, (raw - fitted.model) / unit, np.nan)
     n_known = where.sum(axis=1)
@@ -352,7 +348,7 @@ def _of_ground(
 ) -> Numbers:
     """Tilt, and the smooth background that the atoms stand on."""
     plane = raw - level_plane(raw)
-    tilt = np.hypot(*(float(np.nanmean(np.diff(plane, axis=axis))) for axis in (0, 1))) * image_size / unit
+    tilt = np.linalg.norm([np.nanmean(np.diff(plane, axis=axis)) for axis in (0, 1)]) * image_size / unit
     background = np.where(where, fitted.background / unit, np.nan)
     spread = float(np.nanstd(background))
     slopes = [np.diff(background, axis=axis) for axis in (0, 1)]

@@ -60,7 +60,7 @@ def draw_crystal(ideal: ImageRecipe, *, side_px: float, pixel_nm: float, seed: i
         return None
     kind = np.column_stack([-np.round(height, 6), specimen.species[inside]])
     _, group = np.unique(kind, axis=0, return_inverse=True)
-    lattices = [find_bright_lattice(*position.T, height), find_lattice(position)]
+    lattices = [find_bright_lattice(position[:, 0], position[:, 1], height), find_lattice(position)]
     vectors = [lattice.vectors for lattice in lattices if lattice is not None]
     if not vectors:
         return None
@@ -216,23 +216,24 @@ def _grow(
     atom = owner[found]
     off = positions[atom] - predicted[found]
     ideal = np.column_stack([np.ones(len(atom)), crystal.position[found]])
-    return Registration(_robust_map(ideal, positions[atom])[1:], atom, found, off, predicted, len(found) / len(positions))
+    return Registration(
+        _robust_map(ideal, positions[atom])[1:], atom, found, off, predicted, len(found) / len(positions)
+    )
 
 
 def _robust_map(design: Array, positions: Array) -> Array:
     """The linear map (k, 2) with the least sum of distances: where the ground was lost, atoms must not pull at it."""
     weight = np.ones(len(design))
+    found = np.zeros((design.shape[1], 2))
     for _ in range(_REWEIGHTED):
         root = np.sqrt(weight)[:, None]
-        found: Array = np.linalg.lstsq(design * root, positions * root, rcond=None)[0]
+        found = np.asarray(np.linalg.lstsq(design * root, positions * root, rcond=None)[0], dtype=float)
         distance = np.hypot(*(positions - design @ found).T)
         weight = 1 / np.maximum(distance, max(0.1 * float(np.median(distance)), 1e-9))
     return found
 
 
-def _led(
-    sites: Array, drift: Array, wanted: NDArray[np.int64], guides: NDArray[np.int64], spacing: float
-) -> Array:
+def _led(sites: Array, drift: Array, wanted: NDArray[np.int64], guides: NDArray[np.int64], spacing: float) -> Array:
     """Drift (n, 2) at the `wanted` sites, by a plane through that of the guides (n, k) of each, flat where unsure."""
     step = (sites[guides] - sites[wanted][:, None]) / spacing  # (n, k, 2)
     design = np.concatenate([np.ones((*step.shape[:2], 1)), step], axis=2)

@@ -1,10 +1,12 @@
 """How well real and simulated crops can be told apart: a classifier two-sample test.
 
-A classifier that cannot tell two samples apart is right in half of the cases; how often it is right on crops that it has
-not seen is the test. Source: Lopez-Paz & Oquab, Revisiting classifier two-sample tests, ICLR 2017, arXiv:1610.06545.
+A classifier that cannot tell two samples apart is right in half of the cases; how often it is right on crops that it
+has not seen is the test. Source: Lopez-Paz & Oquab, Revisiting classifier two-sample tests, ICLR 2017,
+arXiv:1610.06545.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +88,7 @@ def describe(crops: Array) -> Array:
     radius = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :]) * side
     edges = np.geomspace(0.9, side / 2, _RINGS + 1)
     features = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         ring = (radius >= low) & (radius < high)
         if ring.any():
             features.append(np.log(power[:, ring].mean(axis=1) + 1e-12))

@@ -53,8 +53,8 @@ def draw_match(
 
     Parameters
     ----------
-    real, before, after : crops (n, y, x) of one side: of the image, and of images simulated by the old and by the matched
-        recipe. Each is drawn without its mean, in units of its standard deviation, as the test of them sees it.
+    real, before, after : crops (n, y, x) of one side: of the image, and of images simulated by the old and by the
+        matched recipe. Each is drawn without its mean, in units of its standard deviation, as the test of them sees it.
     accuracy : how often a classifier tells real crops from simulated ones, before and after; 0.5 is perfect.
     pixel_nm : size of a pixel, None where only pixels are known.
 
