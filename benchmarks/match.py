@@ -4,7 +4,6 @@ Estimates are judged by how often they are within two of their standard deviatio
 tells crops of them from simulated ones: 0.5 is perfect.
 """
 
-import os
 import time
 
 import numpy as np
@@ -14,7 +13,7 @@ from adatom.matching import Match, match
 from benchmarks.matched_images import errors, known_image
 from benchmarks.record import FOLDER, Recorder
 
-N_IMAGES = int(os.environ.get("ADATOM_MATCHED_IMAGES", "20"))
+N_IMAGES = 16
 DATA = FOLDER.parent.parent / "shared" / "data"
 MATCHED = {
     "mos2_000": (DATA / "mos2_haadf" / "MoS2_stem_Exp-000-2.npy", "hexagonal_two_atoms"),

@@ -26,7 +26,7 @@ _ROUNDS = (3, 3, 4)  # simulated images of each correction
 _LAST = 14  # and of the last, which says how sure all is
 # Errors are so much larger than the scatter of so few images says: what was held fixed has some too.
 _CAUTION = 1.25
-_LARGEST = 224  # px, a side of them
+_SIDES = (96, 320)  # px, of them: as large as the recipe's, for what it states of a whole image
 _TURNS = {"microscope.rotation_deg": 360.0, "microscope.ellipticity_deg": 180.0}  # degrees that change nothing
 _LEAST_NOISE = 1e-3
 _MOST_DARK = 5.0  # peaks
@@ -57,7 +57,7 @@ def estimate(
     find_again : finds the atoms of a simulated image as those of the image were found.
     """
     settings = _first(seen.numbers, recipe)
-    side = int(np.clip(max(scene.raw.shape), 96, _LARGEST))
+    side = int(np.clip(tilt_px, *_SIDES))
     share = side**2 / max(int(seen.resolved.sum()), 1)
     first = START
     for n_images in (*_ROUNDS, _LAST):
@@ -71,6 +71,9 @@ def estimate(
         if len(shown) < 2:
             break
         settings = _corrected(settings, seen.numbers, shown, share, recipe)
+    for name in ("defects.vacancy", "defects.substitution"):
+        if name in settings:  # none of so many is no proof that there are none
+            settings[name] = Setting(settings[name].value, max(settings[name].std, 1 / len(scene.positions)))
     return settings | _slow_ones(settings, scene, seen, recipe)
 
 
@@ -213,6 +216,8 @@ def _corrected(
                 value = min(value, max(target[name], recipe.defects.substitution[1]))
         low = _finest_background(target, recipe) if name == "microscope.background_size_nm" else field.low
         high = recipe.microscope.streaks[1] if name == "microscope.streaks" else field.high
+        if name == "microscope.streaks" and value > high:
+            value = 0.0  # so many would be no streaks
         corrected[name] = Setting(float(np.clip(value, low, high)), std)
     return corrected | _corrected_noise(settings, corrected, target, shown, effective, recipe)
 

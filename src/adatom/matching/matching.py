@@ -33,6 +33,14 @@ _CROP = 4.0  # spacings, a side of the crops that are compared
 _CROP_PX = (16, 48)
 _FINEST = 0.5  # pixels of the recipe in a pixel of the scene
 _SAME = 0.02  # from which on pixels differ
+# What a recipe need not have had; that an image has it is no warning.
+_ALWAYS_ITS_OWN = (
+    "microscope.rotation_deg",
+    "microscope.scale",
+    "microscope.stretch",
+    "microscope.noise_lag",
+    "microscope.ellipticity_deg",
+)
 COMPARED_START = 5 * 2**40  # of the numbers of the images that are compared with the measured one
 
 
@@ -334,7 +342,9 @@ def _table(settings: dict[str, Setting], old: Recipe, new: Recipe, warnings: lis
     for name, facts in FIELDS.items():
         part, key = name.split(".")
         before, after = getattr(getattr(old, part), key, None), getattr(getattr(new, part), key, None)
-        if name not in settings or after is None:
+        # beside counts only the sum of noise and dark counts is told: that is no estimate of either
+        is_split = name == "microscope.noise" and new.microscope.counts_per_peak is not None
+        if name not in settings or after is None or is_split:
             continue
         setting = settings[name]
         std = setting.std * setting.value if facts.is_ratio else setting.std
@@ -350,7 +360,7 @@ def _table(settings: dict[str, Setting], old: Recipe, new: Recipe, warnings: lis
                 "new_high": after[1],
             }
         )
-        if before is not None and name not in ("microscope.rotation_deg", "microscope.scale", "microscope.stretch"):
+        if before is not None and name not in _ALWAYS_ITS_OWN:
             beyond = max(before[0] - abs(setting.value) - 3 * std, abs(setting.value) - 3 * std - before[1])
             if beyond > 0:
                 warnings.append(

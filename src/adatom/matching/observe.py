@@ -350,13 +350,26 @@ def _of_ground(
     plane = raw - level_plane(raw)
     tilt = np.linalg.norm([np.nanmean(np.diff(plane, axis=axis)) for axis in (0, 1)]) * image_size / unit
     background = np.where(where, fitted.background / unit, np.nan)
-    spread = float(np.nanstd(background))
+    # as a recipe states it, within an image of its size: what is slower than that is not in there
+    spread = float(np.sqrt(np.mean(_window_variances(background, image_size))))
     slopes = [np.diff(background, axis=axis) for axis in (0, 1)]
     slope = float(np.sqrt(np.nanmean([np.nanmean(part**2) for part in slopes])))
     numbers = {"microscope.tilt": float(tilt) ** 2, "microscope.background": spread**2}
     if slope > 0:
         numbers["microscope.background_size_nm"] = float(spread / (np.sqrt(2) * slope)) * pixel_nm
     return numbers
+
+
+def _window_variances(values: Array, side: int) -> list[float]:
+    """Variances of what is known in windows of a size; of the whole, if it is no larger."""
+    variances = []
+    for row in range(0, max(1, values.shape[0] - side + 1), max(1, side // 2)):
+        for column in range(0, max(1, values.shape[1] - side + 1), max(1, side // 2)):
+            window = values[row : row + side, column : column + side]
+            known = window[np.isfinite(window)]
+            if len(known) > 0.3 * window.size:
+                variances.append(float(known.var()))
+    return variances or [float(np.nanvar(values))]
 
 
 def _median(values: Array) -> float:
