@@ -16,15 +16,17 @@ _ROOMS = {
     "make_image": "adatom.data",
     "find": "adatom.finder",
     "load": "adatom.models",
+    "match": "adatom.matching",
     "Localizer": "adatom.models",
     "Segmenter": "adatom.models",
 }
-__all__ = ["Localizer", "Segmenter", "__version__", "find", "load", "make_image", "read"]
+__all__ = ["Localizer", "Segmenter", "__version__", "find", "load", "make_image", "match", "read"]
 
 if TYPE_CHECKING:
     from adatom.data import make_image
     from adatom.files import read
     from adatom.finder import find
+    from adatom.matching import match
     from adatom.models import Localizer, Segmenter, load
 
 

@@ -358,11 +358,18 @@ def _three_whole_numbers(text: str) -> tuple[int, int, int]:
     return u, v, w
 
 
-@app.command(epilog="Example: adatom simulate si111_7x7 --n 64 --out si.zarr")
+@app.command(epilog="Example: adatom simulate si111_7x7 --n 64 --out si.zarr --like scan.sxm")
 def simulate(
     recipe: Annotated[str, typer.Argument(help="YAML file, or the name of a recipe that ships.")],
     n: Annotated[int, typer.Option("--n", min=2, help="Number of images.")],
     out: Annotated[Path, typer.Option("--out", help="Store to make, a folder ending in .zarr by custom.")],
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Match the recipe to this image first; writes match.yaml, .json, .png."),
+    ] = None,
+    channel: Channel = None,
+    frame: Frame = None,
+    pixel_size: PixelSize = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes that draw them; all processors by default.")
@@ -373,13 +380,29 @@ def simulate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Simulate images with known atoms, as a training or test set; a contact sheet beside it shows some."""
+    """Simulate images with known atoms, as a training or test set; with --like, images like yours."""
+    from adatom.data.training_store import check_store_is_free
     from adatom.models.recipe import load_recipe
     from adatom.models.simulated_set import write_simulated_set
 
+    if not resume:
+        check_store_is_free(out)
+    chosen, facts = load_recipe(recipe), {}
+    if like is not None:
+        from adatom.files import read
+        from adatom.matching import match
+        from adatom.report.lines import match_lines
+        from adatom.report.match_figure import write_match
+
+        image = read(like, channel=channel, frame=frame, pixel_size=pixel_size)
+        matched = match(image, chosen, seed=seed)
+        chosen, facts = matched.recipe, {"match": matched.summary()}
+        write_match(out.parent, chosen.to_yaml(), facts["match"], matched.crops())
+        if not as_json:
+            _print_lines(match_lines(like.name, facts["match"], out.parent))
     with _progress("simulating", n) as advance:
         n_atoms = write_simulated_set(
-            load_recipe(recipe),
+            chosen,
             out,
             n=n,
             seed=seed,
@@ -390,7 +413,8 @@ def simulate(
         )
     sheet = _draw_contact_sheet(out)
     if as_json:
-        _print_json({"store": str(out), "sheet": str(sheet), "n_images": n, "n_atoms": n_atoms, "seed": seed})
+        told = {"store": str(out), "sheet": str(sheet), "n_images": n, "n_atoms": n_atoms, "seed": seed}
+        _print_json({**told, **facts})
     else:
         print(f"{out}: {n} images with {n_atoms} known atoms (seed {seed}); see {sheet}")
 

@@ -86,7 +86,7 @@ def write_training_set(
     ArgumentError : if `images` are not `n`, or `store` is there already.
     """
     store = Path(store)
-    _check_free(store)
+    check_store_is_free(store)
     store.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=store.parent, prefix=f".{store.name}."))
     try:
@@ -126,7 +126,7 @@ def begin_training_set(
     rows, columns = (size, size) if isinstance(size, int) else size
     if store.exists() and resume:
         return _get_ready(store, n, (rows, columns), attrs)
-    _check_free(store)
+    check_store_is_free(store)
     store.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=store.parent, prefix=f".{store.name}."))
     try:
@@ -225,7 +225,8 @@ def _get_ready(store: Path, n: int, size: tuple[int, int], attrs: dict[str, Any]
     return done
 
 
-def _check_free(store: Path) -> None:
+def check_store_is_free(store: Path) -> None:
+    """Raise `ArgumentError` if there is something at `store` already."""
     if store.exists():
         raise ArgumentError(
             f"out: expected a store that is not there yet, got {store}. Remove it or choose another name; "

@@ -39,13 +39,14 @@ class Noise:
         return np.maximum(self.constant + self.gain * signal, self.least)
 
 
-def estimate_noise(residual: Array, signal: Array, known: NDArray[np.bool_]) -> Noise:
+def estimate_noise(residual: Array, signal: Array, known: NDArray[np.bool_], *, sure: float = _SURE) -> Noise:
     """Estimate the noise of an image from what a fit left over.
 
     Parameters
     ----------
     residual, signal : (y, x) what was measured minus what was modelled, and what was modelled.
     known : (y, x) bool, where something was measured.
+    sure : standard errors from which on a slope is one; a smaller one is called 0.
 
     Notes
     -----
@@ -91,7 +92,7 @@ def estimate_noise(residual: Array, signal: Array, known: NDArray[np.bool_]) -> 
         gain = float(precision @ ((centres - middle) * variance)) / spread
         constant = float((precision @ variance) / precision.sum()) - gain * middle
         expected = np.maximum(constant + gain * centres, 0.1 * variance)
-    if abs(gain) * np.sqrt(spread) < _SURE:
+    if abs(gain) * np.sqrt(spread) < sure:
         return flat
     return Noise(gain, constant, _LEAST * float(variance.min()))
 

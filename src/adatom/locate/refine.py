@@ -54,6 +54,26 @@ _UNUSUAL = 3.0  # standard deviations of a mean square, from which on the model 
 
 
 @dataclass(frozen=True)
+class FittedImage:
+    """What the joint fit makes of the whole image, in its unit.
+
+    Attributes
+    ----------
+    height : (n,) of each peak.
+    model : (y, x) peaks, background and what shifts of the scan lines do.
+    background : (y, x) what the peaks stand on.
+    shape : inverse covariance (xx, xy, yy) of the peaks [1/px^2].
+    jitter_variance : of the shifts of the scan lines [px^2], by noise also below 0, be it significant or not.
+    """
+
+    height: Array
+    model: Array
+    background: Array
+    shape: tuple[float, float, float]
+    jitter_variance: float
+
+
+@dataclass(frozen=True)
 class Refined:
     """Fitted Gaussians, in pixels of the image; one row an atom, in the order of the starts.
 
@@ -68,6 +88,7 @@ class Refined:
     jitter_px : standard deviation of the shifts of the scan lines along x; 0 where none are seen.
     is_ideal : whether what the fit left over is nothing but noise that no two pixels share.
     width : (n,) standard deviation of the peaks [px].
+    fitted : what the joint fit makes of the image; None if there are no atoms.
     """
 
     x: Array
@@ -81,6 +102,7 @@ class Refined:
     jitter_px: float = 0.0
     is_ideal: bool = True
     width: float | Array = np.nan
+    fitted: "FittedImage | None" = None
 
     @property
     def snr(self) -> Array:
@@ -168,6 +190,7 @@ def refine_positions(
         fit.jitter_px,
         fit.is_ideal and fit.jitter_px == 0 and bool(np.median(fit.misfit) <= 1),
         np.where(joint, fit.peaks.width, first.width),
+        fit.in_unit(middle, scale),
     )
 
 
@@ -218,7 +241,7 @@ class _Fit:
         self.background = np.full_like(data, level)
         self.shifted = np.zeros_like(data)  # what shifts of the scan lines do to the model
         self.noise = Noise(0.0, 1.0, 1.0)
-        self.jitter_px = 0.0
+        self.jitter_px, self.jitter_variance = 0.0, 0.0
         self._cut_patches()
 
     def run(self) -> None:
@@ -325,6 +348,16 @@ class _Fit:
             share = information / np.maximum(information.sum(axis=1), 1e-30)[:, None]
             self.variance[:, 0] += self.jitter_px**2 * (share**2).sum(axis=1)
 
+    def in_unit(self, middle: float, scale: float) -> FittedImage:
+        """The fit in the unit of an image that was shifted by `middle` and divided by `scale`."""
+        return FittedImage(
+            scale * self.peaks.height,
+            middle + scale * self._model(),
+            middle + scale * self.background,
+            self.peaks.shape,
+            self.jitter_variance,
+        )
+
     def _cut_patches(self) -> None:
         self.patches = Patches.around(self.peaks.position, self.known, self.peaks.width)
         self.pairs = Pairs.within(self.peaks.position, self.peaks.width)
@@ -388,8 +421,9 @@ class _Fit:
             turned = [image if axis == 0 else image.T for image in (left, weights, slope)]
             seen.append((*line_shifts(turned[0], turned[1], turned[2], information, lines), slope))
         rows, columns = seen
+        self.jitter_variance = rows[0] - max(0.0, columns[0])
         if is_jitter(rows[:3], columns[:3]):
-            self.jitter_px = float(np.sqrt(rows[0] - max(0.0, columns[0])))
+            self.jitter_px = float(np.sqrt(self.jitter_variance))
             self.shifted = rows[2][:, None] * rows[3]
             self._see_noise()
 

@@ -12,6 +12,7 @@ _ROOMS = {
     "draw_histograms": "adatom.report.histograms",
     "draw_loss": "adatom.report.loss_curve",
     "draw_maps": "adatom.report.maps",
+    "draw_match": "adatom.report.match_figure",
     "draw_overlay": "adatom.report.overlay",
     "draw_samples": "adatom.report.training_samples",
     "figure_png": "adatom.report.canvas",
@@ -25,6 +26,7 @@ __all__ = [
     "draw_histograms",
     "draw_loss",
     "draw_maps",
+    "draw_match",
     "draw_overlay",
     "draw_samples",
     "figure_png",
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from adatom.report.histograms import draw_histograms
     from adatom.report.loss_curve import draw_loss
     from adatom.report.maps import draw_maps
+    from adatom.report.match_figure import draw_match
     from adatom.report.overlay import draw_overlay
     from adatom.report.page import render_report
     from adatom.report.results import result_folders, write_results

@@ -82,6 +82,22 @@ def figure_lines(figures: dict[str, Any], classes: list[str]) -> list[str]:
     return lines
 
 
+def match_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
+    """What a recipe was matched to, from `adatom.matching.Match.summary`."""
+    lines = [f"{name}: {summary['recipe']}, {summary['factor']:.3g} pixels of the recipe in a pixel"]
+    for row in summary["estimates"]:
+        std = "" if row["std"] is None else f" +- {row['std']:.2g}"
+        lines.append(f"  {row['name']:32s} {row['value']:.4g}{std} {row['unit']}".rstrip())
+    test = summary["two_sample"]
+    lines.append(
+        f"  real crops are told from simulated ones in {100 * test['after']['accuracy']:.0f} % of the cases "
+        f"(before {100 * test['before']['accuracy']:.0f} %; 50 % is perfect)"
+    )
+    lines += [f"  warning  {warning}" for warning in summary["warnings"]]
+    lines.append(f"  written  {folder}/match.png, match.yaml, match.json")
+    return lines
+
+
 def odd_atoms_line(sublattices: dict[str, Any]) -> str:
     """How many atoms of each sublattice are brighter or dimmer than the others, from a summary."""
     each = (

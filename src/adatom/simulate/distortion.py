@@ -12,6 +12,8 @@ def draw_distortion(microscope: Microscope, rng: Generator) -> NDArray[np.float6
     angle = np.deg2rad(rng.uniform(*microscope.rotation_deg))
     shear = rng.uniform(*microscope.shear)
     strain = np.array([[1 + rng.uniform(*microscope.strain), shear], [shear, 1 + rng.uniform(*microscope.strain)]])
+    if any(microscope.stretch):  # drawn only where a recipe asks for it: others go on giving the same images
+        strain += rng.uniform(*microscope.stretch) * np.diag([1.0, -1.0])
     distortion: NDArray[np.float64] = turned(angle) @ strain
     return distortion
 

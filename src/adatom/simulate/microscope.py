@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, signal
 
 from adatom.prepare import resample
 from adatom.simulate.atoms_in_image import Specimen
@@ -76,13 +76,17 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
     image, relief, background = _sampled(
         microscope, rng, image, relief, _draw_background(microscope, size, px_per_nm, rng)
     )
+    expected = image + relief + background
     if optics is not None:
         beam = _draw_beam(microscope, len(image), rng) if microscope.beam_flicker[1] else 1.0
         image = optics.detect(image, relief, beam, (size / len(image)) ** 2, rng)
     else:
         image = _count(image, relief, microscope, rng)
     image = image + background
-    image += _draw_noise(microscope, len(image), rng) + _draw_line_errors(microscope, len(image), rng)
+    image += _draw_noise(microscope, len(image), rng)
+    if microscope.noise_lag[1] and optics is None:
+        image = expected + _lagging(image - expected, rng.uniform(*microscope.noise_lag))
+    image += _draw_line_errors(microscope, len(image), rng)
     image, gain = _distort_contrast(image, microscope, px_per_nm * len(image) / size, rng)
     if len(image) != size:
         image = resample(image, (size / len(image),) * 2)[0]
@@ -126,7 +130,9 @@ def _sampled(microscope: Microscope, rng: Generator, *signals: Array) -> tuple[A
 
 def _draw_probe(microscope: Microscope, width: float, rng: Generator) -> Array:
     """Inverse covariance (2, 2) of an atom's image [px^-2], `width` its mean standard deviation [px]."""
-    ratio, angle = rng.uniform(*microscope.ellipticity), rng.uniform(0, np.pi)
+    ratio = rng.uniform(*microscope.ellipticity)
+    stated = microscope.ellipticity_deg
+    angle = rng.uniform(0, np.pi) if stated is None else np.deg2rad(rng.uniform(*stated))
     axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return axes.T @ np.diag([1 / (width**2 * ratio), ratio / width**2]) @ axes
 
@@ -235,6 +241,12 @@ def _draw_noise(microscope: Microscope, size: int, rng: Generator) -> Array:
         noise = ndimage.gaussian_filter(noise, correlation)
         noise /= noise.std()
     return log_uniform(microscope.noise, rng) * noise
+
+
+def _lagging(noise: Array, share: float) -> Array:
+    """Noise as a slow detector or feedback has it: it forgets the pixel before but for a share."""
+    lagging: Array = signal.lfilter([1 - share], [1, -share], noise, axis=1)
+    return lagging
 
 
 def _draw_beam(microscope: Microscope, size: int, rng: Generator) -> Array:

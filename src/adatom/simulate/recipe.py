@@ -167,14 +167,21 @@ class Microscope(StrictModel):
     rotation_deg: Range = Field(default=(0, 360), description="angle of the lattice's first vector with the scan lines")
     strain: Range = Field(default=(-0.02, 0.02), description="relative stretch along each axis, drift included")
     shear: Range = Field(default=(-0.02, 0.02), description="shear, drift included")
+    stretch: Range = Field(default=(0, 0), description="stretch along x and as much less along y, beside the strain")
     peak_width_nm: PositiveRange = Field(default=(0.03, 0.05), description="standard deviation of an atom's image")
     ellipticity: PositiveRange = Field(
         default=(1, 1.2), description="ratio of the widths along two perpendicular directions"
+    )
+    ellipticity_deg: Range | None = Field(
+        default=None, description="angle of the wider direction with the scan lines; null: any"
     )
     noise: NonNegativeRange = Field(
         default=(0, 0), description="standard deviation of white noise; even in the logarithm"
     )
     noise_correlation_px: NonNegativeRange = (0, 0)
+    noise_lag: Share = Field(
+        default=(0, 0), description="share of a pixel's noise that the next one along the scan line repeats"
+    )
     counts_per_peak: PositiveRange | None = Field(
         default=None, description="dose for Poisson noise, even in the logarithm; or null"
     )

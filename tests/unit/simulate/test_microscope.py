@@ -114,3 +114,31 @@ def test_all_of_these_are_off_where_a_recipe_does_not_ask_for_them(any_atoms):
         assert np.abs(image).max() < 1e-4
     (atoms,) = values(any_atoms(), 1)
     assert np.abs(ndimage.laplace(atoms)).max() < 0.6
+
+
+def test_noise_that_lags_is_shared_along_lines_only_and_moves_no_atom(any_atoms):
+    noise = np.array(values(any_atoms(**EMPTY, noise=(1, 1), noise_lag=(0.3, 0.3))))
+    assert np.mean(noise[:, :, 1:] * noise[:, :, :-1]) / noise.var() == pytest.approx(0.3, abs=0.03)
+    assert np.mean(noise[:, 1:] * noise[:, :-1]) / noise.var() == pytest.approx(0, abs=0.02)
+    for plain, lagging in zip(values(any_atoms(), 3), values(any_atoms(noise_lag=(0.3, 0.3)), 3), strict=True):
+        np.testing.assert_allclose(plain, lagging, atol=1e-4)
+
+
+def test_an_elliptical_probe_is_wide_in_the_direction_stated(any_atoms):
+    for angle, axis in ((0.0, 2), (90.0, 1)):
+        recipe = any_atoms(arrangements={"isolated": 1.0}, ellipticity=(1.4, 1.4), ellipticity_deg=(angle, angle))
+        spectra = np.abs(np.fft.fft2(values(recipe, 4)))
+        along = {each: spectra.take(np.arange(6, 14), axis=each).take(0, axis=3 - each).mean() for each in (1, 2)}
+        assert along[axis] < 0.8 * along[3 - axis]  # wide in the image, narrow in its spectrum
+
+
+def test_stretch_lengthens_x_as_much_as_it_shortens_y(any_atoms):
+    def steps(**stretch):
+        drawn = simulate_image(
+            any_atoms(arrangements={"hexagonal": 1.0}, rotation_deg=(0, 0), **stretch), seed=4, index=0
+        )
+        across, down = np.abs(drawn.x[:, None] - drawn.x), np.abs(drawn.y[:, None] - drawn.y)
+        return across[(down < 0.1) & (across > 1)].min(), down[down > 1].min()
+
+    (x, y), (long, short) = steps(), steps(stretch=(0.1, 0.1))
+    assert long / x == pytest.approx(1.1, abs=1e-3) and short / y == pytest.approx(0.9, abs=1e-3)
