@@ -493,7 +493,10 @@ def label(
         for path, image in zip(pairs[1::2], images, strict=True)
     ]
     cropping = Cropping.of(n=n, crop_px=crop, validation=validation, radius_nm=radius, seed=seed)
-    if augmentation and (chosen := load_learning(augmentation).augmentation):
+    if augmentation is not None:
+        chosen = load_learning(augmentation).augmentation
+        if chosen is None:
+            raise typer.BadParameter(f"expected a block augmentation in {augmentation}", param_hint="--augmentation")
         cropping = cropping.model_copy(update={"augmentation": chosen})
     with _progress("cutting", n) as advance:
         labelled = write_labelled_set(
