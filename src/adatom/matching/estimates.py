@@ -24,8 +24,8 @@ Array = NDArray[np.float64]
 FindAgain = Callable[[Array], Array]
 
 _FEWEST = 12  # atoms
-_ROUNDS = (3, 3, 4)  # simulated images of each correction
-_LAST = 14  # and of the last, which says how sure all is
+_ROUNDS = (4, 4, 8)  # simulated images of each correction
+_LAST = 16  # and of the last, which says how sure all is
 # Errors are so much larger than the scatter of so few images says: what was held fixed has some too.
 _CAUTION = 1.25
 _SIDES = (96, 320)  # px, of them: as large as the recipe's, for what it states of a whole image
