@@ -1,4 +1,7 @@
-"""Images whose recipe is known to the last number, and how far the estimates of a match are from it."""
+"""Images whose recipe is known to the last number, and how far the estimates of a match are from it.
+
+Their backgrounds are no slower than a seventh of the image: slower ones and a tilt are told only together.
+"""
 
 from dataclasses import dataclass
 
@@ -50,7 +53,7 @@ def known_image(name: str, number: int, *, side: int = SIDE) -> KnownImage:
     if name == "hexagonal_two_atoms":
         truth |= {
             "microscope.peak_width_nm": rng.uniform(0.04, 0.055),
-            "microscope.background_size_nm": rng.uniform(0.4, 1.2),
+            "microscope.background_size_nm": rng.uniform(0.4, 0.6),
             "material.height_b": rng.uniform(0.35, 0.8),
         }
         if number % 2:  # counted quanta, of which white noise between atoms cannot be told
@@ -59,7 +62,7 @@ def known_image(name: str, number: int, *, side: int = SIDE) -> KnownImage:
     else:
         truth |= {
             "microscope.peak_width_nm": rng.uniform(0.15, 0.22),
-            "microscope.background_size_nm": rng.uniform(2, 6),
+            "microscope.background_size_nm": rng.uniform(2, 3),
             "material.height_corner": rng.uniform(0.9, 1.25),
             "material.height_faulted": rng.uniform(0.85, 1.25),
         }

@@ -12,18 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from adatom.errors import ArgumentError
 from adatom.matching.narrowing import FIELDS, Setting, recipe_at
 from adatom.matching.observe import Numbers, Observation, Scene, observe, shared_noise
 from adatom.matching.sites import Crystal
 from adatom.models.recipe import Recipe
 from adatom.simulate import simulate_image
+from adatom.simulate.recipe import AnyAtoms
 
 Array = NDArray[np.float64]
 FindAgain = Callable[[Array], Array]
 
 _FEWEST = 12  # atoms
-_ROUNDS = (3, 3, 4)  # simulated images of each correction
-_LAST = 14  # and of the last, which says how sure all is
+_ROUNDS = (4, 4, 8)  # simulated images of each correction
+_LAST = 16  # and of the last, which says how sure all is
 # Errors are so much larger than the scatter of so few images says: what was held fixed has some too.
 _CAUTION = 1.25
 _SIDES = (96, 320)  # px, of them: as large as the recipe's, for what it states of a whole image
@@ -55,6 +57,10 @@ def estimate(
     recipe : with the pixel size of the scene.
     tilt_px : side of the recipe's images in pixels of the scene, over which it states the tilt.
     find_again : finds the atoms of a simulated image as those of the image were found.
+
+    Raises
+    ------
+    ArgumentError : if the atoms of images that are simulated so are not found again.
     """
     settings = _first(seen.numbers, recipe)
     side = int(np.clip(tilt_px, *_SIDES))
@@ -69,7 +75,10 @@ def estimate(
         ]
         first += n_images
         if len(shown) < 2:
-            break
+            raise ArgumentError(
+                f"recipe: expected one whose images can be matched, got {recipe.name}: in images simulated with what "
+                "was measured no atoms stand on its sites. Choose a recipe of the material that the image shows."
+            )
         settings = _corrected(settings, seen.numbers, shown, share, recipe)
     for name in ("defects.vacancy", "defects.substitution"):
         if name in settings:  # none of so many is no proof that there are none
@@ -165,17 +174,19 @@ def _simulated(
     )
     values = drawn.image.astype(float)
     positions = find_again(values)
-    if len(positions) < _FEWEST:
+    if len(positions) < (2 if crystal is None else _FEWEST):
         return None
     scene = Scene(values, positions, microscope.pixel_size_nm)
-    seen = observe(scene, image_size=tilt_px, crystal=crystal, start=None if crystal is None else _map(point))
+    seen = observe(scene, image_size=tilt_px, crystal=crystal, start=None if crystal is None else _map(point, crystal))
     return None if seen is None else seen.numbers
 
 
-def _map(point: Recipe) -> Array:
+def _map(point: Recipe, crystal: Crystal) -> Array:
     """From crystal to image, as a recipe without chance draws it."""
     microscope = point.microscope
     angle, scale = np.deg2rad(microscope.rotation_deg[0]), microscope.scale[0]
+    if isinstance(point.material, AnyAtoms):
+        scale = point.material.spacing_nm[0] / (crystal.spacing * microscope.pixel_size_nm)
     shear, stretch = microscope.shear[0], microscope.stretch[0]
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     mapped: Array = scale * turn @ np.array([[1.0 + stretch, shear], [shear, 1.0 - stretch]])

@@ -148,7 +148,7 @@ def match(image: xr.DataArray, recipe: Recipe | str | Path, *, seed: int = 0) ->
         measuring,
         crystal,
         tilt_px=size,
-        find_again=_finder_of(finding, seen),
+        find_again=_finder_of(finding, seen, recipe),
         arrangement=arrangement,
         seed=seed,
     )
@@ -231,14 +231,16 @@ def _at_working_scale(image: xr.DataArray, finding: Finding, recipe: Recipe, sig
     return _Seen(scene, None if lattice is None else lattice.vectors * wanted, flux, factor / wanted, pixel_nm)
 
 
-def _finder_of(finding: Finding, seen: _Seen) -> FindAgain:
+def _finder_of(finding: Finding, seen: _Seen, recipe: Recipe) -> FindAgain:
     """Finds atoms [px] in simulated images of the scene's scale as they were found in the image."""
+    # a model of one material goes by nm, which are only nominal in a recipe of any atoms
+    model = "any_atoms" if isinstance(recipe.material, AnyAtoms) else finding.summary["model"]
     spacing_nm = seen.spacing_px * seen.scene.pixel_nm
 
     def find_again(values: Array) -> Array:
         image = make_image(values, pixel_size=seen.scene.pixel_nm)
         atoms = search(
-            image, model=finding.summary["model"], spacing_nm=spacing_nm, contrast="bright", refine=False
+            image, model=model, spacing_nm=spacing_nm, contrast="bright", refine=False
         ).atoms
         positions: Array = atoms[["x", "y"]].to_numpy() / seen.scene.pixel_nm
         return positions
@@ -344,6 +346,8 @@ def _table(settings: dict[str, Setting], old: Recipe, new: Recipe, warnings: lis
         before, after = getattr(getattr(old, part), key, None), getattr(getattr(new, part), key, None)
         # beside counts only the sum of noise and dark counts is told: that is no estimate of either
         is_split = name == "microscope.noise" and new.microscope.counts_per_peak is not None
+        # and lengths of any atoms are told by their distance alone
+        is_split |= name == "microscope.scale" and isinstance(old.material, AnyAtoms)
         if name not in settings or after is None or is_split:
             continue
         setting = settings[name]
