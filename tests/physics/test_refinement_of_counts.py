@@ -43,7 +43,10 @@ def refined(
     assert fit.converged[inner].mean() > 0.99
     inner &= fit.converged
     kept = Refined(
-        **{name: value[inner] if name not in ("jitter_px", "is_ideal") else value for name, value in vars(fit).items()}
+        **{
+            name: value[inner] if name not in ("jitter_px", "is_ideal", "fitted") else value
+            for name, value in vars(fit).items()
+        }
     )
     return kept, np.column_stack([kept.x, kept.y]) - sites[inner]
 
