@@ -239,9 +239,7 @@ def _finder_of(finding: Finding, seen: _Seen, recipe: Recipe) -> FindAgain:
 
     def find_again(values: Array) -> Array:
         image = make_image(values, pixel_size=seen.scene.pixel_nm)
-        atoms = search(
-            image, model=model, spacing_nm=spacing_nm, contrast="bright", refine=False
-        ).atoms
+        atoms = search(image, model=model, spacing_nm=spacing_nm, contrast="bright", refine=False).atoms
         positions: Array = atoms[["x", "y"]].to_numpy() / seen.scene.pixel_nm
         return positions
 

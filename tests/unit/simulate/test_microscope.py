@@ -134,7 +134,9 @@ def test_an_elliptical_probe_is_wide_in_the_direction_stated(any_atoms):
 
 def test_stretch_lengthens_x_as_much_as_it_shortens_y(any_atoms):
     def steps(**stretch):
-        drawn = simulate_image(any_atoms(arrangements={"hexagonal": 1.0}, rotation_deg=(0, 0), **stretch), seed=4, index=0)
+        drawn = simulate_image(
+            any_atoms(arrangements={"hexagonal": 1.0}, rotation_deg=(0, 0), **stretch), seed=4, index=0
+        )
         across, down = np.abs(drawn.x[:, None] - drawn.x), np.abs(drawn.y[:, None] - drawn.y)
         return across[(down < 0.1) & (across > 1)].min(), down[down > 1].min()
 
