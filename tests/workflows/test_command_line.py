@@ -229,3 +229,28 @@ def test_a_recipe_of_a_structure_is_written_edited_and_simulated(tmp_path: Path)
         assert adatom("recipe", "Au", "--zone-axis", axis, cwd=tmp_path).returncode == 2
     unknown = adatom("recipe", "unobtainium", cwd=tmp_path)
     assert unknown.returncode == 1 and "structures graphene" in unknown.stderr
+
+
+class TestSimulateLike:
+    def test_a_recipe_is_matched_to_an_image_first(self, tmp_path: Path) -> None:
+        from benchmarks.matched_images import known_image
+
+        known = known_image("hexagonal_two_atoms", 2, side=128)
+        np.save(tmp_path / "image.npy", known.image.to_numpy())
+        out = tmp_path / "made" / "like.zarr"
+        done = adatom(
+            "simulate", "hexagonal_two_atoms", "--n", 2, "--out", out, "--like", tmp_path / "image.npy", "--json"
+        )
+        assert done.returncode == 0, done.stderr
+        facts = json.loads(done.stdout)["match"]
+        made = {"like.samples.png", "like.zarr", "match.json", "match.png", "match.yaml"}
+        assert {file.name for file in out.parent.iterdir()} == made
+        assert facts["two_sample"]["after"]["accuracy"] < facts["two_sample"]["before"]["accuracy"]
+        done = adatom("simulate", out.parent / "match.yaml", "--n", 2, "--out", tmp_path / "again.zarr")
+        assert done.returncode == 0, done.stderr
+
+    def test_an_image_without_atoms_ends_in_one_line(self, tmp_path: Path) -> None:
+        np.save(tmp_path / "flat.npy", np.ones((64, 64)))
+        done = adatom("simulate", "si111_7x7", "--n", 2, "--out", tmp_path / "s.zarr", "--like", tmp_path / "flat.npy")
+        assert done.returncode == 1 and "constant" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+        assert not (tmp_path / "s.zarr").exists()

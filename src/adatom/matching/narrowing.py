@@ -89,8 +89,7 @@ def recipe_at(
 
     Parameters
     ----------
-    settings : by the name of the field; ``dark_level`` too, and ``islands``, a dictionary of ranges, where there are
-        some.
+    settings : by the name of the field; beside ``counts_per_peak`` also ``dark_level``.
     is_point : each number has its value in every image; else it has a range around it.
     arrangement : the only one left to a recipe of any atoms; None: all are.
 

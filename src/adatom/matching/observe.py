@@ -56,13 +56,11 @@ class Observation:
     ----------
     numbers : estimates, in the recipe's units; those that the image does not tell are not there. Those that fields in
         `adatom.matching.narrowing` call variances are squares, which may be below 0 by the noise taken off.
-    crystal_to_image : (2, 2), None without a lattice.
     height : of a normal atom, in the image's unit.
     resolved : (y, x) bool: where atoms are resolved.
     """
 
     numbers: Numbers
-    crystal_to_image: Array | None
     height: float
     resolved: NDArray[np.bool_]
 
@@ -97,17 +95,15 @@ def observe(
     position = np.column_stack([fit.x, fit.y])
     numbers: Numbers = {}
     heights = np.where(fit.converged, fit.fitted.height, np.nan)
-    registration = None
     usable = fit.converged & (heights > 0)
     if crystal is not None:
         registration = register(position[usable], heights[usable], crystal, measured, start)
         if registration is None:
             return None
-        usual, crystal_numbers, resolved = _of_crystal(
+        unit, crystal_numbers, resolved = _of_crystal(
             scene, position[usable], heights[usable], fit, usable, crystal, registration, spacing, flat
         )
         numbers |= crystal_numbers
-        unit = usual
     else:
         unit = float(np.median(heights[usable]))
         resolved = known
@@ -118,7 +114,7 @@ def observe(
     numbers |= _of_noise(fit.fitted, flat, resolved & known, unit)
     numbers |= _of_lines(fit.fitted, scene.raw, resolved & known, unit, spacing)
     numbers |= _of_ground(fit.fitted, scene.raw, resolved & known, unit, image_size, scene.pixel_nm)
-    return Observation(numbers, None if registration is None else registration.affine, unit, resolved)
+    return Observation(numbers, unit, resolved)
 
 
 def _of_crystal(

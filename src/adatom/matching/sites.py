@@ -79,7 +79,6 @@ class Registration:
     atom, site : (n,) numbers of the atoms that stand on sites, and of these sites.
     off : (n, 2) distance of each from its site, after drift [px].
     predicted : (m, 2) where each site of the crystal is in the image [px].
-    share : of the atoms that stand on sites.
     """
 
     affine: Array
@@ -87,7 +86,6 @@ class Registration:
     site: NDArray[np.int64]
     off: Array
     predicted: Array
-    share: float
 
 
 def register(
@@ -216,9 +214,7 @@ def _grow(
     atom = owner[found]
     off = positions[atom] - predicted[found]
     ideal = np.column_stack([np.ones(len(atom)), crystal.position[found]])
-    return Registration(
-        _robust_map(ideal, positions[atom])[1:], atom, found, off, predicted, len(found) / len(positions)
-    )
+    return Registration(_robust_map(ideal, positions[atom])[1:], atom, found, off, predicted)
 
 
 def _robust_map(design: Array, positions: Array) -> Array:
