@@ -77,6 +77,9 @@ def test_the_wrong_species_costs_class_accuracy_only(tiny_model, found):
     data, _ = found
     figures = evaluate_model(tiny_model, data.assign(atom_species=1 - data["atom_species"]))
     assert figures["class_accuracy"] == 0.0 and figures["f1"] == 1.0
+    assert figures["f1_A"] == figures["f1_B"] == 0.0
+    confusion = np.array(figures["confusion"])
+    assert confusion[1, 2] > 0 and confusion[2, 1] > 0 and confusion[[1, 2], [1, 2]].sum() == 0
 
 
 def test_known_atoms_in_other_images_do_not_count(tiny_model, found):
@@ -91,6 +94,9 @@ def test_figures_against_simulated_truth_are_in_range_and_good(tiny_model, data)
     assert seen == [1, 2, 3]
     assert figures["n_known"] == data.sizes["atom"]
     shares = {name: value for name, value in figures.items() if name not in ("n_images", "n_known", "n_found")}
+    confusion = np.array(shares.pop("confusion"))
+    assert confusion.sum() - confusion[0].sum() == figures["n_known"]
+    assert confusion.sum() - confusion[:, 0].sum() == figures["n_found"]
     del shares["position_rms_px"]
     assert all(0 <= value <= 1 for value in shares.values())
     assert figures["f1"] > 0.8 and 0 < figures["position_rms_px"] < 1
@@ -99,7 +105,7 @@ def test_figures_against_simulated_truth_are_in_range_and_good(tiny_model, data)
 def test_images_without_atoms_have_figures_too(tiny_model, data):
     figures = evaluate_model(tiny_model, with_atoms(data, [], [], [], np.zeros(0, int)))
     assert figures["n_known"] == 0 and figures["recall"] == 0.0
-    assert all(np.isfinite(value) for value in figures.values())
+    assert all(np.isfinite(value).all() for value in figures.values())
 
 
 def test_a_set_of_another_material_is_refused(tiny_model, data):
