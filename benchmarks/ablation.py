@@ -21,8 +21,8 @@ from benchmarks.mos2_sites import FILES, FOLDER, LATTICE_CONSTANT_NM, LEFT_OUT, 
 from benchmarks.mos2_sites import read_values as read_mos2
 from benchmarks.record import Recorder
 
-STEPS = 600
-N_IMAGES = 40
+STEPS = 400
+N_IMAGES = 32
 TEST_SEED = 909
 DOSES = (4.0, 1000.0)
 TOLERANCE = 0.4  # Mo-S2 distances
