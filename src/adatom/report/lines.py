@@ -66,7 +66,8 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
     if summary.get("sublattices"):
         lines.append(f"  odd      {odd_atoms_line(summary['sublattices'])}; odd_probability in atoms.csv")
     lines += [f"  warning  {warning}" for warning in summary["warnings"]]
-    lines.append(f"  written  {folder}/overlay.png, report.html, atoms.csv, atoms.parquet, summary.json")
+    decoded = "decoded.png, " if len(summary["species"]) > 1 else ""
+    lines.append(f"  written  {folder}/overlay.png, {decoded}report.html, atoms.csv, atoms.parquet, summary.json")
     return lines
 
 
