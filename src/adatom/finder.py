@@ -196,11 +196,10 @@ def search(
         lattice, stated_edge or eyes.lattice_constant_nm, square.pixel_nm, stated_edge is not None, warnings
     )
     added = {name: columns.pop(name) for name in ("refined", "snr", "species_probability")}
-    if (
-        not (isinstance(eyes, ModelAtScale) and len(eyes.model.classes_) > 1)
-        or np.isnan(added["species_probability"]).all()
-    ):
-        del added["species_probability"]  # of one species there is no doubt, and a segmenter tells of none
+    several = isinstance(eyes, ModelAtScale) and len(eyes.model.classes_) > 1
+    doubt = added["species_probability"]
+    if not several or (len(doubt) and np.isnan(doubt).all()):
+        del added["species_probability"]  # of one species there is none, and a segmenter does not tell
     if undistort:
         added |= undistorted(columns, lattice, lattice_facts, square.pixel_nm, warnings)
     unfamiliarity = scout.unfamiliarity(square.values) if isinstance(scout, ModelAtScale) else None
