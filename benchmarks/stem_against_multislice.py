@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy import optimize
 from scipy.spatial import cKDTree
 
+from adatom.simulate.columns import z_contrast
 from adatom.simulate.multislice import multislice_image
 from adatom.simulate.placing import place_atoms
-from adatom.simulate.stem import Lens, column_height
+from adatom.simulate.stem import Lens
 from benchmarks.record import Recorder
 
 Array = NDArray[np.float64]
@@ -125,7 +126,7 @@ def _left_over(material: Material, truth: Array, exponent: float, width_nm: floa
 def _fast(material: Material, size: int, exponent: float, width_nm: float) -> Array:
     """Share of the beam (y, x) that atoms scatter which have a cross-section of 1 A^2 where their height is 1."""
     x, y, columns = _columns(material.structure)
-    height = np.array([column_height(column, exponent, reference=material.reference) for column in columns])
+    height = np.array([z_contrast(column, exponent) for column in columns]) / z_contrast(material.reference, exponent)
     lens = replace(material.lens, atom_width_nm=width_nm)
     one = lens.image_of_one(_PIXEL_NM)
     pixel_a = 10 * _PIXEL_NM / one.oversampling

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from scipy import special
 
-from adatom.errors import ArgumentError
 from adatom.models.recipe import Recipe
 from adatom.simulate import simulate_image
 from adatom.simulate.electrons import wavelength_nm
 from adatom.simulate.placing import place_atoms
-from adatom.simulate.stem import Lens, column_height
+from adatom.simulate.stem import Lens
 
 PIXEL_NM = 0.005
 
@@ -164,26 +163,3 @@ def test_an_atom_takes_its_cross_section_from_the_beam(tiny_recipe):
     column, row = round(drawn.x[inner][0]), round(drawn.y[inner][0])
     box = np.s_[row - 3 : row + 4, column - 3 : column + 4]
     assert drawn.image[box].sum() == pytest.approx(-bright.image[box].sum(), rel=0.05)
-
-
-def test_contrast_goes_with_a_power_of_the_atomic_number():
-    assert column_height({"Mo": 1}, 2.0, reference={"S": 1}) == pytest.approx((42 / 16) ** 2)
-    assert column_height({"S": 2}, 1.7, reference={"Mo": 1}) == pytest.approx(2 * (16 / 42) ** 1.7)
-    assert column_height({"Ti": 5, "O": 5}, 1.6, reference={"Sr": 5}) == pytest.approx((22**1.6 + 8**1.6) / 38**1.6)
-    assert column_height({"Mo": 0.5, "W": 0.5}, 1.0, reference={"H": 1}) == pytest.approx((42 + 74) / 2)
-    assert column_height({}, 1.7, reference={"C": 1}) == 0
-
-
-@pytest.mark.parametrize(
-    ("composition", "reference", "told"),
-    [
-        ({"Xx": 1}, {"C": 1}, "composition: expected symbols"),
-        ({"X": 1}, {"C": 1}, "composition: expected symbols"),
-        ({"C": -1}, {"C": 1}, "composition: expected numbers"),
-        ({"C": 1}, {"Qq": 1}, "reference: expected symbols"),
-        ({"C": 1}, {}, "reference: expected a column with atoms"),
-    ],
-)
-def test_columns_that_are_none_are_told(composition, reference, told):
-    with pytest.raises(ArgumentError, match=told):
-        column_height(composition, 1.7, reference=reference)

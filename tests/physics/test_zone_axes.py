@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from adatom.simulate.columns import Columns, project
+from adatom.errors import ArgumentError
+from adatom.simulate.columns import Columns, project, z_contrast
 from adatom.simulate.lattice import fill_lattice
 from adatom.simulate.structures import CATALOGUE
 
@@ -66,3 +67,13 @@ def test_the_projected_cell_times_the_repeat_along_the_beam_holds_a_cell_of_the_
     repeat = float(np.linalg.norm(np.array(zone_axis) @ atoms.cell.array)) / 10
     assert area * repeat == pytest.approx(atoms.get_volume() / 1000, rel=1e-6)
     assert sum(len(column) for column in columns.atoms) == len(atoms)
+
+
+def test_brightness_goes_with_a_power_of_the_atomic_number() -> None:
+    assert z_contrast({"Mo": 1}, 2.0) / z_contrast({"S": 1}, 2.0) == pytest.approx((42 / 16) ** 2)
+    assert z_contrast({"S": 2}, 1.7) / z_contrast({"Mo": 1}, 1.7) == pytest.approx(2 * (16 / 42) ** 1.7)
+    assert z_contrast({"Mo": 0.5, "W": 0.5}, 1.0) == pytest.approx((42 + 74) / 2)
+    assert z_contrast({}, 1.7) == 0
+    for composition in ({"Xx": 1}, {"X": 1}, {"C": -1}):
+        with pytest.raises(ArgumentError):
+            z_contrast(composition, 1.7)

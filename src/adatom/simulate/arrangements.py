@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from adatom.simulate.lattice import fill_lattice
+from adatom.simulate.lattice import fill_lattice, without_the_later_of_close_pairs
 from adatom.simulate.si111 import BASIS as SI111_BASIS
 from adatom.simulate.si111 import IS_CORNER, IS_FAULTED
 
@@ -176,10 +176,7 @@ def _scatter(rng: Generator, radius: float, density: float, apart: float) -> Arr
     positions = positions[np.hypot(*positions.T) < radius]
     if len(positions) < 2:
         return positions
-    pairs = cKDTree(positions).query_pairs(apart, output_type="ndarray")
-    kept = np.ones(len(positions), dtype=bool)
-    kept[pairs.max(axis=1)] = False
-    return positions[kept]
+    return positions[without_the_later_of_close_pairs(positions, apart)]
 
 
 def _merge_close(positions: Array, height: Array, apart: float) -> Atoms:

@@ -1,6 +1,7 @@
 """What a beam sees of a crystal: its columns of atoms, in the two-dimensional cell of the projection."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import gcd
@@ -46,15 +47,38 @@ class Columns:
         ``Mo`` and ``S2``; numbers that all columns have in common are left out, so silicon's are ``Si`` however many
         atoms a repeat of them holds.
         """
-        symbols = [Counter(symbol for symbol, _ in column) for column in self.atoms]
-        common = gcd(*(n for column in symbols for n in column.values()))
         return [
             "".join(
-                symbol + (str(n // common) if n > common else "")
+                symbol + (str(n) if n > 1 else "")
                 for symbol, n in sorted(column.items(), key=lambda pair: -atomic_number(pair[0]))
             )
-            for column in symbols
+            for column in self.compositions
         ]
+
+    @property
+    def compositions(self) -> list[Counter[str]]:
+        """Atoms of each element in each column, without a factor that all have in common."""
+        counts = [Counter(symbol for symbol, _ in column) for column in self.atoms]
+        common = gcd(*(n for column in counts for n in column.values()))
+        return [Counter({symbol: n // common for symbol, n in column.items()}) for column in counts]
+
+
+def z_contrast(composition: Mapping[str, float], exponent: float) -> float:
+    """Brightness of a column in the dark field: the sum of Z^exponent over its atoms.
+
+    Parameters
+    ----------
+    composition : symbol of each element -> number of its atoms in the column (shares of sites are allowed).
+    exponent : 2 for Rutherford scattering; 1.6 to 1.8 for usual dark-field detectors, as electrons screen the nucleus.
+
+    Raises
+    ------
+    ArgumentError : if an element is unknown, or a number is negative.
+    """
+    for symbol, number in composition.items():
+        if not 0 <= number < np.inf:
+            raise ArgumentError(f"composition: expected numbers of atoms from 0 up, got {number} of {symbol}.")
+    return float(sum(number * float(atomic_number(symbol)) ** exponent for symbol, number in composition.items()))
 
 
 def atomic_number(symbol: str) -> int:

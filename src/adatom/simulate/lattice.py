@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 Array = NDArray[np.float64]
 
@@ -28,3 +29,11 @@ def fill_lattice(vectors: Array, basis: Array, radius: float) -> tuple[Array, ND
     site = np.tile(np.arange(len(basis)), len(cells))
     inside = (positions**2).sum(axis=1) <= radius**2
     return positions[inside], site[inside]
+
+
+def without_the_later_of_close_pairs(positions: Array, apart: float) -> NDArray[np.bool_]:
+    """Mask (n,) of positions (n, 2) without those that are closer than `apart` to an earlier one."""
+    pairs = cKDTree(positions).query_pairs(apart, output_type="ndarray")
+    kept = np.ones(len(positions), dtype=bool)
+    kept[pairs.max(axis=1)] = False
+    return kept

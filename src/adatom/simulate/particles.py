@@ -20,7 +20,7 @@ class Outline:
     Attributes
     ----------
     centre : (2,) x and y [px].
-    radius, angle : [px], [radians].
+    radius, angle : [px], [radians]; nothing of it is farther from its centre than the radius.
     sides : of the polygon that it is like.
     faceting : 0 for a disc, 1 for the polygon.
     domed : how much thinner it is at its edge than in its middle.
@@ -32,11 +32,6 @@ class Outline:
     sides: int
     faceting: float
     domed: float
-
-    @property
-    def reach(self) -> float:
-        """Nothing of it is farther from its centre [px]."""
-        return self.radius
 
     def thickness(self, positions: Array) -> Array:
         """At each of the positions (n, 2), 1 in the middle, 0 outside."""

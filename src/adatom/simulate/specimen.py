@@ -5,12 +5,11 @@ from importlib import import_module
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from adatom.simulate.arrangements import ARRANGEMENTS
 from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.distortion import draw_distortion
-from adatom.simulate.lattice import fill_lattice
+from adatom.simulate.lattice import fill_lattice, without_the_later_of_close_pairs
 from adatom.simulate.recipe import AnyAtoms, ImageRecipe, Microscope, SingleAtoms
 from adatom.simulate.single_atoms import draw_positions
 from adatom.simulate.structure_recipe import Structure
@@ -136,9 +135,7 @@ def _drop_close(positions: Array, height: Array, apart: float, has_boundary: boo
     """Leave out one of each pair that a grain boundary brought together."""
     if not has_boundary or len(positions) < 2:
         return positions, height
-    pairs = cKDTree(positions).query_pairs(apart, output_type="ndarray")
-    kept = np.ones(len(positions), dtype=bool)
-    kept[pairs.max(axis=1)] = False
+    kept = without_the_later_of_close_pairs(positions, apart)
     return positions[kept], height[kept]
 
 

@@ -6,7 +6,6 @@ Ultramicroscopy 37, 14 (1991), 10.1016/0304-3991(91)90004-P); in annular bright 
 channelling along thick columns is not in it: `benchmarks/stem_against_multislice.py` says how far it carries.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import fft
 
-from adatom.errors import ArgumentError
 from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.electrons import wavelength_nm
 from adatom.simulate.fields import log_uniform
@@ -162,32 +160,3 @@ def draw_stem(probe: StemProbe, microscope: Microscope, px_per_nm: float, rng: G
         dark=rng.uniform(*microscope.dark_level),
         bright=None if probe.detector == "haadf" else bright / peak_share,
     )
-
-
-def column_height(composition: Mapping[str, float], exponent: float, *, reference: Mapping[str, float]) -> float:
-    """Contrast of a column of atoms: the sum of Z^exponent over its atoms, where that of a reference column is 1.
-
-    Parameters
-    ----------
-    composition, reference : symbol of each element -> number of its atoms in the column (shares of sites are allowed).
-    exponent : 2 for Rutherford scattering; 1.6 to 1.8 for usual dark-field detectors, as electrons screen the nucleus.
-
-    Raises
-    ------
-    ArgumentError : if an element is unknown, a number is negative, or the reference holds no atom.
-    """
-    relative_to = _scattering("reference", reference, exponent)
-    if relative_to <= 0:
-        raise ArgumentError(f"reference: expected a column with atoms in it, got {dict(reference)}.")
-    return _scattering("composition", composition, exponent) / relative_to
-
-
-def _scattering(argument: str, column: Mapping[str, float], exponent: float) -> float:
-    from ase.data import atomic_numbers
-
-    for symbol, number in column.items():
-        if atomic_numbers.get(symbol, 0) < 1:
-            raise ArgumentError(f"{argument}: expected symbols of elements, got {symbol}.")
-        if not 0 <= number < np.inf:
-            raise ArgumentError(f"{argument}: expected numbers of atoms from 0 up, got {number} of {symbol}.")
-    return float(sum(number * atomic_numbers[symbol] ** exponent for symbol, number in column.items()))
