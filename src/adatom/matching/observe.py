@@ -90,18 +90,19 @@ def observe(
     taken_out = scene.raw - flat
     spacing = float(np.median(nearest_distances(scene.positions)))
     fit = refine_positions(flat, *scene.positions.T, spacing_px=spacing, taken_out=taken_out)
-    if fit.fitted is None:
+    fitted = fit.fitted
+    if fitted is None:
         return None
     position = np.column_stack([fit.x, fit.y])
     numbers: Numbers = {}
-    heights = np.where(fit.converged, fit.fitted.height, np.nan)
+    heights = np.where(fit.converged, fitted.height, np.nan)
     usable = fit.converged & (heights > 0)
     if crystal is not None:
         registration = register(position[usable], heights[usable], crystal, measured, start)
         if registration is None:
             return None
         unit, crystal_numbers, resolved = _of_crystal(
-            scene, position[usable], heights[usable], fit, usable, crystal, registration, spacing, flat
+            scene, position[usable], heights[usable], fit, fitted, usable, crystal, registration, spacing, flat
         )
         numbers |= crystal_numbers
     else:
@@ -109,11 +110,11 @@ def observe(
         resolved = known
         numbers["material.height_spread"] = _spread(heights[usable] / unit, (heights / fit.snr)[usable] / unit)
         numbers["material.spacing_nm"] = spacing * scene.pixel_nm
-    numbers |= _of_shape(fit.fitted, scene.pixel_nm)
-    numbers["microscope.row_shift_nm"] = fit.fitted.jitter_variance * scene.pixel_nm**2
-    numbers |= _of_noise(fit.fitted, flat, resolved & known, unit)
-    numbers |= _of_lines(fit.fitted, scene.raw, resolved & known, unit, spacing)
-    numbers |= _of_ground(fit.fitted, scene.raw, resolved & known, unit, image_size, scene.pixel_nm)
+    numbers |= _of_shape(fitted, scene.pixel_nm)
+    numbers["microscope.row_shift_nm"] = fitted.jitter_variance * scene.pixel_nm**2
+    numbers |= _of_noise(fitted, flat, resolved & known, unit)
+    numbers |= _of_lines(fitted, scene.raw, resolved & known, unit, spacing)
+    numbers |= _of_ground(fitted, scene.raw, resolved & known, unit, image_size, scene.pixel_nm)
     return Observation(numbers, unit, resolved)
 
 
@@ -122,6 +123,7 @@ def _of_crystal(
     position: Array,
     heights: Array,
     fit: Refined,
+    fitted: FittedImage,
     usable: NDArray[np.bool_],
     crystal: Crystal,
     registration: Registration,
@@ -140,7 +142,7 @@ def _of_crystal(
     }
     atom, site = registration.atom, registration.site
     group, height = crystal.group[site], heights[atom]
-    error = (np.where(usable, fit.fitted.height, np.nan) / fit.snr)[usable][atom]  # type: ignore[union-attr]
+    error = (fitted.height[usable] / fit.snr[usable])[atom]
     rows, columns = flat.shape
     margin = 0.6 * spacing
     predicted = registration.predicted
@@ -152,7 +154,7 @@ def _of_crystal(
     # an atom that was missed is no vacancy: what is left at its site tells
     holes = np.flatnonzero(inside & ~filled)
     if len(holes):
-        left = _height_left(flat, fit.fitted, predicted[holes])  # type: ignore[arg-type]
+        left = _height_left(flat, fitted, predicted[holes])
         filled[holes[left > _EMPTY * medians[crystal.group[holes]]]] = True
     filled[site[height < _EMPTY * medians[group]]] = False
     sites = np.flatnonzero(inside)

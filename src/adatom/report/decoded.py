@@ -5,14 +5,13 @@ import pandas as pd
 import xarray as xr
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from adatom.data import check_atoms, check_image, spacing
 from adatom.errors import UnitError
-from adatom.report.canvas import FONT, INK, fit_text
+from adatom.report.canvas import fit_text
 from adatom.report.greyscale import MAX_SIDE, frame_image, pixel_step, show_grey
 from adatom.report.palette import BACKGROUND, species_colour
-from adatom.report.panels import MARGIN, PanelGrid
+from adatom.report.panels import PanelGrid, add_class_legend
 from adatom.report.scale_bar import add_scale_bar
 
 RADIUS = 0.3  # of a spot, in the median distance of nearest neighbours
@@ -54,22 +53,7 @@ def draw_decoded(image: xr.DataArray, atoms: pd.DataFrame, classes: list[str] | 
     frame_image(axes, (height, width), step)
     counts = [int((atoms["species"] == name).sum()) for name in names]
     labels = [f"{fit_text(name, 2.0, max_lines=1) or 'atom'} ({n})" for name, n in zip(names, counts, strict=True)]
-    legend = figure.legend(
-        [Patch(facecolor=species_colour(i), edgecolor="none") for i in range(len(names))],
-        [f" {label}" if label.startswith("_") else label for label in labels],
-        loc="lower left",
-        bbox_to_anchor=(MARGIN / figure.get_figwidth(), MARGIN / figure.get_figheight()),
-        ncols=max(1, len(names)),
-        fontsize=FONT,
-        labelcolor=INK,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.0,
-        handleheight=1.0,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    add_class_legend(figure, [species_colour(i) for i in range(len(names))], labels)
     return figure
 
 

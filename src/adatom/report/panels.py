@@ -1,11 +1,15 @@
 """Small images side by side, in rows, in one size."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.typing import ColorType
 
-from adatom.report.canvas import make_figure, place_axes
+from adatom.report.canvas import FONT, INK, make_figure, place_axes
 
 WIDTH = 7.2  # [inch], of a page's text
 TALLEST = 3.6  # [inch], of a panel
@@ -59,3 +63,25 @@ class PanelGrid:
         width, height = self.panel_size
         top = figure.get_figheight() - MARGIN - row * (height + self.head + self.gap) - self.head
         return place_axes(figure, MARGIN + column * (width + self.gap), top - height, width, height)
+
+
+def add_class_legend(figure: Figure, colours: Sequence[ColorType], labels: Sequence[str]) -> None:
+    """Say below the panels, in their foot, which colour is which class."""
+    patches: list[Artist] = [Patch(facecolor=colour, edgecolor="none") for colour in colours]
+    legend = figure.legend(
+        patches,
+        # matplotlib leaves out labels that begin with an underscore
+        [f" {label}" if label.startswith("_") else label for label in labels],
+        loc="lower left",
+        bbox_to_anchor=(MARGIN / figure.get_figwidth(), MARGIN / figure.get_figheight()),
+        ncols=max(1, min(len(labels), int(figure.get_figwidth()))),  # an inch for each
+        fontsize=FONT,
+        labelcolor=INK,
+        frameon=False,
+        borderpad=0,
+        borderaxespad=0,
+        handlelength=1.0,
+        handleheight=1.0,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)

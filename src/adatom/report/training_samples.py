@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from adatom.errors import ArgumentError, ShapeError
-from adatom.report.canvas import FONT, INK, fit_text
+from adatom.report.canvas import fit_text
 from adatom.report.greyscale import frame_image, show_grey
 from adatom.report.palette import label_colours
-from adatom.report.panels import MARGIN, PanelGrid
+from adatom.report.panels import PanelGrid, add_class_legend
 
 MOST = 6
 
@@ -62,22 +61,7 @@ def draw_samples(images: np.ndarray, labels: np.ndarray, classes: Sequence[str])
         )
         frame_image(axes, (rows, columns))
     names = [fit_text(str(name), 2.0, max_lines=1) for name in classes]
-    legend = figure.legend(
-        [Patch(facecolor=colours(i), edgecolor="none") for i in range(len(classes) + 1)],
-        [f" {name}" if name.startswith("_") else name for name in ("no atom", *names)],
-        loc="lower left",
-        bbox_to_anchor=(MARGIN / figure.get_figwidth(), MARGIN / figure.get_figheight()),
-        ncols=max(1, min(len(names) + 1, int(figure.get_figwidth() / 1.0))),
-        fontsize=FONT,
-        labelcolor=INK,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.0,
-        handleheight=1.0,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    add_class_legend(figure, [colours(i) for i in range(len(classes) + 1)], ["no atom", *names])
     return figure
 
 
