@@ -27,7 +27,9 @@ class KnownImage:
 
 
 def known_image(name: str, number: int, *, side: int = SIDE) -> KnownImage:
-    """Image `number` of ``hexagonal_two_atoms`` or ``si111_7x7``, whose recipe has one value for each range."""
+    """Image `number` of ``hexagonal_two_atoms``, ``si111_7x7`` or ``MoS2`` (a structure), with one value for each range
+    of the recipe.
+    """
     recipe = load_recipe(name)
     rng = np.random.default_rng([7, number])
     unit = recipe.microscope.pixel_size_nm
@@ -50,12 +52,16 @@ def known_image(name: str, number: int, *, side: int = SIDE) -> KnownImage:
         "material.height_spread": rng.uniform(0.02, 0.1),
         "material.displacement_nm": rng.uniform(0, 0.3) * unit,
     }
-    if name == "hexagonal_two_atoms":
+    if name in ("hexagonal_two_atoms", "MoS2"):
         truth |= {
             "microscope.peak_width_nm": rng.uniform(0.04, 0.055),
             "microscope.background_size_nm": rng.uniform(0.4, 0.6),
-            "material.height_b": rng.uniform(0.35, 0.8),
         }
+        if name == "MoS2":
+            del truth["defects.substitution"]
+            truth |= {"material.contrast_exponent": rng.uniform(1.5, 1.9)}
+        else:
+            truth |= {"material.height_b": rng.uniform(0.35, 0.8)}
         if number % 2:  # counted quanta, of which white noise between atoms cannot be told
             truth |= {"microscope.counts_per_peak": _log_uniform(rng, 10, 200), "microscope.dark_level": 0.3}
             truth |= {"microscope.noise": 0.001, "microscope.noise_correlation_px": 0.0}

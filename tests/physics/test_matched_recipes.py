@@ -22,3 +22,15 @@ def test_estimates_hold_the_truth_and_images_look_alike(known: KnownImage):
     assert found["microscope.peak_width_nm"] == pytest.approx(known.truth["microscope.peak_width_nm"], rel=0.04)
     for row in matched.estimates.itertuples():
         assert row.new_low <= row.new_high
+
+
+def test_of_a_structure_the_power_of_the_atomic_number_is_found():
+    """S2 is 0.30 to 0.40 of Mo for powers of 1.9 to 1.6."""
+    known = known_image("MoS2", 5, side=128)
+    matched = match(known.image, known.recipe)
+    found = matched.estimates.set_index("name")
+    true = known.truth["material.contrast_exponent"]
+    assert found.loc["material.contrast_exponent", "value"] == pytest.approx(true, abs=0.12)
+    low, high = matched.recipe.material.contrast_exponent
+    assert low <= true <= high and high - low < 0.4
+    assert "defects.substitution" not in found.index

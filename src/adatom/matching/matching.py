@@ -25,6 +25,7 @@ from adatom.prepare import resample
 from adatom.prepare.level import level_plane
 from adatom.simulate import simulate_image
 from adatom.simulate.recipe import AnyAtoms, ImageRecipe
+from adatom.simulate.structure_recipe import Structure
 
 Array = NDArray[np.float64]
 
@@ -277,10 +278,13 @@ def _crystal(recipe: Recipe, seen: _Seen, arrangement: str | None) -> Crystal | 
     settings |= {"microscope.peak_width_nm": Setting(float(np.mean(recipe.microscope.peak_width_nm)))}
     ideal: ImageRecipe = recipe_at(recipe, settings, is_point=True, arrangement=arrangement)
     material = ideal.material.model_dump()
-    for name in ("height_b", "height_corner", "height_faulted"):
+    for name in ("height_b", "height_corner", "height_faulted", "contrast_exponent"):
         if name in material:
             low, high = material[name]
             material[name] = ((low + high) / 2,) * 2
+    if isinstance(ideal.material, Structure):
+        material |= {"point_defects": [], "line_defects": [], "grains": None, "second_layer": None, "particles": None}
+        material |= {"thickness_change": (0.0, 0.0), "tilt_deg": (0.0, 0.0)}
     ideal = ideal.model_copy(update={"material": type(ideal.material).model_validate(material)})
     side = 1.9 * max(seen.scene.raw.shape)
     return draw_crystal(ideal, side_px=side, pixel_nm=seen.scene.pixel_nm)

@@ -36,6 +36,7 @@ FIELDS: dict[str, Field] = {
     "material.height_b": Field("of A", 0.06, is_ratio=True),
     "material.height_corner": Field("of centre", 0.06, is_ratio=True),
     "material.height_faulted": Field("of the other half", 0.06, is_ratio=True),
+    "material.contrast_exponent": Field("", 0.05, low=0.1),
     "material.height_spread": Field("of a height", 0.02, is_variance=True),
     "material.displacement_nm": Field("nm", 0.002, is_variance=True),
     "defects.vacancy": Field("of the sites", 0.01, high=1.0),

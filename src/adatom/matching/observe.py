@@ -4,11 +4,12 @@ The same is measured in simulated images, where the truth is known; that takes t
 numbers are (`adatom.matching.estimates`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, optimize
 from scipy.spatial import cKDTree
 
 from adatom.data import nearest_distances
@@ -17,6 +18,7 @@ from adatom.locate.refine import FittedImage, Refined, refine_positions
 from adatom.matching.sites import Crystal, Registration, register, turn_and_strain
 from adatom.prepare import levelled
 from adatom.prepare.level import level_plane
+from adatom.simulate.columns import z_contrast
 
 Array = NDArray[np.float64]
 Numbers = dict[str, float]
@@ -27,6 +29,7 @@ _EMPTY = 0.3  # of the usual height: less is no atom
 _ODD = 4.0  # robust standard deviations from which on a height is another atom's
 _ODD_SHARE = 0.2  # of the height, at least
 _FEWEST = 12
+_EXPONENTS = 0.3, 4.0  # of the atomic number, among which contrast is sought
 _STRETCH = 4.0  # spacings, that an offset of a line lasts at least
 # A streak stands out from the lines beside it, in a mean over so many pixels, by so many times the usual, and heights.
 _STREAK_PX, _STREAK, _STREAK_HEIGHT = 9, 5.0, 0.4
@@ -184,7 +187,8 @@ def _of_crystal(
         scores.append(mine.sum())
     if scores:
         numbers["material.height_spread"] = float(np.average(spreads, weights=scores))
-        numbers["defects.substitution"] = float(odd[normal].mean())
+        if crystal.compositions is None:  # a structure has its dopants by name
+            numbers["defects.substitution"] = float(odd[normal].mean())
     numbers |= _contrast(crystal, medians)
     numbers["material.displacement_nm"] = scene.pixel_nm**2 * _displacement(
         position[atom][normal], registration.off[normal], fit.y_std[usable][atom][normal]
@@ -195,6 +199,9 @@ def _of_crystal(
 def _contrast(crystal: Crystal, medians: Array) -> Numbers:
     """Heights of the kinds of sites against each other, where a recipe has a word for them."""
     ideal = np.array([crystal.height[crystal.group == k][0] for k in range(len(medians))])
+    if crystal.compositions is not None:
+        exponent = _exponent(crystal.compositions, medians)
+        return {} if exponent is None else {"material.contrast_exponent": exponent}
     if len(medians) == 2:
         return {"material.height_b": float(medians[1] / medians[0])}
     if len(medians) == 4 and np.isclose(ideal.max() * ideal.min(), ideal[1] * ideal[2], rtol=1e-3):
@@ -205,6 +212,19 @@ def _contrast(crystal: Crystal, medians: Array) -> Numbers:
             "material.height_faulted": float(np.sqrt(medians[0] * medians[faulted] / (medians[corner] * medians[3]))),
         }
     return {}
+
+
+def _exponent(compositions: tuple[Mapping[str, int], ...], medians: Array) -> float | None:
+    """The power of Z by which the brightest columns are so much brighter than the dimmest; None where none fits."""
+    if len(compositions) < 2 or not (medians > 0).all():
+        return None
+
+    def off(exponent: float) -> float:
+        bright, dim = (z_contrast(compositions[k], exponent) for k in (0, -1))
+        return float(np.log(bright / dim) - np.log(medians[0] / medians[-1]))
+
+    low, high = _EXPONENTS
+    return float(optimize.brentq(off, low, high)) if off(low) * off(high) < 0 else None
 
 
 def _height_left(flat: Array, fitted: FittedImage, at: Array) -> Array:

@@ -4,6 +4,7 @@ The crystal is laid under some atoms in the middle, turned as the lattice of the
 of sites to positions grows outwards, which follows drift and distortion.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from adatom.analyse import find_bright_lattice, find_lattice
 from adatom.data import nearest_distances
 from adatom.simulate import ImageRecipe
 from adatom.simulate.specimen import draw_specimen
+from adatom.simulate.structure_recipe import Structure
 
 Array = NDArray[np.float64]
 
@@ -38,6 +40,8 @@ class Crystal:
     vectors : lattices (k, 2, 2) that an analysis of such atoms may find, one vector a row [px].
     spacing : of nearest neighbours [px].
     has_species : whether its two kinds of sites are two species.
+    compositions : of a structure, atoms of each element in the columns of each kind, if their brightness follows from
+        these (else empty); of other materials None.
     """
 
     position: Array
@@ -46,6 +50,7 @@ class Crystal:
     vectors: Array
     spacing: float
     has_species: bool
+    compositions: tuple[Mapping[str, int], ...] | None = None
 
 
 def draw_crystal(ideal: ImageRecipe, *, side_px: float, pixel_nm: float, seed: int = 0) -> Crystal | None:
@@ -65,8 +70,15 @@ def draw_crystal(ideal: ImageRecipe, *, side_px: float, pixel_nm: float, seed: i
     if not vectors:
         return None
     spacing = float(np.median(nearest_distances(position)))
-    two_species = len(np.unique(specimen.species[inside])) == 2 == len(np.unique(group))
-    return Crystal(position, group.reshape(-1), height, np.array(vectors), spacing, two_species)
+    species, group = specimen.species[inside], group.reshape(-1)
+    two_species = len(np.unique(species)) == 2 == len(np.unique(group))
+    compositions = None
+    if isinstance(ideal.material, Structure):
+        columns = ideal.material.columns
+        of_class = dict(zip(columns.names, columns.compositions, strict=True))
+        first = [species[np.argmax(group == k)] for k in range(group.max() + 1)]
+        compositions = () if ideal.material.contrast else tuple(of_class[ideal.material.classes[k]] for k in first)
+    return Crystal(position, group, height, np.array(vectors), spacing, two_species, compositions)
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,12 @@ class ImageRecipe(StrictModel):
     film: Film | None = Field(default=None, description="what the atoms lie on, where that is no crystal")
 
     @model_validator(mode="after")
+    def _dopants_of_a_structure_have_names(self) -> Self:
+        if isinstance(self.material, Structure) and self.defects.substitution[1] > 0:
+            raise ValueError("substitution is [0, 0] for a structure, whose dopants stand in its point_defects")
+        return self
+
+    @model_validator(mode="after")
     def _probe_suits_the_material(self) -> Self:
         probe = self.microscope.probe
         if probe is not None and isinstance(self.material, SingleAtoms) and self.material.width_spread[1] > 0:

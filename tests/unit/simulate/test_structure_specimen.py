@@ -191,6 +191,13 @@ def test_what_cannot_be_is_told(material: dict[str, Any], said: str) -> None:
         Structure(kind="structure", **{"structure": "WS2", **material})
 
 
+def test_dopants_without_a_name_are_refused() -> None:
+    content = recipe_for().model_dump()
+    content["defects"]["substitution"] = [0.0, 0.1]
+    with pytest.raises(ValidationError, match="whose dopants stand in its point_defects"):
+        Recipe.model_validate(content)
+
+
 def test_image_and_truth_are_a_function_of_the_seed() -> None:
     recipe = recipe_for(point_defects=[SULPHUR_VACANCY])
     first, again, other = (simulate_image(recipe, seed=seed, index=1) for seed in (5, 5, 6))
