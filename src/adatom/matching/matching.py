@@ -33,6 +33,7 @@ _FEWEST = 30  # atoms
 _CROP = 4.0  # spacings, a side of the crops that are compared
 _CROP_PX = (16, 48)
 _FINEST = 0.5  # pixels of the recipe in a pixel of the scene
+_WRONG_SCALE = 0.25  # no drift stretches so much: the pixel size is wrong
 _SAME = 0.02  # from which on pixels differ
 # What a recipe need not have had; that an image has it is no warning.
 _ALWAYS_ITS_OWN = (
@@ -141,6 +142,12 @@ def match(image: xr.DataArray, recipe: Recipe | str | Path, *, seed: int = 0) ->
         raise ArgumentError(
             f"image: expected the atoms of the recipe {recipe.name}, found {len(finding.atoms)} that do not stand on "
             "its sites. Choose a recipe of the material that the image shows, or any_atoms."
+        )
+    scale = observed.numbers.get("microscope.scale", 1.0)
+    if recipe.material.lattice_constant_nm is not None and abs(scale - 1) > _WRONG_SCALE:
+        raise ArgumentError(
+            f"image: expected the lattice of the recipe {recipe.name}, got one {scale:.2f} times as large by the pixel "
+            f"size of {seen.pixel_nm:.4g} nm. It would fit with {seen.pixel_nm / scale:.4g} nm: give --pixel-size NM."
         )
     measuring = _with_pixel(recipe, seen.scene.pixel_nm)
     settings = estimate(

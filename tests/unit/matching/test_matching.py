@@ -54,3 +54,13 @@ def test_a_range_is_three_deviations_wide_but_no_less_than_the_floor():
     assert Setting(1.0, 0.1).range_of(field) == pytest.approx((1 / 1.3, 1.3))
     assert Setting(1.0, 0.0).range_of(field) == pytest.approx((1 / 1.03, 1.03))
     assert Setting(0.0, 0.01).range_of(FIELDS["defects.vacancy"]) == (0.0, 0.03)
+
+
+def test_a_wrong_pixel_size_is_told_with_the_one_that_fits():
+    from benchmarks.matched_images import known_image
+
+    known = known_image("MoS2", 5, side=128)
+    pixel = known.recipe.microscope.pixel_size_nm
+    wrong = ad.make_image(known.image.to_numpy(), pixel_size=1.4 * pixel)
+    with pytest.raises(ArgumentError, match=rf"1\.4. times as large .* fit with {pixel:.2g}"):
+        ad.match(wrong, known.recipe)
