@@ -6,7 +6,6 @@ verb itself: a module of that name would take its place on import.
 
 import time
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,19 +13,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from adatom.analyse import Lattice, find_bright_lattice, find_species_lattice, read_lattice_constant
+from adatom.analyse import read_lattice_constant
 from adatom.analyse.lattice_facts import judge_lattice, undistorted
 from adatom.analyse.odd_atoms import judge_sublattices
-from adatom.data import check_image, make_atoms, nearest_distances, pixel_size_nm, spacing
+from adatom.data import check_image, make_atoms, pixel_size_nm
 from adatom.data.rounding import rounded
 from adatom.errors import ArgumentError, ShapeError
-from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
 from adatom.locate.brightness import BrightnessGroups, split_by_flux
-from adatom.locate.peaks import suppress_close
-from adatom.models.choice import LEAST_SUPPORT, UNFAMILIAR, Contrast, ModelAtScale, Sight, choose_model, recognise
-from adatom.prepare import SquareImage, image_periods, positions_back
+from adatom.models.choice import LEAST_SUPPORT, UNFAMILIAR, Contrast, ModelAtScale, choose_model, recognise
+from adatom.models.seeing import Classical, classical_spacing, see_all
+from adatom.prepare import SquareImage, positions_back
 
 if TYPE_CHECKING:
     from adatom.models.image_model import ImageModel
@@ -153,13 +150,13 @@ def search(
     square = SquareImage.of(still)
     warnings: list[str] = []
     spacing_px, min_distance_px = (square.px_of(length) for length in (spacing_nm, min_distance_nm))
-    eyes: ModelAtScale | _Classical
+    eyes: ModelAtScale | Classical
     if square.is_blank:
-        eyes = _Classical(spacing_px or 10.0)
+        eyes = Classical(spacing_px or 10.0)
         warnings.append("The image is constant: there is nothing to find.")
     elif method == "classical":
         sign = -1 if contrast == "dark" else 1
-        eyes = _Classical(spacing_px or _classical_spacing(square.values, warnings), sign)
+        eyes = Classical(spacing_px or classical_spacing(square.values, warnings), sign)
     else:
         eyes = choose_model(
             still,
@@ -181,12 +178,12 @@ def search(
             )
 
     scout = eyes  # the one that looked first, and knows what images are like
-    seen = _see_all(image, square, eyes, min_probability, min_distance_px, refine)
+    seen = see_all(image, square, eyes, min_probability, min_distance_px, refine)
     if model is None and isinstance(eyes, ModelAtScale) and eyes.sign > 0 and seen.lattice is not None:
         expert = recognise(seen.lattice, seen.spacing_px, square.values, 0.8 * eyes.support)
         if expert is not None:
             eyes = expert
-            seen = _see_all(image, square, eyes, min_probability, min_distance_px, refine)
+            seen = see_all(image, square, eyes, min_probability, min_distance_px, refine)
     columns, maps, lattice = seen.columns, seen.maps, seen.lattice
     if eyes.sign < 0 and contrast == "auto":
         warnings.append(
@@ -261,172 +258,6 @@ def search(
             "lattice": lattice_facts,
         },
     )
-
-
-# -------------------------------------------------------------------------------------------------- without a network
-
-
-@dataclass(frozen=True)
-class _Classical:
-    """Blobs of one size."""
-
-    spacing_px: float
-    sign: int = 1
-    name: str = "classical (Laplacian of a Gaussian)"
-    sha256: None = None
-    support: float = float("nan")
-    factor: float = 1.0
-    lattice_constant_nm: None = None
-    empty_classes: tuple[str, ...] = ()
-
-    def see(self, values: Array, min_probability: float | None, min_distance_px: float | None) -> Sight:
-        del min_probability, min_distance_px  # no probabilities, only ranks; what is too close goes after the fit
-        return Sight(find_blobs(self.sign * values, spacing_px=self.spacing_px), ["atom"])
-
-
-_NOTHING = Peaks.at(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0))
-
-
-def _classical_spacing(values: Array, warnings: list[str]) -> float:
-    periods = image_periods(values)
-    if periods:
-        return float(periods[0][0] * 2 / np.sqrt(3))  # rows of a hexagonal lattice are closer than its atoms
-    warnings.append("The image shows no period: an atomic spacing of 10 px was assumed. Give --spacing NM.")
-    return 10.0
-
-
-# -------------------------------------------------------------------------------------------------- atoms
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What was found in all frames: columns in square pixels, scan jitter; and of the first frame maps and lattice."""
-
-    columns: dict[str, Array]
-    maps: xr.DataArray | None
-    lattice: Lattice | None
-    jitter_px: float
-
-    @cached_property
-    def spacing_px(self) -> float:
-        return spacing(self.columns)
-
-
-def _see_all(
-    image: xr.DataArray,
-    square: SquareImage,
-    eyes: "ModelAtScale | _Classical",
-    min_probability: float | None,
-    min_distance_px: float | None,
-    refine: bool,
-) -> _Seen:
-    """Look at each frame, and at the lattice of the first; `square` is the first frame."""
-    frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
-    tables, jitters, maps = [], [], None
-    for number, frame in enumerate(frames):
-        part = square if number == 0 else SquareImage.of(frame)
-        sight = Sight(_NOTHING, ["atom"]) if part.is_blank else eyes.see(part.values, min_probability, min_distance_px)
-        # resampled pixels have lost their own noise
-        taken_out = frame.to_numpy() - part.values if part.values.shape == frame.shape else None
-        table, jitter_px = _locate(part.values, eyes, sight, number, refine, min_distance_px, taken_out)
-        tables.append(table)
-        jitters.append(jitter_px)
-        if number == 0 and sight.maps is not None and isinstance(eyes, ModelAtScale):
-            factor = (sight.maps.factor[0] * square.factor[0], sight.maps.factor[1] * square.factor[1])
-            maps = eyes.model.maps_as_image(sight.maps, frame, factor)
-    columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-    x, y, species, flux = (tables[0][name] for name in ("x", "y", "species", "flux"))
-    one_kind = isinstance(eyes, ModelAtScale) and eyes.model.finds_scale
-    lattice = find_bright_lattice(x, y, flux) if one_kind else find_species_lattice(x, y, species)
-    return _Seen(columns, maps, lattice, float(np.sqrt(np.mean(np.square(jitters)))))
-
-
-def _locate(
-    values: Array,
-    eyes: ModelAtScale | _Classical,
-    sight: Sight,
-    frame: int,
-    refine: bool,
-    min_distance_px: float | None,
-    taken_out: Array | None,
-) -> tuple[dict[str, Array], float]:
-    """Columns of a frame's atoms, positions in square pixels, and how far its scan lines are shifted at random [px].
-
-    `taken_out` (y, x) is what levelling took out of the frame.
-    """
-    peaks, names = sight.peaks, sight.names
-    x, y = peaks.x, peaks.y
-    x_std, y_std, flux = peaks.x_std, peaks.y_std, peaks.flux
-    empty, refined, jitter_px = np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool), 0.0
-    snr = np.full(len(x), np.nan)
-    # at a site that is known to be empty there is no peak to be fitted
-    peaked = ~np.isin(np.array(names, dtype=object)[peaks.species], eyes.empty_classes)
-    if refine and peaked.any():
-        apart_px = np.median(nearest_distances(np.column_stack([x, y]))) if len(x) >= 20 else eyes.spacing_px
-        apart_px = float(np.clip(apart_px, 0.7 * eyes.spacing_px, 1.5 * eyes.spacing_px))
-        fitted = refine_positions(
-            eyes.sign * values,
-            x[peaked],
-            y[peaked],
-            spacing_px=apart_px,
-            taken_out=None if taken_out is None else eyes.sign * taken_out,
-        )
-        jitter_px = fitted.jitter_px
-        seen = (x[peaked], y[peaked], x_std[peaked], y_std[peaked])
-        if isinstance(eyes, ModelAtScale):
-            near_border = _distance_to_border(values, *seen[:2]) < 0.3 * apart_px
-            settled = combine_positions(*seen, fitted, spacing_px=apart_px, at_border=near_border)
-        else:
-            settled = (fitted.x, fitted.y, fitted.x_std, fitted.y_std, fitted.converged)
-        x, y, x_std, y_std, refined, flux, empty, snr = (
-            _where(peaked, mine, others)
-            for mine, others in zip(
-                (*settled, eyes.sign * fitted.flux, fitted.empty, fitted.snr),
-                (x, y, x_std, y_std, refined, np.zeros(len(x)), empty, snr),
-                strict=True,
-            )
-        )
-    rows, columns = values.shape
-    inside = (x >= -0.5) & (x < columns - 0.5) & (y >= -0.5) & (y < rows - 0.5)
-    row, column = np.clip(np.round(y), 0, rows - 1).astype(int), np.clip(np.round(x), 0, columns - 1).astype(int)
-    inside &= np.isfinite(values[row, column])
-    apart = np.zeros(len(x), dtype=bool)
-    least = 0.5 * eyes.spacing_px if min_distance_px is None else min_distance_px
-    apart[suppress_close(np.column_stack([x, y]), peaks.probability, least)] = True
-    kept = inside & apart & ~empty
-    table = {
-        "frame": np.full(int(kept.sum()), frame),
-        "x": x[kept],
-        "y": y[kept],
-        "x_std": x_std[kept],
-        "y_std": y_std[kept],
-        "species": np.array(names, dtype=object)[peaks.species[kept]],
-        "probability": peaks.probability[kept],
-        "flux": flux[kept],
-        "refined": refined[kept],
-        "snr": snr[kept],
-        "species_probability": peaks.species_probability[kept],
-    }
-    return table, jitter_px
-
-
-def _where(mask: NDArray[np.bool_], mine: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
-    """`mine` (m,) where the mask (n,) is true, `others` (n,) elsewhere."""
-    joined = others.copy()
-    joined[mask] = mine
-    return joined
-
-
-def _distance_to_border(values: Array, x: Array, y: Array) -> Array:
-    """How far each atom is from the end of what was measured [px]; 0 beyond it."""
-    rows, columns = values.shape
-    known = np.isfinite(values)
-    if known.all():
-        return np.minimum.reduce([x, y, columns - 1 - x, rows - 1 - y])
-    inset = ndimage.distance_transform_edt(np.pad(known, 1)) - 1  # a pixel beside the end has 0
-    row, column = np.clip(np.round(y), -1, rows).astype(int) + 1, np.clip(np.round(x), -1, columns).astype(int) + 1
-    distance: Array = inset[row, column]
-    return distance
 
 
 def _in_image_units(columns: dict[str, Array], still: xr.DataArray, square: SquareImage) -> dict[str, Array]:
