@@ -40,7 +40,8 @@ _KINDS = {
     "hexagonal_two_atoms_abf": ("hexagonal_two_atoms", _STEM | {"detector": "abf"}, True),
     "si111_7x7_stm": ("si111_7x7", _STM, True),
 }
-_N_ALONE, _N_TOGETHER, _N_MEMORY = 150, 1000, 3000
+_N_ALONE, _N_TOGETHER, _N_WARM = 1000
+_N_MEMORY = 150, 1000, 3000
 
 
 def run(recorder: Recorder) -> None:
@@ -77,7 +78,9 @@ def _recipe(name: str) -> Recipe:
 
 
 def _memory_growth_mb(name: str) -> float:
-    """Resident memory that is taken on top of that of the first 300 images, which leave the allocator its pools."""
+    """Resident memory that is taken on top of that of the first 1000 images, among which large ones have set the pools
+    of the allocator; means over 300 images, as it goes up and down by some megabytes.
+    """
     recipe = _recipe(name)
     page = resource.getpagesize()
 
@@ -85,10 +88,10 @@ def _memory_growth_mb(name: str) -> float:
         return page * int(Path("/proc/self/statm").read_text().split()[1])
 
     early, late = [], []
-    for index in range(300 + _N_MEMORY):
+    for index in range(_N_WARM + _N_MEMORY):
         simulate_image(recipe, seed=0, index=index)
-        if 200 <= index < 300:
+        if _N_WARM - 300 <= index < _N_WARM:
             early.append(resident())
-        elif index >= 200 + _N_MEMORY:
+        elif index >= _N_WARM + _N_MEMORY - 300:
             late.append(resident())
     return (sum(late) / len(late) - sum(early) / len(early)) / 2**20
