@@ -56,8 +56,9 @@ def train(
     if as_json:
         print_json({"model": str(out / "model.safetensors"), "figures": model.figures_})
     else:
-        f1 = model.figures_["val_f1"]
-        print(f"{out}/model.safetensors: F1 {f1:.3f} on validation images; see loss.png, samples.png")
+        figure = ("IoU", "val_iou") if model.is_of_regions else ("F1", "val_f1")
+        reached = f"{figure[0]} {model.figures_[figure[1]]:.3f}"
+        print(f"{out}/model.safetensors: {reached} on validation images; see loss.png, samples.png")
 
 
 def draw_training(out: Path, model: Any) -> None:
@@ -67,7 +68,9 @@ def draw_training(out: Path, model: Any) -> None:
 
     images, labels = model.training_samples(6)
     write_atomically(out / "loss.png", figure_png(draw_loss(model.history_)))
-    write_atomically(out / "samples.png", figure_png(draw_samples(images, labels, model.classes_)))
+    background = "none of them" if model.is_of_regions else "no atom"
+    samples = draw_samples(images, labels, model.classes_, background=background)
+    write_atomically(out / "samples.png", figure_png(samples))
 
 
 @app.command(epilog="Example: adatom adapt single_atoms scan.tif --atoms marks.csv --out my-model")

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from adatom.analyse import Lattice, find_lattice, find_species_lattice
 from adatom.data import nearest_distances, pixel_size_nm
+from adatom.errors import ArgumentError
 from adatom.locate import Peaks
 from adatom.models.catalogue import (
     DEFAULT_MODEL,
@@ -184,6 +185,11 @@ def choose_model(
         path = model_path(DEFAULT_MODEL if model is None else model)
         loaded, sha256 = _loaded(path, path.stat().st_mtime_ns)
         eyes = ModelAtScale(loaded, 1.0, DEFAULT_MODEL if model is None else str(model), sha256)
+    if eyes.model.is_of_regions:
+        raise ArgumentError(
+            f"model: expected one that finds atoms, got {eyes.name}, which tells regions apart "
+            f"({', '.join(eyes.model.classes_)}). adatom.load(...).predict(image) gives its maps."
+        )
 
     def at_best_scale(sign: int) -> ModelAtScale:
         signed = replace(eyes, sign=sign)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from adatom.data.training_set import check_training_set
 from adatom.errors import ArgumentError
@@ -27,11 +28,14 @@ def evaluate_model(
     ``confusion``, how many atoms of each class (rows, none first) were found as each (columns, none first);
     ``iou_<class>`` for each class of a `Segmenter`; of a `Localizer` ``calibration_error`` (the expected
     one, of the probabilities of all finds above 0.02) and ``score_std`` (of errors along an axis over their stated
-    standard deviations).
+    standard deviations). Of a model of regions ``n_images``, ``iou_<class>``, ``iou`` (mean over the classes, the
+    background included) and ``confusion`` in pixels.
     """
     data = check_training_set(data)
     if list(data.attrs["classes"]) != model.classes_:
         raise ArgumentError(f"store: expected the classes {model.classes_}, got {list(data.attrs['classes'])}.")
+    if model.is_of_regions:
+        return _evaluate_regions(model, data, on_image)
     tolerance = MATCH_SHARE * model.scale_["spacing_px"]
     owner = data["atom_sample"].to_numpy()
     positions = np.column_stack([data["atom_x"].to_numpy(), data["atom_y"].to_numpy()])
@@ -49,10 +53,7 @@ def evaluate_model(
         mine = owner == index
         match = match_positions(np.column_stack([peaks.x, peaks.y]), positions[mine], tolerance=tolerance)
         if isinstance(model, Segmenter):
-            label = data["label"][index].to_numpy().astype(int)
-            claimed = model.inner(maps).argmax(0)
-            pairs = np.bincount(label.ravel() * n_classes + claimed.ravel(), minlength=n_classes**2)
-            counts += pairs.reshape(n_classes, n_classes)
+            counts += _pixel_counts(data["label"][index].to_numpy(), model.inner(maps))
         else:
             every = model.peaks(maps, min_probability=0.0).within(np.isfinite(image))
             every_match = match_positions(np.column_stack([every.x, every.y]), positions[mine], tolerance=tolerance)
@@ -73,10 +74,7 @@ def evaluate_model(
             on_image(index + 1)
     beside: dict[str, float] = {}
     if isinstance(model, Segmenter):
-        hits = counts.diagonal()
-        iou = hits / np.maximum(counts.sum(0) + counts.sum(1) - hits, 1)
-        names = ["background", *model.classes_]
-        beside = {f"iou_{name}": float(value) for name, value in zip(names, iou, strict=True)}
+        beside = _overlaps(counts, model.classes_)
     else:
         beside["calibration_error"] = expected_calibration_error(np.concatenate(stated), np.concatenate(is_right))
         every_score = np.concatenate(scores)
@@ -98,3 +96,34 @@ def evaluate_model(
         **beside,
         "confusion": by_class.tolist(),
     }
+
+
+def _evaluate_regions(model: ImageModel, data: xr.Dataset, on_image: Callable[[int], None] | None) -> dict[str, Any]:
+    n_classes = len(model.classes_) + 1
+    counts = np.zeros((n_classes, n_classes), dtype=np.int64)
+    for index in range(data.sizes["sample"]):
+        image = data["image"][index].to_numpy().astype(float)
+        counts += _pixel_counts(data["label"][index].to_numpy(), model.inner(model.look(image, (1.0, 1.0))))
+        if on_image is not None:
+            on_image(index + 1)
+    overlaps = _overlaps(counts, model.classes_)
+    return {
+        "n_images": int(data.sizes["sample"]),
+        **overlaps,
+        "iou": float(np.mean(list(overlaps.values()))),
+        "confusion": counts.tolist(),
+    }
+
+
+def _pixel_counts(label: NDArray[np.integer], probability: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many pixels of each class of a map (y, x) are claimed as each, from probabilities (class, y, x)."""
+    n_classes = len(probability)
+    pairs = np.bincount(label.astype(int).ravel() * n_classes + probability.argmax(0).ravel(), minlength=n_classes**2)
+    return pairs.reshape(n_classes, n_classes)
+
+
+def _overlaps(counts: NDArray[np.number], classes: list[str]) -> dict[str, float]:
+    """Intersection over union of each class, the background first, from counts of pixels."""
+    hits = counts.diagonal()
+    iou = hits / np.maximum(counts.sum(0) + counts.sum(1) - hits, 1)
+    return {f"iou_{name}": float(value) for name, value in zip(["background", *classes], iou, strict=True)}

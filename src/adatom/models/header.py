@@ -35,12 +35,14 @@ class _Scale(_Part):
     margin_px: int = Field(default=0, ge=0, le=64)
     claims_px: int = Field(default=1, ge=1, le=4)
     calibrated: bool
+    regions: bool = False
 
 
 class _Preprocessing(_Part):
     background_px: float = Field(gt=0)
     clip: float = Field(gt=0)
     bend: float | None = Field(default=None, gt=0)
+    levelled: bool = True
 
 
 class ModelHeader(_Part):

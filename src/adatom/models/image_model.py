@@ -24,7 +24,7 @@ from adatom.models.estimator import Estimator
 from adatom.models.maps import Factor, Maps, maps_as_image
 from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.recipe import NetworkSettings, Recipe
-from adatom.models.working_scale import measure_scale
+from adatom.models.working_scale import measure_scale, shows_regions
 from adatom.nets import build_net
 from adatom.nets.engine import Engine
 from adatom.prepare import (
@@ -44,6 +44,9 @@ Run = Callable[[torch.Tensor], torch.Tensor]  # images (n, 1, y, x) to logits (n
 MATCH_SHARE = 0.35
 # Images this many times larger than the file are never made, whatever scale was asked for.
 _LARGEST_WORKING_SIDE = 16384
+# How images are normalised. The walls of domains look like steps, and their levels like a background: they stay.
+_OF_ATOMS: dict[str, Any] = {"background_px": 20.0, "clip": 10.0, "bend": 2.0}
+_OF_REGIONS: dict[str, Any] = {"background_px": 200.0, "clip": 10.0, "levelled": False}
 
 
 class ImageModel(Estimator, ABC):
@@ -58,13 +61,15 @@ class ImageModel(Estimator, ABC):
     scale_ : the working scale: ``pixel_size_nm``, ``spacing_px`` (typical distance of nearest neighbours),
         ``period_px`` (what `image_periods` measures on the training images), ``label_radius_px``, ``margin_px`` (how
         far the maps of `look` reach beyond an image), ``claims_px`` (pixels around an atom that a localizer sums),
-        ``calibrated`` (whether nm mean something: False for a lattice of no certain size).
+        ``calibrated`` (whether nm mean something: False for a lattice of no certain size), ``regions`` (whether its
+        classes are regions of the image, as domains are, and not kinds of atoms).
     history_ : records of the training.
     figures_ : figures reached on the validation images.
     recipe_ : the recipe, or None.
     """
 
     _maps_type: ClassVar[type[Maps]] = Maps
+    _knows_regions: ClassVar[bool] = False
     _fast: tuple[object, Engine] | None = None
 
     # ---------------------------------------------------------------- learning
@@ -112,7 +117,8 @@ class ImageModel(Estimator, ABC):
         self._start(self.net_)
 
         self.scale_ = {}  # measured on the validation images, which need it for their own preparation
-        self.preprocessing_ = {"background_px": 20.0, "clip": 10.0, "bend": 2.0}
+        regions = self._knows_regions and shows_regions(data)
+        self.preprocessing_ = dict(_OF_REGIONS if regions else _OF_ATOMS)
         source = open_samples(
             data,
             settings,
@@ -123,7 +129,7 @@ class ImageModel(Estimator, ABC):
         )
         self.source_ = source
         validation = source.validation(settings.validation_images)
-        self.scale_ = measure_scale(data, validation)
+        self.scale_ = measure_scale(data, validation, regions=regions)
         batches = [self._stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
         self._fast = None
         self.history_ = train(
@@ -176,7 +182,9 @@ class ImageModel(Estimator, ABC):
         return None
 
     def _score(self, net: nn.Module, validation: list[Sample]) -> dict[str, float]:
-        """Atom-level figures of `net`: F1, species included, and the distance of the matched atoms."""
+        """Atom-level figures of `net`: F1, species included, and the distance of the matched atoms; none of regions."""
+        if self.is_of_regions:
+            return {}
         return self._score_maps([self._see(exactly(net), sample.image) for sample in validation], validation, 0.5)
 
     @abstractmethod
@@ -339,8 +347,10 @@ class ImageModel(Estimator, ABC):
 
     def _prepare(self, values: Array, factor: Factor, *, is_levelled: bool = False) -> tuple[Array, Factor, float]:
         """Level, bring to the working scale, normalise; also the factor that whole pixels allowed, and the contrast."""
+        settings = dict(self.preprocessing_)
+        is_levelled |= not settings.pop("levelled", True)
         working, true_factor = resample(values if is_levelled else levelled(values), factor)
-        prepared, contrast = normalise_with_contrast(working, **self.preprocessing_)
+        prepared, contrast = normalise_with_contrast(working, **settings)
         return prepared, true_factor, contrast
 
     def _prepare_working(self, values: Array) -> tuple[Array, float]:
@@ -360,6 +370,11 @@ class ImageModel(Estimator, ABC):
     def finds_scale(self) -> bool:
         """Whether the model was trained for any scale near its own, which is then to be found in the image."""
         return self.recipe_ is not None and self.recipe_.microscope.scale_from == "atoms"
+
+    @property
+    def is_of_regions(self) -> bool:
+        """Whether the classes are regions of the image, as domains are, and not kinds of atoms."""
+        return bool(self.scale_.get("regions", False))
 
     @property
     def _margin(self) -> int:

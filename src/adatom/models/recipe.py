@@ -1,19 +1,23 @@
 """Recipes: one YAML file says what images are simulated, which network learns them, and how."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from adatom.data.ranges import StrictModel
 from adatom.errors import MissingFileError, RecipeError
 from adatom.models.catalogue import WEIGHTS
 from adatom.prepare.augment import Augmentation
+from adatom.simulate.domain_recipe import Domains
 from adatom.simulate.recipe import ImageRecipe
 from adatom.simulate.structure_recipe import Cell
 from adatom.simulate.structures import CATALOGUE, is_structure_file
 from adatom.train.settings import TrainingSettings
+
+# Recipes of which no model ships.
+EXAMPLES = WEIGHTS.parent / "examples"
 
 
 class NetworkSettings(StrictModel):
@@ -47,6 +51,12 @@ class Learning(StrictModel):
 class Recipe(Learning, ImageRecipe):
     """A whole recipe: material, defects, microscope and labels, network and training."""
 
+    @model_validator(mode="after")
+    def _regions_are_segmented(self) -> Self:
+        if isinstance(self.material, Domains) and self.estimator != "Segmenter":
+            raise ValueError(f"estimator is Segmenter for a material of domains, got {self.estimator}")
+        return self
+
 
 def load_recipe(source: str | Path) -> Recipe:
     """Read a recipe from a YAML file, or by the name of one that ships; or make one for a structure.
@@ -65,18 +75,18 @@ def load_recipe(source: str | Path) -> Recipe:
     from adatom.models.starting_recipe import is_structure, starting_recipe
 
     path = Path(source)
-    shipped = WEIGHTS / f"{source}.yaml"
+    named = {file.stem: file for folder in (WEIGHTS, EXAMPLES) for file in sorted(folder.glob("*.yaml"))}
     if is_structure(source):
         return starting_recipe(source)
     if not path.is_file():
-        if path.name != str(source) or not shipped.is_file():
-            names = ", ".join(sorted(file.stem for file in WEIGHTS.glob("*.yaml")))
+        if str(source) not in named:
+            names = ", ".join(sorted(named))
             known = ", ".join(CATALOGUE)
             raise MissingFileError(
                 f"recipe: expected a YAML file or one of {names}; or a CIF, POSCAR or extended-XYZ file, or one of the "
                 f"structures {known}; got {source}."
             )
-        path = shipped
+        path = named[str(source)]
     return parse_recipe(_text(path), name=path.name, folder=path.parent)
 
 

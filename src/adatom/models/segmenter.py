@@ -22,10 +22,12 @@ class Segmenter(ImageModel):
     """Semantic segmentation of atoms by a U-Net, trained on images with known atoms.
 
     Parameters and attributes: see `adatom.models.image_model.ImageModel`. Each known atom is a disc in a class map,
-    which the network learns; atoms are the maxima of its probability maps.
+    which the network learns; atoms are the maxima of its probability maps. Images without atoms whose class maps show
+    regions, as domains are, it learns as such.
     """
 
     _stack = staticmethod(stack_labels)
+    _knows_regions = True
 
     def predict(self, image: xr.DataArray, *, factor: Factor | None = None) -> xr.DataArray:
         """Probability maps of an image, see `predict_maps`."""
@@ -44,6 +46,8 @@ class Segmenter(ImageModel):
 
     def _conclude(self, source: SimulatedSamples | StoredSamples, validation: list[Sample]) -> None:
         """Choose the probability below which claims are best left out, and note the figures with it."""
+        if self.is_of_regions:
+            return
         maps = [self._see(exactly(self.net_), sample.image) for sample in validation]
         scores = {limit: self._score_maps(maps, validation, limit) for limit in _LIMITS}
         best = max(scores, key=lambda limit: scores[limit]["val_f1"])

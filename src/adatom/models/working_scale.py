@@ -10,15 +10,21 @@ from adatom.errors import ArgumentError
 from adatom.models.batches import MARGIN_PX, Sample
 from adatom.models.recipe import Recipe, parse_recipe
 from adatom.prepare import image_periods
+from adatom.simulate.domain_recipe import Domains
 
 
-def measure_scale(data: Recipe | xr.Dataset, samples: list[Sample]) -> dict[str, Any]:
+def measure_scale(data: Recipe | xr.Dataset, samples: list[Sample], *, regions: bool) -> dict[str, Any]:
     """What `ImageModel.scale_` holds, from the recipe or the training set and from samples of it.
+
+    Parameters
+    ----------
+    regions : whether the classes are regions of the image, as domains are, and not kinds of atoms.
 
     Raises
     ------
-    ArgumentError : if the samples hold no two atoms.
+    ArgumentError : if the samples hold no two atoms, or class maps of regions no region.
     """
+    spacing_px = _typical_width(samples) if regions else _typical_spacing(samples)
     if isinstance(data, Recipe):
         pixel_size = data.microscope.pixel_size_nm
         radius_px, claims_px = data.labels.radius_nm / pixel_size, data.labels.claims_px
@@ -26,12 +32,13 @@ def measure_scale(data: Recipe | xr.Dataset, samples: list[Sample]) -> dict[str,
         pixel_size, radius_px, claims_px = data.attrs["pixel_size_nm"], float(data.attrs["label_radius_px"]), 1
     return {
         "pixel_size_nm": None if pixel_size is None else float(pixel_size),
-        "spacing_px": _typical_spacing(samples),
-        "period_px": _typical_period(samples),
+        "spacing_px": spacing_px,
+        "period_px": _typical_period(samples, spacing_px),
         "label_radius_px": radius_px,
         "margin_px": 2 * MARGIN_PX,
         "claims_px": claims_px,
         "calibrated": pixel_size is not None and _is_calibrated(data),
+        "regions": regions,
     }
 
 
@@ -54,7 +61,25 @@ def _typical_spacing(samples: list[Sample]) -> float:
     return distance
 
 
-def _typical_period(samples: list[Sample]) -> float:
+def shows_regions(data: Recipe | xr.Dataset) -> bool:
+    """Whether images have regions to be told apart, as domains are, and no atoms."""
+    return isinstance(data.material, Domains) if isinstance(data, Recipe) else data.sizes["atom"] == 0
+
+
+def _typical_width(samples: list[Sample]) -> float:
+    """Mean length of the stretches of one class along rows and columns of the class maps [px]."""
+    if not any(sample.label.any() for sample in samples):
+        raise ArgumentError("data: expected images with known atoms, or class maps of regions, got neither.")
+    n_pixels = n_changes = 0
+    for sample in samples:
+        rows, columns = np.flatnonzero(sample.inside.any(axis=1)), np.flatnonzero(sample.inside.any(axis=0))
+        label = sample.label[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(int)
+        n_pixels += 2 * label.size
+        n_changes += sum(int((np.diff(label, axis=axis) != 0).sum()) + label.shape[1 - axis] for axis in (0, 1))
+    return n_pixels / n_changes
+
+
+def _typical_period(samples: list[Sample], without_any: float) -> float:
     """Median of the strongest period that the training images show [px]."""
     periods = [found[0][0] for found in (image_periods(sample.image) for sample in samples) if found]
-    return float(np.median(periods)) if periods else _typical_spacing(samples)
+    return float(np.median(periods)) if periods else without_any

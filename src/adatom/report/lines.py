@@ -111,9 +111,10 @@ def odd_atoms_line(sublattices: dict[str, Any]) -> str:
 def progress_line(record: dict[str, Any]) -> str:
     """How a training stands at a validation, from its record, see `adatom.train.train`."""
     overlap = f"IoU {record['val_iou']:.3f}  " if "val_iou" in record else ""
+    atoms = f"atoms F1 {record['val_f1']:.3f}  " if "val_f1" in record else ""
     return (
         f"  step {record['step']:5d}  loss {record['loss']:.3f}  validation loss {record['val_loss']:.3f}  "
-        f"{overlap}atoms F1 {record['val_f1']:.3f}  ({record['seconds']:.0f} s)"
+        f"{overlap}{atoms}({record['seconds']:.0f} s)"
     )
 
 

@@ -15,7 +15,9 @@ from adatom.report.panels import PanelGrid, add_class_legend
 MOST = 6
 
 
-def draw_samples(images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Figure:
+def draw_samples(
+    images: np.ndarray, labels: np.ndarray, classes: Sequence[str], *, background: str = "no atom"
+) -> Figure:
     """Draw up to six simulated images, each with its label map at its right.
 
     Parameters
@@ -23,6 +25,7 @@ def draw_samples(images: np.ndarray, labels: np.ndarray, classes: Sequence[str])
     images : (n, y, x), any real numbers.
     labels : (n, y, x), whole numbers: 0 where there is no atom, k where there is one of ``classes[k - 1]``.
     classes : names of the classes, without the background.
+    background : what the legend calls that.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def draw_samples(images: np.ndarray, labels: np.ndarray, classes: Sequence[str])
         )
         frame_image(axes, (rows, columns))
     names = [fit_text(str(name), 2.0, max_lines=1) for name in classes]
-    add_class_legend(figure, [colours(i) for i in range(len(classes) + 1)], ["no atom", *names])
+    add_class_legend(figure, [colours(i) for i in range(len(classes) + 1)], [background, *names])
     return figure
 
 
@@ -69,4 +72,5 @@ def draw_contact_sheet(data: xr.Dataset) -> Figure:
     """Draw six images of a training set, evenly spread over it, with their label maps."""
     those = np.unique(np.linspace(0, data.sizes["sample"] - 1, MOST).round().astype(int))
     images, labels = (np.stack([data[name][k].to_numpy() for k in those]) for name in ("image", "label"))
-    return draw_samples(images, labels, data.attrs["classes"])
+    background = "no atom" if data.sizes["atom"] else "none of them"
+    return draw_samples(images, labels, data.attrs["classes"], background=background)

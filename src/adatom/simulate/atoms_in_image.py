@@ -1,10 +1,12 @@
-"""A specimen: the atoms that an image shows, with what is known of each."""
+"""A specimen: the atoms that an image shows, with what is known of each; or domains instead."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from adatom.simulate.domains import Polarisation
 
 Array = NDArray[np.float64]
 
@@ -49,6 +51,7 @@ class Specimen:
     instances : (y, x) number of the particle that a pixel shows, from 1; None where the material has no particles.
     structure : `ase.Atoms` with x and y [A] in the frame of the image and the beam along z, as defects have left them,
         for engines that need three dimensions.
+    polarisation : of a specimen of domains, which has no atoms that are seen.
     """
 
     x: Array
@@ -62,6 +65,7 @@ class Specimen:
     parts: Parts | None = None
     instances: NDArray[np.uint16] | None = None
     structure: Any = None
+    polarisation: Polarisation | None = None
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the atoms where `mask` is False."""

@@ -12,6 +12,7 @@ from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.fields import log_uniform, random_field
 from adatom.simulate.film import draw_film
 from adatom.simulate.optics import draw_optics
+from adatom.simulate.probe_recipe import ScanErrors
 from adatom.simulate.recipe import Defects, ImageRecipe, Microscope
 from adatom.simulate.render import render_atoms
 from adatom.simulate.scan import move_atoms
@@ -42,7 +43,8 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
     optics = None
     if microscope.probe is not None:
         optics = draw_optics(microscope.probe, microscope, px_per_nm, rng)
-        move_atoms(specimen, microscope.probe, size, rng)
+        if isinstance(microscope.probe, ScanErrors):
+            move_atoms(specimen, microscope.probe, size, rng)
     hidden = np.zeros((size, size))  # 0 crystal, 1 hidden
     relief = np.zeros((size, size))
     for draw in (_draw_islands, _draw_adsorbates):

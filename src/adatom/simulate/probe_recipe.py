@@ -124,7 +124,18 @@ class StemProbe(ScanErrors):
         return self
 
 
-class StmProbe(ScanErrors):
+class FollowingProbe(ScanErrors):
+    """A probe whose signal is followed by a loop."""
+
+    feedback_lag_nm: NonNegativeRange = Field(
+        default=(0, 0), description="way along the scan in which the feedback loop corrects an error to 1 / e"
+    )
+    pink_noise: NonNegativeRange = Field(
+        default=(0, 0), description="standard deviation of 1/f noise, seen from line to line"
+    )
+
+
+class StmProbe(FollowingProbe):
     """Scanning tunnelling microscope at constant current, with s waves of tip and atoms (Tersoff & Hamann 1985)."""
 
     kind: Literal["stm"]
@@ -145,12 +156,6 @@ class StmProbe(ScanErrors):
     second_apex_height_nm: NonNegativeRange = Field(default=(0.0, 0.1), description="how much it is farther away")
     tip_change_probability: float = Field(
         default=0, ge=0, le=1, description="share of the images in which another tip takes over at a line"
-    )
-    feedback_lag_nm: NonNegativeRange = Field(
-        default=(0, 0), description="way along the scan in which the feedback loop corrects an error to 1 / e"
-    )
-    pink_noise: NonNegativeRange = Field(
-        default=(0, 0), description="standard deviation of 1/f noise, seen from line to line"
     )
 
     @property
@@ -175,4 +180,59 @@ class StmProbe(ScanErrors):
         return self
 
 
-Probe = Annotated[StemProbe | StmProbe, Field(discriminator="kind")]
+class AfmProbe(FollowingProbe):
+    """Dynamic force microscope at constant height, with a Lennard-Jones potential between apex and atoms."""
+
+    kind: Literal["afm"]
+    equilibrium_nm: PositiveRange = Field(
+        default=(0.3, 0.4), description="distance of apex and atom at which their potential is lowest [nm]"
+    )
+    gap: PositiveRange = Field(
+        default=(0.85, 1.0),
+        description="between apex and an atom, in units of that distance: up to 1 atoms show by repulsion, from 1.2 "
+        "by attraction, and the image is then the negative shift",
+    )
+    weight: tuple[PositiveRange, ...] = Field(
+        default=(), description="factor on the force of each class; empty: 1 for all"
+    )
+
+    @property
+    def reach_nm(self) -> float:
+        """How far from an atom its image, or the atom itself by errors of the scan, may reach."""
+        return 2.5 * self.equilibrium_nm[1] * self.gap[1] + self.way_nm
+
+    @model_validator(mode="after")
+    def _atoms_show_one_way(self) -> Self:
+        if not (0.75 <= self.gap[0] <= self.gap[1] <= 1.0 or 1.2 <= self.gap[0] <= self.gap[1] <= 2.0):
+            raise ValueError(f"gap lies within [0.75, 1] or within [1.2, 2], got {list(self.gap)}")
+        _check_reach(self.reach_nm - self.way_nm, "Lower equilibrium_nm.")
+        return self
+
+
+class PfmProbe(StrictModel):
+    """Piezoresponse force microscope, for a material of domains: the response of an up domain is 1."""
+
+    kind: Literal["pfm"]
+    signal: Literal["piezoresponse", "amplitude", "phase"] = Field(
+        default="piezoresponse", description="amplitude x cosine of the phase, or one of them; the phase in units of pi"
+    )
+    tip_nm: PositiveRange = Field(description="standard deviation of the field under the tip [nm]")
+    in_plane_response: Range = Field(
+        default=(-0.2, 0.2), description="of domains polarised along the surface, to the vertical motion"
+    )
+    offset: Range = Field(default=(-0.2, 0.2), description="electrostatic response, the same everywhere")
+    crosstalk: Range = Field(default=(0, 0), description="of the relief, a share of its height")
+    lock_in_noise: NonNegativeRange = Field(
+        default=(0.02, 0.1), description="standard deviation of each quadrature, before amplitude and phase"
+    )
+    feedback_lag_nm: NonNegativeRange = Field(
+        default=(0, 0), description="way along the scan in which the lock-in forgets to 1 / e"
+    )
+
+    @property
+    def reach_nm(self) -> float:
+        """There are no atoms beyond the image to be seen."""
+        return 0.0
+
+
+Probe = Annotated[StemProbe | StmProbe | AfmProbe | PfmProbe, Field(discriminator="kind")]

@@ -10,7 +10,8 @@ from pydantic import Field, field_validator, model_validator
 
 from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 from adatom.simulate.arrangements import ARRANGEMENTS
-from adatom.simulate.probe_recipe import Probe, StmProbe
+from adatom.simulate.domain_recipe import Domains
+from adatom.simulate.probe_recipe import PfmProbe, Probe
 from adatom.simulate.structure_recipe import Structure
 
 
@@ -96,7 +97,9 @@ class SingleAtoms(StrictModel):
         return None
 
 
-Material = Annotated[HexagonalTwoAtoms | Si111 | AnyAtoms | SingleAtoms | Structure, Field(discriminator="kind")]
+Material = Annotated[
+    HexagonalTwoAtoms | Si111 | AnyAtoms | SingleAtoms | Structure | Domains, Field(discriminator="kind")
+]
 
 
 class Defects(StrictModel):
@@ -235,7 +238,9 @@ class Microscope(StrictModel):
 class Labels(StrictModel):
     """How known atoms become the class map that a network learns."""
 
-    radius_nm: float = Field(gt=0, description="radius of the disc of each atom, well below half the bond")
+    radius_nm: float = Field(
+        gt=0, description="radius of the disc of each atom, well below half the bond; or half the width of a wall"
+    )
     claims_px: int = Field(
         default=1, ge=1, le=4, description="pixels around an atom that may claim it, where its place is uncertain"
     )
@@ -257,14 +262,24 @@ class ImageRecipe(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _domains_have_no_atoms_to_lose(self) -> Self:
+        named = ("vacancy", "vacancy_cluster", "substitution")
+        wrong = [name for name in named if isinstance(self.material, Domains) and getattr(self.defects, name)[1] > 0]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is [0, 0] for a material of domains, which shows no atoms")
+        return self
+
+    @model_validator(mode="after")
     def _probe_suits_the_material(self) -> Self:
         probe = self.microscope.probe
         if probe is not None and isinstance(self.material, SingleAtoms) and self.material.width_spread[1] > 0:
             raise ValueError(f"width_spread is [0, 0] beside a probe, got {list(self.material.width_spread)}")
-        if isinstance(probe, StmProbe):
-            for name, weights in (("weight_filled", probe.weight_filled), ("weight_empty", probe.weight_empty)):
-                if len(weights) not in (0, len(self.material.classes)):
-                    raise ValueError(
-                        f"{name} has one range for each of {', '.join(self.material.classes)}, got {len(weights)}"
-                    )
+        if isinstance(probe, PfmProbe) != isinstance(self.material, Domains):
+            raise ValueError("a probe of the kind pfm goes with a material of the kind domains, and with no other")
+        for name in ("weight_filled", "weight_empty", "weight"):
+            weights = getattr(probe, name, ())
+            if len(weights) not in (0, len(self.material.classes)):
+                raise ValueError(
+                    f"{name} has one range for each of {', '.join(self.material.classes)}, got {len(weights)}"
+                )
         return self

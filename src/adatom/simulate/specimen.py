@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from adatom.simulate.arrangements import ARRANGEMENTS
 from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.distortion import draw_distortion
+from adatom.simulate.domain_recipe import Domains
+from adatom.simulate.domains import draw_polarisation
 from adatom.simulate.lattice import fill_lattice, without_the_later_of_close_pairs
 from adatom.simulate.recipe import AnyAtoms, ImageRecipe, Microscope, SingleAtoms
 from adatom.simulate.single_atoms import draw_positions
@@ -25,8 +27,10 @@ MATERIALS = {
 
 
 def draw_specimen(recipe: ImageRecipe, rng: Generator) -> Specimen:
-    """Draw atoms with point defects that cover the image and a margin around it."""
+    """Draw atoms with point defects that cover the image and a margin around it, or domains."""
     material = recipe.material
+    if isinstance(material, Domains):
+        return _draw_domains(material, recipe.microscope, rng)
     if isinstance(material, AnyAtoms):
         specimen = _draw_arrangement(material, recipe, rng)
     elif isinstance(material, SingleAtoms):
@@ -123,6 +127,18 @@ def _draw_single_atoms(material: SingleAtoms, microscope: Microscope, rng: Gener
         height=np.ones(len(positions)),
         px_per_nm=px_per_nm,
         width=np.exp(np.clip(spread * rng.standard_normal(len(positions)), -0.6, 0.6)),
+    )
+
+
+def _draw_domains(material: Domains, microscope: Microscope, rng: Generator) -> Specimen:
+    px_per_nm, nothing = rng.uniform(*microscope.scale) / microscope.pixel_size_nm, np.zeros(0)
+    return Specimen(
+        x=nothing,
+        y=nothing,
+        species=np.zeros(0, dtype=np.int64),
+        height=nothing,
+        px_per_nm=px_per_nm,
+        polarisation=draw_polarisation(material, microscope.image_size, px_per_nm, rng),
     )
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy import ndimage, signal
-from scipy.spatial import cKDTree
 
 from adatom.simulate.atoms_in_image import Specimen
+from adatom.simulate.corrugation import corrugation
 from adatom.simulate.electrons import decay_per_nm
 from adatom.simulate.fields import log_uniform, pink_noise
+from adatom.simulate.lag import follow
 from adatom.simulate.placing import PointImage, oversampling_for, place_atoms
 from adatom.simulate.probe_recipe import StmProbe
 from adatom.simulate.recipe import Microscope
@@ -111,13 +111,14 @@ class Stm:
         topographs = [
             self.topograph(place_atoms(specimen.x, specimen.y, weight, size, one, row_shift)) for one in images
         ]
-        corrugation = self._corrugation(topographs[0], specimen)
+        alone = float(np.log1p(1 / self.ground)) / (2 * self.kappa)
+        height = max(corrugation(topographs[0], specimen, alone), _FAINTEST / (2 * self.kappa))
         lone = np.log1p(images[0].values / self.ground).sum() / images[0].oversampling ** 2 / (2 * self.kappa)
         topograph = topographs[0]
         if len(topographs) > 1:
             after = topographs[1][self.change_row :]
             topograph = np.concatenate([topograph[: self.change_row], after])
-        return topograph / corrugation, float(lone) / corrugation
+        return topograph / height, float(lone) / height
 
     def topograph(self, density: Array) -> Array:
         """Height of the tip over its height beside the atoms [nm] from the density of states of the atoms."""
@@ -127,29 +128,6 @@ class Stm:
         """Follow the surface with the feedback loop, which lags, and add 1/f noise; there is no beam to flicker."""
         followed = follow(image + relief, self.lag_px * len(image) / np.sqrt(image.size * pixels))
         return followed + self.pink_noise * pink_noise(len(image), rng) if self.pink_noise else followed
-
-    def _corrugation(self, topograph: Array, specimen: Specimen) -> float:
-        """Median height of atoms over the lowest point around them [nm]; of a lone atom where there are but few."""
-        size = len(topograph)
-        inside = (np.abs(specimen.x - (size - 1) / 2) < size / 2) & (np.abs(specimen.y - (size - 1) / 2) < size / 2)
-        positions = np.column_stack([specimen.x, specimen.y])[inside]
-        if len(positions) < 3:
-            return float(np.log1p(1 / self.ground)) / (2 * self.kappa)
-        apart = float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
-        lowest = ndimage.minimum_filter(topograph, size=2 * max(2, min(round(apart), size // 2)) + 1)
-        column, row = np.round(positions).astype(int).T
-        found = float(np.median((topograph - lowest)[row, column]))
-        return max(found, _FAINTEST / (2 * self.kappa))
-
-
-def follow(surface: Array, lag_px: float) -> Array:
-    """What a feedback loop makes of a surface (y, x) that it follows along x, with a lag of first order [px]."""
-    if lag_px <= 0:
-        return surface
-    kept = np.exp(-1 / lag_px)
-    start = kept * surface[:, :1]  # settled at the start of each line
-    followed: Array = signal.lfilter([1 - kept], [1, -kept], surface, axis=1, zi=start)[0]
-    return followed
 
 
 def draw_stm(probe: StmProbe, microscope: Microscope, px_per_nm: float, rng: Generator) -> Stm:

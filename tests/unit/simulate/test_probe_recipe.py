@@ -28,7 +28,7 @@ def test_recipe_with_a_probe_survives_the_way_to_yaml_and_back(tiny_recipe, prob
 @pytest.mark.parametrize(
     ("probe", "told"),
     [
-        ({"kind": "afm"}, "probe"),
+        ({"kind": "sem"}, "probe"),
         (STEM | {"voltage": [60, 60]}, "voltage"),
         (STEM | {"voltage_kv": [0, 60]}, "voltage_kv"),
         (STEM | {"semi_angle_mrad": [33, 25]}, "semi_angle_mrad"),
