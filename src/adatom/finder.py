@@ -244,6 +244,7 @@ def search(
             "spacing_px": rounded(distance_px),
             "units": atoms.attrs["units"],
             "pixel_size": _one_or_two(atoms.attrs["pixel_size"]),
+            "image_shape": list(atoms.attrs["image_shape"]),
             "model": eyes.name,
             "model_sha256": eyes.sha256,
             "support": rounded(eyes.support),

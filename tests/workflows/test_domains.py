@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 import adatom as ad
 from adatom.cli import app
 
-SMALL = "network: {architecture: unet, width: 4, depth: 2}\ntraining: {steps: 12, batch_size: 4, validation_images: 4}\n"
+SMALL = (
+    "network: {architecture: unet, width: 4, depth: 2}\ntraining: {steps: 12, batch_size: 4, validation_images: 4}\n"
+)
 
 
 @pytest.fixture(scope="module")
