@@ -57,7 +57,8 @@ def find_grains(neighbours: Neighbours, bonds: BondOrder, *, misorientation_deg:
     number = np.full(len(sizes), -1, dtype=np.int64)
     number[kept] = np.arange(len(kept))
     grain = number[label] if n else label
-    adopted = _adopted(neighbours, grain)
+    adopted = _adopted(neighbours, _joined(grain, psi, bonds.fold, misorientation_deg))
+    kept = np.arange(adopted.max(initial=-1) + 1)
     meets = np.zeros(n, dtype=bool)
     differs = adopted[neighbours.first] != adopted[neighbours.second]
     np.logical_or.at(meets, neighbours.first[differs], True)
@@ -67,6 +68,26 @@ def find_grains(neighbours: Neighbours, bonds: BondOrder, *, misorientation_deg:
         meets[:] = False
     orientation = np.array([np.angle(psi[adopted == k].sum()) / bonds.fold for k in range(len(kept))])
     return Grains(adopted, meets, orientation)
+
+
+def _joined(
+    grain: NDArray[np.int64], psi: NDArray[np.complex128], fold: int, misorientation_deg: float
+) -> NDArray[np.int64]:
+    """Pieces of the same orientation, parted by dirt or a hole, as one grain; the largest first again."""
+    n_pieces = int(grain.max(initial=-1)) + 1
+    mean = np.array([psi[grain == k].sum() for k in range(n_pieces)])
+    target = np.arange(n_pieces)
+    for k in range(n_pieces):
+        for other in range(k):
+            if target[other] == other:
+                apart = abs(np.angle(mean[k] * mean[other].conj())) / fold
+                if apart < 0.5 * np.deg2rad(misorientation_deg):
+                    target[k] = other
+                    break
+    names, number = np.unique(target, return_inverse=True)
+    joined = np.where(grain >= 0, number[np.maximum(grain, 0)], -1) if n_pieces else grain
+    order = np.argsort(-np.bincount(joined[joined >= 0], minlength=len(names)), kind="stable")
+    return np.where(joined >= 0, np.argsort(order)[np.maximum(joined, 0)], -1) if n_pieces else joined
 
 
 def _adopted(neighbours: Neighbours, grain: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,17 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
+from scipy.spatial import cKDTree
 
 from adatom.analyse.lattice import Lattice, find_lattice
 from adatom.analyse.neighbours import Neighbours, find_neighbours
 
 Array = NDArray[np.float64]
 
-# A neighbour counts as one lattice vector away where it is no farther from there than this share of the shorter edge.
-_TOLERANCE = 0.3
+# A neighbour counts as one lattice vector away where it is no farther from there than this share of the shortest one;
+# the two sublattices of a honeycomb are more than twice as far apart.
+_TOLERANCE = 0.25
+# Pieces are walked along closer steps only: a lone atom between two sublattices must not join them.
+_WALKED = 0.15
 _FEWEST_ATOMS = 8
-# Pieces of the same lattice are one sublattice where their sites coincide within this share of the shorter edge.
-_SAME_SITES = 0.25
+# Pieces of the same lattice are one sublattice where the sites of atoms up to so many edges apart coincide within this
+# share of the shorter edge.
+_BESIDE, _SAME_SITES = 3.0, 0.2
+# So many atoms of a piece are asked whether it is one with another.
+_ASKED = 400
 
 
 @dataclass(frozen=True)
@@ -134,8 +141,8 @@ def find_sites(positions: Array, vectors: Array | None = None) -> LatticeSites |
     if not (piece >= 0).any():
         return None
     for _ in range(2):
-        vectors, origin, _ = _fit(positions, cell, piece)
-        cell, piece = _join_pieces(positions, cell, piece, vectors, origin)
+        vectors, _, _ = _fit(positions, cell, piece)
+        cell, piece = _join_pieces(positions, cell, piece, vectors)
     vectors, origin, squares = _fit(positions, cell, piece)
     on = piece >= 0
     n_free = max(1, int(on.sum()) - 2 - len(origin))
@@ -171,8 +178,14 @@ def _walk(
     """Multiples (n, 2) of the vectors from the first atom of each piece, and number (n,) of the piece, -1 for none."""
     n = steps.n_atoms
     misfit = np.linalg.norm(steps.vector - multiple @ vectors, axis=1)
+    shortest = np.linalg.norm(multiple @ vectors, axis=1).min(initial=np.inf)
+    close = misfit < _WALKED * shortest
+    # nor may a few atoms without order
+    n_ways = len(np.unique(multiple, axis=0))
+    ordered = np.bincount(steps.first[close], minlength=n) >= n_ways / 2
+    close &= ordered[steps.first] & ordered[steps.second]
     weight = 1e-6 * np.linalg.norm(vectors[0]) + misfit
-    graph = sparse.csr_array((weight, (steps.first, steps.second)), shape=(n, n))
+    graph = sparse.csr_array((weight[close], (steps.first[close], steps.second[close])), shape=(n, n))
     tree = csgraph.minimum_spanning_tree(graph)
     label = csgraph.connected_components(tree, directed=False)[1]
     size = np.bincount(label)
@@ -197,7 +210,28 @@ def _walk(
             u, v = settled[previous]
             settled[atom] = (u + du, v + dv)
         cell[walked] = [settled[atom] for atom in walked.tolist()]
-    return cell, number[label]
+    piece = number[label] if n else label.astype(np.int64)
+    _adopt(steps, multiple, misfit, cell, piece)
+    return cell, piece
+
+
+def _adopt(
+    steps: Neighbours, multiple: NDArray[np.int64], misfit: Array, cell: NDArray[np.int64], piece: NDArray[np.int64]
+) -> None:
+    """Give atoms of no piece the place that their closest step from one says, where nobody else is, from the rim on."""
+    taken = {(int(k), int(u), int(v)) for k, (u, v) in zip(piece, cell, strict=True) if k >= 0}
+    for _ in range(3):
+        rim = np.flatnonzero((piece[steps.first] >= 0) & (piece[steps.second] < 0))
+        if not len(rim):
+            return
+        known = piece.copy()
+        for step in rim[np.argsort(misfit[rim], kind="stable")]:
+            first, atom = steps.first[step], steps.second[step]
+            u, v = (int(n) for n in cell[first] + multiple[step])
+            place = (int(known[first]), u, v)
+            if piece[atom] < 0 and place not in taken:
+                taken.add(place)
+                cell[atom], piece[atom] = (u, v), place[0]
 
 
 def _fit(positions: Array, cell: NDArray[np.int64], piece: NDArray[np.int64]) -> tuple[Array, Array, Array]:
@@ -218,29 +252,40 @@ def _means(values: Array, piece: NDArray[np.int64], n_pieces: int) -> Array:
 
 
 def _join_pieces(
-    positions: Array, cell: NDArray[np.int64], piece: NDArray[np.int64], vectors: Array, origin: Array
+    positions: Array, cell: NDArray[np.int64], piece: NDArray[np.int64], vectors: Array
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Make pieces one whose origins are lattice vectors apart; the larger takes the smaller in."""
-    size = np.bincount(piece[piece >= 0], minlength=len(origin))
-    shortest = np.linalg.norm(vectors, axis=1).min()
-    target, shift = np.arange(len(origin)), np.zeros((len(origin), 2), dtype=np.int64)
-    order = np.argsort(-size, kind="stable")
-    for rank, k in enumerate(order):
-        for other in order[:rank]:
-            if target[other] != other:
+    """Make pieces one that stand on the same sites where they are next to each other; the larger takes the smaller in.
+
+    Far away a bent crystal's sites would be off.
+    """
+    size = np.bincount(piece[piece >= 0])
+    lengths, inverse = np.linalg.norm(vectors, axis=1), np.linalg.inv(vectors)
+    members = [np.flatnonzero(piece == k) for k in range(len(size))]
+    trees = [cKDTree(positions[mine]) for mine in members]
+    asked = [mine[:: -(-len(mine) // _ASKED)] for mine in members]
+    order, cell, piece = np.argsort(-size, kind="stable"), cell.copy(), piece.copy()
+    whole_ones: list[int] = []
+    for k in order:
+        for other in whole_ones:
+            near = trees[other].query_ball_point(positions[asked[k]], _BESIDE * lengths.max())
+            pairs = np.array([(a, b) for a, those in enumerate(near) for b in those], dtype=np.int64).reshape(-1, 2)
+            if not len(pairs):
                 continue
-            away = (origin[k] - origin[other]) @ np.linalg.inv(vectors)
-            whole = np.round(away)
-            if np.linalg.norm((away - whole) @ vectors) < _SAME_SITES * shortest:
-                target[k], shift[k] = other, whole.astype(np.int64)
+            mine, its = asked[k][pairs[:, 0]], members[other][pairs[:, 1]]
+            away = (positions[mine] - positions[its]) @ inverse
+            shifts = cell[its] + np.round(away).astype(np.int64) - cell[mine]
+            ways, which, votes = np.unique(shifts, axis=0, return_inverse=True, return_counts=True)
+            off = np.linalg.norm((away - np.round(away)) @ vectors, axis=1)
+            agreeing = which.ravel() == votes.argmax()
+            if votes.max() > 0.5 * len(pairs) and np.median(off[agreeing]) < _SAME_SITES * lengths.min():
+                cell[members[k]] += ways[votes.argmax()]
+                piece[members[k]] = other
                 break
-    on = piece >= 0
-    joined = np.where(on, target[np.maximum(piece, 0)], -1)
-    kept = np.unique(joined[on])
-    number = np.full(len(origin), -1)
-    number[kept] = np.arange(len(kept))
-    moved = cell + np.where(on[:, None], shift[np.maximum(piece, 0)], 0)
-    return moved, np.where(on, number[np.maximum(joined, 0)], -1)
+        else:
+            whole_ones.append(int(k))
+    number = np.full(len(size) + 1, -1)
+    number[whole_ones] = np.arange(len(whole_ones))
+    return cell, number[piece]
 
 
 def _within(

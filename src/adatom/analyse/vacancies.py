@@ -35,13 +35,14 @@ class Vacancies:
     sublattice: NDArray[np.int64]
 
 
-def find_vacancies(positions: Array, sites: LatticeSites, box: Box) -> Vacancies:
+def find_vacancies(positions: Array, sites: LatticeSites, box: Box, others: Array | None = None) -> Vacancies:
     """Find the sites of each sublattice that no atom is on.
 
     Parameters
     ----------
-    positions : (n, 2) of all atoms, those on no sublattice included.
+    positions : (n, 2) of the atoms that the sites are of.
     sites : the sublattices.
+    others : (m, 2) of atoms of other grains, which may stand where this one's lattice goes on.
     box : left, top, right, bottom of what was measured, in the unit of the positions; nearer to its border than half
         the distance of neighbours no site is asked for.
 
@@ -52,7 +53,7 @@ def find_vacancies(positions: Array, sites: LatticeSites, box: Box) -> Vacancies
     wider than a few sites is told as its rim only.
     """
     near = _beside_a_site(sites.vectors)
-    tree = cKDTree(positions)
+    tree = cKDTree(positions if others is None else np.concatenate([positions, others]))
     apart = float(np.median(tree.query(positions, k=2)[0][:, 1]))
     found: list[tuple[Array, Array, int]] = []
     for k in range(len(sites.origin)):
