@@ -1,13 +1,13 @@
 """From an atom table to findings, as one page: neighbours, lattice, strain, rings, defects, and how they lie."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from adatom.analyse.analysis import Analysis
 from adatom.analyse.bond_order import bond_order, local_symmetry
 from adatom.analyse.defects import (
     Defects,
@@ -28,7 +28,6 @@ from adatom.analyse.neighbours import Neighbours, bond_cutoff, find_neighbours
 from adatom.analyse.rings import Rings, find_rings
 from adatom.analyse.spatial_statistics import (
     Box,
-    PairStatistics,
     count_interval,
     pair_distribution,
     ripley_l,
@@ -46,32 +45,6 @@ _FEWEST = 3
 # Fewer defects of a name say nothing of how they lie.
 _FEWEST_SCATTERED = 10
 _STRAIN = ("exx", "eyy", "exy", "rotation")
-
-
-@dataclass
-class Analysis:
-    """What the atoms of one image say.
-
-    Attributes
-    ----------
-    atoms : the table with the columns of `analyse_atoms`.
-    bonds : one row a bond: ``first``, ``second`` (rows of the atom table), ``length``, ``length_std``, ``angle_deg``.
-    rings : one row a ring: ``size``, ``x``, ``y``, ``area``, ``atoms``.
-    defects : one row a defect, see `adatom.analyse.defects.Defects`.
-    summary : numbers with their errors, JSON-serialisable.
-    pairs : pair distribution of all atoms, or None with too few.
-    scattered : how the defects of each name lie, where there are ten or more.
-    box : left, top, right, bottom of the image in the unit of the positions.
-    """
-
-    atoms: pd.DataFrame
-    bonds: pd.DataFrame
-    rings: pd.DataFrame
-    defects: pd.DataFrame
-    summary: dict[str, Any]
-    box: Box
-    pairs: PairStatistics | None = None
-    scattered: dict[str, PairStatistics] = field(default_factory=dict)
 
 
 def analyse_atoms(

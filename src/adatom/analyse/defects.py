@@ -20,8 +20,8 @@ Array = NDArray[np.float64]
 # A sublattice has a species of its own where at least this share of its atoms is of it.
 _OWN = 0.5
 _LIKELIER_THAN_NOT = 0.5
-# Larger rings are holes, which vacancies tell better.
-_LARGEST_RING = 9
+# Larger rings are holes, which vacancies tell better; triangles are made by an atom between others, told as such.
+_SMALLEST_RING, _LARGEST_RING = 4, 9
 COLUMNS = ("kind", "name", "x", "y", "x_std", "y_std", "probability", "atoms", "note")
 
 
@@ -124,7 +124,7 @@ def add_rings(defects: Defects, atoms: pd.DataFrame, rings: Rings) -> None:
         return
     counts = rings.counts()
     usual = max(counts, key=lambda size: counts[size])
-    for ring in np.flatnonzero((rings.size != usual) & (rings.size <= _LARGEST_RING)):
+    for ring in np.flatnonzero((rings.size != usual) & (rings.size >= _SMALLEST_RING) & (rings.size <= _LARGEST_RING)):
         members = rings.of(int(ring))
         probability = float(np.prod(atoms["probability"].to_numpy()[members]))
         name = f"ring_{rings.size[ring]}"

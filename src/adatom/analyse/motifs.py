@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
 import numpy as np
+import yaml
 from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter, ValidationError
 
 from adatom.analyse.neighbours import Neighbours
-from adatom.errors import ArgumentError
+from adatom.data.ranges import StrictModel
+from adatom.errors import ArgumentError, MissingFileError, RecipeError
 
 _LARGEST = 24
 
@@ -111,3 +115,32 @@ def _around(atom: int, reach: int, neighbours: Neighbours, names: NDArray[Any]) 
 
 def _bonded(atom: int, neighbours: Neighbours) -> NDArray[np.int64]:
     return neighbours.second[neighbours.start[atom] : neighbours.start[atom + 1]]
+
+
+def read_motifs(path: Path) -> list[Motif]:
+    """Motifs of a YAML file: a list with ``name``, ``species``, ``bonds`` (pairs of numbers from 0) and, if wanted,
+    ``closed`` for each.
+
+    Raises
+    ------
+    MissingFileError, RecipeError, ArgumentError : if there is no such file, or it says something else.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"motifs: expected a YAML file, got {path}, which is not there.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        stated = TypeAdapter(list[_Stated]).validate_python(content)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise RecipeError(f"motifs: {path.name} cannot be read as YAML ({error}).") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(f"motifs: {path.name}: {where}: {first['msg']}.") from error
+    return [Motif(one.name, one.species, one.bonds, one.closed) for one in stated]
+
+
+class _Stated(StrictModel):
+    name: str = Field(min_length=1, max_length=60)
+    species: tuple[str, ...]
+    bonds: tuple[tuple[int, int], ...] = ()
+    closed: tuple[int, ...] = (0,)
