@@ -192,38 +192,41 @@ def _walk(
     kept = np.flatnonzero(size >= _FEWEST_ATOMS)
     number = np.full(len(size), -1, dtype=np.int64)
     number[kept] = np.arange(len(kept))
-    code = steps.first * n + steps.second  # sorted pairs, to look a step up
+    code = steps.first * n + steps.second  # to look a step up
     order = np.argsort(code)
-    cell = np.zeros((n, 2), dtype=np.int64)
+    code = code[order]
     both = tree + tree.T
     first_atom = np.full(len(size), -1, dtype=np.int64)
     first_atom[label[::-1]] = np.arange(n)[::-1]
+    origin = np.arange(n)  # the atom that each was walked to from; at first its neighbour in the tree
+    cell = np.zeros((n, 2), dtype=np.int64)
     for piece in kept:
         walked, before = csgraph.breadth_first_order(both, first_atom[piece], directed=False)
-        walked = walked.astype(np.int64)  # products below exceed 32 bits
-        came_from = before[walked[1:]].astype(np.int64)
-        pair = order[np.searchsorted(code[order], came_from * n + walked[1:])]
-        way = multiple[pair]
-        # atoms in the order of walking, so that where one came from is settled before it
-        settled = {int(walked[0]): (0, 0)}
-        for atom, previous, (du, dv) in zip(walked[1:].tolist(), came_from.tolist(), way.tolist(), strict=True):
-            u, v = settled[previous]
-            settled[atom] = (u + du, v + dv)
-        cell[walked] = [settled[atom] for atom in walked.tolist()]
-    piece = number[label] if n else label.astype(np.int64)
-    _adopt(steps, multiple, misfit, cell, piece)
-    return cell, piece
+        walked = walked[1:].astype(np.int64)  # products below exceed 32 bits
+        origin[walked] = before[walked]
+        cell[walked] = multiple[order[np.searchsorted(code, origin[walked] * n + walked)]]
+    while True:  # each round doubles the way that is summed up
+        before = origin[origin]
+        cell += np.where((origin != np.arange(n))[:, None], cell[origin], 0)
+        if (before == origin).all():
+            break
+        origin = before
+    piece_of = number[label] if n else label.astype(np.int64)
+    _adopt(steps, multiple, misfit, cell, piece_of)
+    return cell, piece_of
 
 
 def _adopt(
     steps: Neighbours, multiple: NDArray[np.int64], misfit: Array, cell: NDArray[np.int64], piece: NDArray[np.int64]
 ) -> None:
     """Give atoms of no piece the place that their closest step from one says, where nobody else is, from the rim on."""
-    taken = {(int(k), int(u), int(v)) for k, (u, v) in zip(piece, cell, strict=True) if k >= 0}
+    taken: set[tuple[int, ...]] = set()
     for _ in range(3):
         rim = np.flatnonzero((piece[steps.first] >= 0) & (piece[steps.second] < 0))
         if not len(rim):
             return
+        if not taken:
+            taken = set(map(tuple, np.column_stack([piece, cell])[piece >= 0].tolist()))
         known = piece.copy()
         for step in rim[np.argsort(misfit[rim], kind="stable")]:
             first, atom = steps.first[step], steps.second[step]
