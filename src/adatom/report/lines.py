@@ -111,7 +111,7 @@ def analysis_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str
     if summary["n_grains"] > 1:
         lines.append(f"  grains   {summary['n_grains']}, {summary['n_boundary_atoms']} atoms at their boundaries")
     if summary["rings"]:
-        lines.append("  rings    " + ", ".join(f"{n} of {size}" for size, n in summary["rings"].items()))
+        lines.append("  rings    " + ", ".join(f"{n} with {size}" for size, n in summary["rings"].items()) + " atoms")
     for defect, facts in summary["defects"].items():
         low, high = facts["interval_95"]
         likely = "" if facts["expected"] is None else f", {facts['expected']:.1f} of them expected to be real"
