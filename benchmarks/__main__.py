@@ -25,6 +25,8 @@ BENCHMARKS = {
     "error_over_bound": "positions of simulated columns over the Cramer-Rao bound, and their error bars (make peers)",
     "neighbourhoods": "strain, rings, dislocations, vacancies; real MoS2, Si(111) and Pt; speed (make peers)",
     "match": "recipes matched to images: coverage of the estimates, and whether simulated crops can be told from real",
+    "ensemble_cost": "time and memory of ensembles beside one model, and AtomAI's in the same run (make peers)",
+    "ensemble_drift": "ensembles under drifting conditions: F1, whether doubts rank errors, coverage of species sets",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

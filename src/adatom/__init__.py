@@ -14,22 +14,37 @@ __version__ = "0.1.0"
 _ROOMS = {
     "read": "adatom.files",
     "make_image": "adatom.data",
+    "adapt_to_images": "adatom.adapter",
     "analyse_atoms": "adatom.analyser",
     "find": "adatom.finder",
     "load": "adatom.models",
     "match": "adatom.matching",
+    "Ensemble": "adatom.models",
     "Localizer": "adatom.models",
     "Segmenter": "adatom.models",
 }
-__all__ = ["Localizer", "Segmenter", "__version__", "analyse_atoms", "find", "load", "make_image", "match", "read"]
+__all__ = [
+    "Ensemble",
+    "Localizer",
+    "Segmenter",
+    "__version__",
+    "adapt_to_images",
+    "analyse_atoms",
+    "find",
+    "load",
+    "make_image",
+    "match",
+    "read",
+]
 
 if TYPE_CHECKING:
+    from adatom.adapter import adapt_to_images
     from adatom.analyser import analyse_atoms
     from adatom.data import make_image
     from adatom.files import read
     from adatom.finder import find
     from adatom.matching import match
-    from adatom.models import Localizer, Segmenter, load
+    from adatom.models import Ensemble, Localizer, Segmenter, load
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ verb itself: a module of that name would take its place on import.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 from adatom.analyse import read_lattice_constant
 from adatom.analyse.lattice_facts import judge_lattice, undistorted
 from adatom.analyse.odd_atoms import judge_sublattices
-from adatom.data import check_image, make_atoms, pixel_size_nm
+from adatom.data import ATOM_COLUMNS, check_image, make_atoms, pixel_size_nm
 from adatom.data.rounding import rounded
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate.brightness import BrightnessGroups, split_by_flux
+from adatom.models.atom_table import in_units
 from adatom.models.choice import LEAST_SUPPORT, UNFAMILIAR, Contrast, ModelAtScale, choose_model, recognise
 from adatom.models.seeing import Classical, classical_spacing, see_all
 from adatom.prepare import SquareImage, positions_back
 
 if TYPE_CHECKING:
+    from adatom.models.ensemble import Ensemble
     from adatom.models.image_model import ImageModel
 
 Array = NDArray[np.float64]
@@ -47,6 +49,7 @@ class Finding:
     image : what was searched.
     atoms : the atom table, see `adatom.data.atoms`.
     maps : probability maps of the (first) frame, or None for the classical method.
+    doubts : their uncertainties, where the model is an ensemble; see `adatom.models.ensemble`.
     summary : the content of ``summary.json``.
     """
 
@@ -54,12 +57,13 @@ class Finding:
     atoms: pd.DataFrame
     maps: xr.DataArray | None
     summary: dict[str, Any] = field(default_factory=dict)
+    doubts: xr.Dataset | None = None
 
 
 def find(
     image: xr.DataArray,
     *,
-    model: "ImageModel | str | Path | None" = None,
+    model: "ImageModel | Ensemble | str | Path | None" = None,
     method: Method = "network",
     spacing_nm: float | None = None,
     min_distance_nm: float | None = None,
@@ -68,6 +72,7 @@ def find(
     lattice_constant_nm: float | str | None = None,
     undistort: bool = False,
     contrast: Contrast = "auto",
+    coverage: float | None = None,
 ) -> pd.DataFrame:
     """Find the atoms of an image.
 
@@ -88,6 +93,8 @@ def find(
         or square lattice regular, that is, without uniform drift and scan distortion; in nm where the pixel size is
         known, that of the lattice constant before the file's.
     contrast : ``bright`` or ``dark`` atoms; ``auto`` lets the image say, and prefers bright ones.
+    coverage : adds the column ``species_set``, the species that an atom may be, such as ``S2|V_S``: on images like
+        those of the training the right one is among them for this share of the atoms (`adatom.models.conformal`).
 
     Returns
     -------
@@ -108,6 +115,7 @@ def find(
         lattice_constant_nm=lattice_constant_nm,
         undistort=undistort,
         contrast=contrast,
+        coverage=coverage,
     )
     finding.atoms.attrs["summary"] = finding.summary
     return finding.atoms
@@ -116,7 +124,7 @@ def find(
 def search(
     image: xr.DataArray,
     *,
-    model: "ImageModel | str | Path | None" = None,
+    model: "ImageModel | Ensemble | str | Path | None" = None,
     method: Method = "network",
     spacing_nm: float | None = None,
     min_distance_nm: float | None = None,
@@ -125,6 +133,7 @@ def search(
     lattice_constant_nm: float | str | None = None,
     undistort: bool = False,
     contrast: Contrast = "auto",
+    coverage: float | None = None,
 ) -> Finding:
     """As `find`, with the maps and the summary beside the atoms."""
     started = time.monotonic()
@@ -141,6 +150,9 @@ def search(
     for name, value in {"spacing_nm": spacing_nm, "min_distance_nm": min_distance_nm}.items():
         if value is not None and not (np.isfinite(value) and value > 0):
             raise ArgumentError(f"{name}: expected a positive length in nm, got {value}.")
+
+    if coverage is not None and (not 0 < coverage < 1 or method == "classical"):
+        raise ArgumentError(f"coverage: expected a number between 0 and 1, for the network, got {coverage}.")
 
     still = image if image.ndim == 2 else image.isel(frame=0)
     if min(still.shape) < _SMALLEST_SIDE:
@@ -178,11 +190,13 @@ def search(
             )
 
     scout = eyes  # the one that looked first, and knows what images are like
+    if isinstance(eyes, ModelAtScale):
+        eyes = replace(eyes, coverage=coverage)
     seen = see_all(image, square, eyes, min_probability, min_distance_px, refine)
     if model is None and isinstance(eyes, ModelAtScale) and eyes.sign > 0 and seen.lattice is not None:
         expert = recognise(seen.lattice, seen.spacing_px, square.values, 0.8 * eyes.support)
         if expert is not None:
-            eyes = expert
+            eyes = replace(expert, coverage=coverage)
             seen = see_all(image, square, eyes, min_probability, min_distance_px, refine)
     columns, maps, lattice = seen.columns, seen.maps, seen.lattice
     if eyes.sign < 0 and contrast == "auto":
@@ -192,7 +206,7 @@ def search(
     lattice_facts = judge_lattice(
         lattice, stated_edge or eyes.lattice_constant_nm, square.pixel_nm, stated_edge is not None, warnings
     )
-    added = {name: columns.pop(name) for name in ("refined", "snr", "species_probability")}
+    added = {name: columns.pop(name) for name in list(columns) if name not in ATOM_COLUMNS}
     several = isinstance(eyes, ModelAtScale) and len(eyes.model.classes_) > 1
     doubt = added["species_probability"]
     if not several or (len(doubt) and np.isnan(doubt).all()):
@@ -225,7 +239,8 @@ def search(
         pixel_size=pixel_size_nm(still),
         history=[*image.attrs.get("history", []), f"atoms found by {eyes.name}"],
     )
-    for name, values in added.items():
+    step = _step(still, square)
+    for name, values in in_units(added, {"x": step[1], "y": step[0]}).items():
         atoms[name] = values
     distance_px = seen.spacing_px
     if square.pixel_nm and distance_px * square.pixel_nm < _CLOSEST_NM:
@@ -237,6 +252,7 @@ def search(
         image=image,
         atoms=atoms,
         maps=maps,
+        doubts=seen.doubts,
         summary={
             "n_atoms": len(atoms),
             "species": {str(name): int(n) for name, n in atoms["species"].value_counts().items()},
@@ -263,12 +279,18 @@ def search(
 
 def _in_image_units(columns: dict[str, Array], still: xr.DataArray, square: SquareImage) -> dict[str, Array]:
     """Positions from square pixels to the image's own unit; the centre of its first pixel is (0, 0)."""
-    size = pixel_size_nm(still) or (1.0, 1.0)
+    size, step = pixel_size_nm(still) or (1.0, 1.0), _step(still, square)
     result = dict(columns)
     for axis, name in enumerate(("y", "x")):
         result[name] = positions_back(columns[name], square.factor[axis]) * size[axis]
-        result[f"{name}_std"] = columns[f"{name}_std"] / square.factor[axis] * size[axis]
+        result[f"{name}_std"] = columns[f"{name}_std"] * step[axis]
     return result
+
+
+def _step(still: xr.DataArray, square: SquareImage) -> tuple[float, float]:
+    """Side of a square pixel in the image's unit, along (y, x)."""
+    size = pixel_size_nm(still) or (1.0, 1.0)
+    return size[0] / square.factor[0], size[1] / square.factor[1]
 
 
 def _brightness_facts(groups: BrightnessGroups | None) -> dict[str, Any] | None:

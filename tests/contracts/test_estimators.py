@@ -11,9 +11,9 @@ import torch
 import adatom
 from adatom.data import make_image
 from adatom.errors import ArgumentError
-from adatom.models import Localizer, Segmenter
+from adatom.models import Ensemble, Localizer, Segmenter
 
-ESTIMATORS = [Segmenter, Localizer]
+ESTIMATORS = [Segmenter, Localizer, Ensemble]
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
 
 
@@ -42,7 +42,12 @@ def alike(first, second) -> bool:
 
 
 def weights(model) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in model.net_.state_dict().items()}
+    members = getattr(model, "members_", [model])
+    return {
+        f"{number}/{name}": value.clone()
+        for number, member in enumerate(members)
+        for name, value in member.net_.state_dict().items()
+    }
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:

@@ -100,3 +100,17 @@ def test_its_state_holds_all_that_it_has_learned(name):
         other = build_net(name, **TINY)
     other.load_state_dict(load(save(net.state_dict())), assign=True)
     assert torch.equal(net.eval()(batch), other.eval()(batch))
+
+
+@every_architecture
+def test_trunk_and_crown_make_the_whole(name):
+    net = build_net(name, **TINY).eval()
+    shown = images(2, 1, 2 * net.multiple, net.multiple)
+    torch.testing.assert_close(net.finish(net.trunk(shown)), net(shown))
+    before, state = net.trunk(shown), net.state_dict()
+    for beginning in net.crown():
+        mine = [weight for weight in state if weight.startswith(beginning)]
+        assert mine
+        for weight in mine:
+            state[weight] += 1
+    torch.testing.assert_close(net.trunk(shown), before)

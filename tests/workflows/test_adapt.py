@@ -58,3 +58,24 @@ def test_what_cannot_be_is_told_in_one_line(folder: Path, model: str, extra: lis
     done = adatom("adapt", folder / f"{model}.safetensors", folder / "image.npy", *arguments)
     assert done.returncode == code and said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr and not (folder / "none").exists()
+
+
+def test_a_model_learns_an_image_without_any_mark(folder: Path) -> None:
+    image, out = folder / "image.npy", folder / "alone"
+    arguments = ["--pixel-size", 0.1, "--steps", 2, "--rounds", 1, "--out", out, "--json"]
+    done = adatom("adapt", folder / "localizer.safetensors", image, *arguments)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["rounds"][0]["way"] == "as it was" and told["rounds"][0]["is_kept"]
+    assert (out / "round0.png").exists()
+    found = adatom("find", image, "--model", told["model"], "--pixel-size", 0.1, "--out", folder / "found_alone")
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "extra", "said"),
+    [("segmenter", [], "expected a Localizer"), ("localizer", ["--how", "guess"], "findings")],
+)
+def test_adapting_to_images_says_what_is_wrong(folder: Path, model: str, extra: list[object], said: str) -> None:
+    done = adatom("adapt", folder / f"{model}.safetensors", folder / "image.npy", *extra, "--out", folder / "no")
+    assert done.returncode == 2 and said in done.stderr

@@ -49,6 +49,10 @@ def find(
     ] = None,
     undistort: Annotated[bool, typer.Option("--undistort", help="Add positions on the regular lattice.")] = False,
     contrast: Annotated[str, typer.Option(help="Atoms are bright, dark, or auto: the image says.")] = "auto",
+    coverage: Annotated[
+        float | None,
+        typer.Option(help="Add the species that an atom may be, the right one among them in this share: 0.9, say."),
+    ] = None,
     refine: Annotated[bool, typer.Option(help="Fit each atom in the measured image, for error bars.")] = True,
     method: Annotated[str, typer.Option(help="network, or classical (blobs, no training).")] = "network",
     as_json: Json = False,
@@ -81,12 +85,13 @@ def find(
             lattice_constant_nm=lattice_constant,
             undistort=undistort,
             contrast=chosen_contrast,
+            coverage=coverage,
         )
         finding.summary["file"] = file.name
         return finding
 
     def write(folder: Path, finding: Finding) -> dict[str, Any]:
-        write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary)
+        write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
         return finding.summary
 
     def tell(file: Path, folder: Path, written: Future[dict[str, Any]]) -> None:

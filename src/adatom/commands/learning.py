@@ -1,7 +1,7 @@
 """Models: trained, adapted, measured, listed."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,12 @@ from adatom.commands.terminal import (
     write_run,
 )
 
+# At which sets of species are judged in the picture of a training.
+_COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+
+if TYPE_CHECKING:
+    from adatom.models.training_run import Members
+
 
 @app.command(epilog="Example: adatom train si111_7x7 --out my-model")
 def train(
@@ -30,6 +36,14 @@ def train(
         Path | None,
         typer.Option("--data", metavar="STORE", help="Learn from this training set, not from the recipe's images."),
     ] = None,
+    members: Annotated[
+        int | None, typer.Option(min=1, help="Train an ensemble of so many models; one file holds them all.")
+    ] = None,
+    ensemble: Annotated[
+        str | None,
+        typer.Option(help="Kind of the ensemble: seeds (default), trunk, swag, or symmetry (one model, eight sides)."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Members trained at a time, each in a process of its own.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     as_json: Json = False,
@@ -37,65 +51,130 @@ def train(
 ) -> None:
     """Train a model on simulated images or a stored set: model file, loss curve, samples of what it was shown."""
     from adatom.models.recipe import load_learning, load_recipe
-    from adatom.models.training_run import change_training, train_model
+    from adatom.models.training_run import change_training, n_steps, train_model
     from adatom.report.lines import progress_line
 
     read_recipe = load_recipe if data is None else load_learning
     chosen = change_training(read_recipe(recipe), steps=steps, seed=seed)
-    with progress(f"training {chosen.name}", chosen.training.steps) as advance:
+    wanted = _members(members, ensemble, jobs)
+    with progress(f"training {chosen.name}", n_steps(chosen.training, wanted)) as advance:
+        reached: dict[str, int] = {}  # step of each member
 
         def show(record: dict[str, Any]) -> None:
-            advance(record["step"], f"loss {record['loss']:.3f}")
+            member = record.get("member", "")
+            reached[member] = record["step"]
+            advance(sum(reached.values()), f"{member} loss {record['loss']:.3f}".strip())
             if "val_loss" in record and not as_json:
-                print(progress_line(record), flush=True)
+                print(f"{member}: {progress_line(record)}" if member else progress_line(record), flush=True)
 
-        model = train_model(chosen, out, data=data, resume=resume, device=device, on_record=show)
+        model = train_model(chosen, out, data=data, members=wanted, resume=resume, device=device, on_record=show)
     draw_training(out, model)
     learned_from = {} if data is None else {"data": str(data)}
     write_run(out, {"recipe": chosen.name, **learned_from, "seed": chosen.training.seed, "figures": model.figures_})
     if as_json:
         print_json({"model": str(out / "model.safetensors"), "figures": model.figures_})
     else:
-        figure = ("IoU", "val_iou") if model.is_of_regions else ("F1", "val_f1")
-        reached = f"{figure[0]} {model.figures_[figure[1]]:.3f}"
-        print(f"{out}/model.safetensors: {reached} on validation images; see loss.png, samples.png")
+        measure, figure = ("IoU", "val_iou") if model.is_of_regions else ("F1", "val_f1")
+        told = f"{measure} {model.figures_[figure]:.3f}"
+        print(f"{out}/model.safetensors: {told} on validation images; see loss.png, samples.png")
+
+
+def _members(n: int | None, kind: str | None, jobs: int) -> "Members | None":
+    """The ensemble that the options ask for, if they do."""
+    from adatom.models.ensemble_training import KINDS
+    from adatom.models.training_run import Members
+
+    if n is None and kind != "symmetry":
+        if kind is not None or jobs > 1:
+            raise typer.BadParameter("expected how many members the ensemble has", param_hint="--members")
+        return None
+    chosen = next((each for each in KINDS if each == (kind or "seeds")), None)
+    if chosen is None:
+        raise typer.BadParameter(f"expected one of {', '.join(KINDS)}", param_hint="--ensemble")
+    return Members(n or 1, chosen, jobs)
 
 
 def draw_training(out: Path, model: Any) -> None:
     """Loss curve and samples of what it was shown."""
     from adatom.data.atomic_file import write_atomically
-    from adatom.report import draw_loss, draw_samples, figure_png
+    from adatom.report import draw_loss, draw_reliability, draw_samples, figure_png
 
     images, labels = model.training_samples(6)
     write_atomically(out / "loss.png", figure_png(draw_loss(model.history_)))
     background = "none of them" if model.is_of_regions else "no atom"
     samples = draw_samples(images, labels, model.classes_, background=background)
     write_atomically(out / "samples.png", figure_png(samples))
+    judged = getattr(model, "judged_", None)  # of an ensemble
+    if judged is None:
+        return
+    stated = {"Atoms": (judged.probability, judged.is_atom)}
+    covered: list[tuple[float, float]] = []
+    if len(model.classes_) > 1:
+        stated["Species of atoms"] = (judged.species_probability, judged.is_species)
+    if model.conformal_ is not None:
+        covered = [
+            (each, model.conformal_.coverage(judged.of_species, judged.true_species, each)) for each in _COVERAGES
+        ]
+    write_atomically(out / "reliability.png", figure_png(draw_reliability(stated, covered)))
 
 
-@app.command(epilog="Example: adatom adapt single_atoms scan.tif --atoms marks.csv --out my-model")
+@app.command(epilog="Example: adatom adapt my-ensemble.safetensors scan.sxm --out adapted")
 def adapt(
-    model: Annotated[str, typer.Argument(help="Model file, or the name of one that ships; a Localizer.")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Images in which you marked atoms.")],
-    atoms: Annotated[
-        list[Path],
-        typer.Option("--atoms", help="Table of the marked atoms (CSV: x and y, or X and Y), one for each FILE."),
-    ],
+    model: Annotated[str, typer.Argument(help="Model file, or the name of one that ships; a Localizer or ensemble.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Your images.")],
     out: Out,
+    atoms: Annotated[
+        list[Path] | None,
+        typer.Option("--atoms", help="Table of the atoms you marked (CSV: x and y, or X and Y), one for each FILE."),
+    ] = None,
     in_pixels: Annotated[
         bool | None,
         typer.Option("--in-pixels/--in-nm", help="What marks count; by default pixels if X and Y, else nm."),
     ] = None,
+    how: Annotated[
+        str,
+        typer.Option(
+            help="Without marks: choose (members), simulate (what matches the images), findings (its own), or auto: "
+            "the latter two."
+        ),
+    ] = "auto",
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe to be matched to the images, instead of the model's own.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of learning from its findings, at most.")] = 4,
     channel: Channel = None,
     frame: Frame = None,
     pixel_size: PixelSize = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the training.")] = 200,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of the training; by default 200, without marks 150 a round.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same model.")] = 0,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Teach a model your images from atoms marked in them, which need not be all; writes DIR/model.safetensors."""
+    """Teach a model your images: from atoms marked in them, which need not be all, or, without marks, from what it
+    finds there (ELIT); writes DIR/model.safetensors.
+    """
     from adatom.files import read
+
+    images = [read(file, channel=channel, frame=frame, pixel_size=pixel_size) for file in files]
+    if atoms:
+        _adapt_to_marks(model, files, images, atoms, out, in_pixels, steps or 200, seed, as_json)
+    else:
+        _adapt_to_images(model, files, images, out, how, recipe, rounds, steps or 150, seed, as_json)
+
+
+def _adapt_to_marks(
+    model: str,
+    files: list[Path],
+    images: list[Any],
+    atoms: list[Path],
+    out: Path,
+    in_pixels: bool | None,
+    steps: int,
+    seed: int,
+    as_json: bool,
+) -> None:
     from adatom.files.marks import read_marks
     from adatom.models import Localizer, load
     from adatom.models.adapting import adapt as adapt_model
@@ -105,7 +184,6 @@ def adapt(
     known = load(model)
     if not isinstance(known, Localizer):
         raise typer.BadParameter(f"expected a Localizer, {model} is a {type(known).__name__}", param_hint="MODEL")
-    images = [read(file, channel=channel, frame=frame, pixel_size=pixel_size) for file in files]
     marks = [read_marks(path, image, in_pixels=in_pixels) for path, image in zip(atoms, images, strict=True)]
     with progress("adapting", steps) as advance:
         adapted, learned = adapt_model(
@@ -134,6 +212,79 @@ def adapt(
     print(f"{path}: learned {learned.n_marks} marked atoms, {learned.n_found_before} of which it had seen before")
     print(f"  marked were, as far as it could tell, {shares} of the atoms; what was not marked is not taken for empty")
     print(f"  {100 * learned.share_kept:.0f} % of the change is kept: more, the more marks and the stranger the images")
+
+
+def _adapt_to_images(
+    model: str,
+    files: list[Path],
+    images: list[Any],
+    out: Path,
+    how: str,
+    recipe: str | None,
+    rounds: int,
+    steps: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    from adatom.adapter import HOW, adapt_to_images
+    from adatom.data.atomic_file import write_atomically
+    from adatom.finder import find as find_atoms
+    from adatom.models import Ensemble, Localizer, load
+    from adatom.models.iterating import Round
+    from adatom.models.recipe import load_recipe
+    from adatom.report import draw_match, draw_overlay, figure_png
+    from adatom.report.lines import adapted_lines
+
+    chosen = next((each for each in HOW if each == how), None)
+    if chosen is None:
+        raise typer.BadParameter(f"expected one of {', '.join(HOW)}", param_hint="--how")
+    known = load(model)
+    if not isinstance(known, (Localizer, Ensemble)):
+        raise typer.BadParameter(
+            f"expected a Localizer or an ensemble, {model} is a {type(known).__name__}", param_hint="MODEL"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    n_members = len(getattr(known, "members_", [known]))
+    n_rounds = {"auto": rounds + 1, "choose": 0, "simulate": 1, "findings": rounds}[chosen]
+    with progress("adapting", max(1, n_rounds * n_members * steps)) as advance:
+        done = 0
+
+        def show(record: dict[str, Any]) -> None:
+            nonlocal done
+            done += 1
+            advance(done, f"round {record['round']} loss {record['loss']:.3f}")
+
+        def draw(judged: Round, candidate: Any) -> None:
+            found = find_atoms(images[0], model=candidate, refine=False)
+            title = f"{files[0].name}, round {judged.number}: {judged.way}"
+            figure = draw_overlay(images[0], found, title=title)
+            write_atomically(out / f"round{judged.number}.png", figure_png(figure))
+
+        adapted = adapt_to_images(
+            images,
+            known,
+            how=chosen,
+            recipe=None if recipe is None else load_recipe(recipe),
+            rounds=rounds,
+            steps=steps,
+            seed=seed,
+            on_record=show,
+            on_round=draw,
+        )
+    path = out / "model.safetensors"
+    adapted.model.save(path)
+    if adapted.match is not None:
+        matched = adapted.match
+        accuracy = (matched.before.accuracy, matched.after.accuracy)
+        figure = draw_match(*matched.crops(), accuracy=accuracy, pixel_nm=matched.pixel_size_nm)
+        write_atomically(out / "match.png", figure_png(figure))
+        write_atomically(out / "match.yaml", adapted.match.recipe.to_yaml())
+    facts = {"model": str(path), **adapted.summary()}
+    write_run(out, {"adapted": model, "files": [str(file) for file in files], "seed": seed, **facts})
+    if as_json:
+        print_json(facts)
+        return
+    print_lines(adapted_lines(out, facts))
 
 
 @app.command(epilog="Example: adatom evaluate si111_7x7 si.zarr")

@@ -14,7 +14,22 @@ flux        height of the fitted peak times its area, in the image's value unit 
 What finds or analyses atoms adds columns; `adatom.find` adds ``refined`` (whether the position was fitted in the image,
 or is the one first seen), ``snr`` (signal-to-noise ratio of the fitted peak), ``brightness`` where columns fall into
 bright and dim ones, and on honeycombs ``sublattice`` (A, the brighter one, or B) and ``odd_probability`` (that the
-atom's flux is not usual for its sublattice).
+atom's flux is not usual for its sublattice). Asked for a coverage it adds ``species_set``: the species that an atom may
+be, such as ``S2|V_S``; empty where it is like none of them (`adatom.models.conformal`). A model that knows several
+species adds ``species_probability``.
+
+An ensemble adds what its members leave open (`adatom.locate.joined`), all before the fit in the image:
+
+=============== =============================================================================================
+n_members       members that saw the atom, however unlikely it seemed to them
+probability_std standard deviation of its probability between the members
+x_std_data,     the part of the position's deviation that each member states itself: what the data leave open
+y_std_data
+x_std_model,    the part that the members disagree in: what the model does not know; NaN where one alone saw it
+y_std_model
+entropy_data,   doubt of what is here, nothing or an atom of which species [nat]: the mean of the members' own, and
+entropy_model   what their disagreement adds
+=============== =============================================================================================
 
 ``attrs``: ``units``, ``image_shape`` (rows, columns), ``pixel_size`` ((y, x) [nm], or None), ``history``.
 """

@@ -42,40 +42,46 @@ def find_claimed(
             f"find_claimed: expected a distance from 0 up and a probability, got {min_distance_px}, {min_probability}."
         )
     claimed = atom_probability(raw)
-    window, n_pixels = np.arange(-reach_px, reach_px + 1), (2 * reach_px + 1) ** 2
+    window = np.arange(-reach_px, reach_px + 1)
     order = 2 * reach_px**2  # of a binomial, with a standard deviation of 0.7 reaches
     binomial = np.array([comb(order, k) for k in range(order + 1)], dtype=np.float32)
-    smoothing = np.outer(binomial, binomial) / binomial.sum() ** 2
-    smooth = ndimage.convolve(claimed, smoothing, mode="constant")
+    smoothing = binomial / binomial.sum()  # along each axis
+    smooth = ndimage.convolve1d(
+        ndimage.convolve1d(claimed, smoothing, axis=0, mode="constant"), smoothing, mode="constant"
+    )
     size = 2 * reach_px + 1
-    top = (smooth == ndimage.maximum_filter(smooth, size=size, mode="constant")) & (smooth >= _LEAST * smoothing.max())
+    top = smooth >= _LEAST * smoothing.max() ** 2
+    top &= smooth == ndimage.maximum_filter(smooth, size=size, mode="constant")
     row, column = np.nonzero(top)
     rows, columns = claimed.shape
-    near_row = row[:, None, None] + window[:, None]  # (n, side, 1)
-    near_column = column[:, None, None] + window  # (n, 1, side)
+    down, right = (each.ravel() for each in np.meshgrid(window, window, indexing="ij"))  # (pixel,)
+    near_row, near_column = row[:, None] + down, column[:, None] + right  # (n, pixel)
     inside = (near_row >= 0) & (near_row < rows) & (near_column >= 0) & (near_column < columns)
-    index = np.clip(near_row, 0, rows - 1), np.clip(near_column, 0, columns - 1)
-    around = np.moveaxis(raw[:, index[0], index[1]], 0, -1).reshape(len(row), n_pixels, len(raw))
-    claims = read_claims(torch.from_numpy(np.ascontiguousarray(around, dtype=np.float32)))
-    share = claims.log_probability.exp().double().numpy()[:, :, 1:] * inside.reshape(-1, n_pixels, 1)
-    numbers, std = claims.numbers.double().numpy(), claims.std.double().numpy()
-    numbers[:, :, 0] += np.broadcast_to(near_column, inside.shape).reshape(-1, n_pixels)
-    numbers[:, :, 1] += np.broadcast_to(near_row, inside.shape).reshape(-1, n_pixels)
-    total = share.sum(axis=(1, 2))
-    weight = (share.sum(axis=2) / np.maximum(total, 1e-9)[:, None])[:, :, None]
-    mean = (weight * numbers).sum(axis=1)
-    spread = np.sqrt((weight * (std**2 + (numbers - mean[:, None]) ** 2)).sum(axis=1))
-    of_species = share.sum(axis=1) / np.maximum(total, 1e-9)[:, None]
+    index = np.clip(near_row, 0, rows - 1) * columns + np.clip(near_column, 0, columns - 1)
+    by_pixel = np.moveaxis(raw, 0, -1).reshape(rows * columns, len(raw))
+    claims = read_claims(torch.from_numpy(np.take(by_pixel, index, axis=0).astype(np.float32, copy=False)))
+    share = claims.log_probability[..., 1:].exp().numpy() * inside[:, :, None]  # (n, pixel, species)
+    numbers, std = claims.numbers.numpy(), claims.std.numpy()  # (n, pixel, 3), from the pixel in the middle
+    numbers[:, :, 0] += right.astype(np.float32)
+    numbers[:, :, 1] += down.astype(np.float32)
+    of_pixel, of_species = share.sum(axis=2), share.sum(axis=1).astype(float)
+    total = of_species.sum(axis=1)
+    weight = of_pixel / np.maximum(total, 1e-9)[:, None].astype(np.float32)
+    mean = np.einsum("np,npk->nk", weight, numbers)
+    deviation = std[..., :2] ** 2 + (numbers[..., :2] - mean[:, None, :2]) ** 2
+    spread = np.sqrt(np.einsum("np,npk->nk", weight, deviation)).astype(float)
+    of_species /= np.maximum(total, 1e-9)[:, None]
     species = of_species.argmax(axis=1)
     found = Peaks(
-        mean[:, 0],
-        mean[:, 1],
+        column + mean[:, 0].astype(float),
+        row + mean[:, 1].astype(float),
         species,
         np.minimum(total, 1.0),
         spread[:, 0],
         spread[:, 1],
-        np.exp(mean[:, 2]),
+        np.exp(mean[:, 2].astype(float)),
         of_species.max(axis=1, initial=0),
+        of_species,
     )
     found = found.of(found.probability >= max(min_probability, _LEAST))
     return found.of(suppress_close(np.column_stack([found.x, found.y]), found.probability, min_distance_px))

@@ -1,7 +1,7 @@
 """Probability maps to atoms."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ class Peaks:
     species_probability : (n,) that the species is right, if it is an atom.
     x_std, y_std : (n,) standard deviations [px]; NaN where unknown.
     flux : (n,) volume of the peak [value unit x px^2]; NaN where unknown.
+    of_species : (n, species) that it is each of the species, if it is an atom; None where nobody asked.
     """
 
     x: Array
@@ -38,6 +39,7 @@ class Peaks:
     y_std: Array
     flux: Array
     species_probability: Array
+    of_species: Array | None = None
 
     @classmethod
     def at(cls, x: Array, y: Array, species: NDArray[np.int64], probability: Array) -> "Peaks":
@@ -45,16 +47,21 @@ class Peaks:
         unknown = np.full(len(x), np.nan)
         return cls(x, y, species, probability, unknown, unknown, unknown, unknown)
 
-    def of(self, rows: NDArray[Any]) -> "Peaks":
+    def of(self, rows: NDArray[Any]) -> Self:
         """Some of them."""
-        return Peaks(*(getattr(self, field.name)[rows] for field in fields(self)))
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: values[rows] for name, values in columns.items() if values is not None})
 
-    def within(self, inside: NDArray[np.bool_]) -> "Peaks":
+    def within(self, inside: NDArray[np.bool_]) -> Self:
         """Those whose nearest pixel is one where `inside` (y, x) is true."""
         row, column = np.round(self.y).astype(int), np.round(self.x).astype(int)
         kept = (row >= 0) & (row < inside.shape[0]) & (column >= 0) & (column < inside.shape[1])
         kept[kept] = inside[row[kept], column[kept]]
         return self.of(kept)
+
+    def doubts(self) -> dict[str, Array]:
+        """Columns (n,) on what these numbers leave open, beyond their standard deviations; here none."""
+        return {}
 
 
 def find_peaks(maps: Array, *, radius_px: float, min_distance_px: float, min_probability: float = 0.5) -> Peaks:
@@ -99,7 +106,9 @@ def find_peaks(maps: Array, *, radius_px: float, min_distance_px: float, min_pro
     y = row + _parabola_top(logarithm, row, column, axis=0)
     x = column + _parabola_top(logarithm, row, column, axis=1)
     kept = suppress_close(np.column_stack([x, y]), anywhere[row, column], min_distance_px)
-    return Peaks.at(x[kept], y[kept], species[kept], probability[kept])
+    of_all = weighted[:, row, column].T[kept]
+    of_species = of_all / np.maximum(of_all.sum(axis=1, keepdims=True), 1e-9)
+    return replace(Peaks.at(x[kept], y[kept], species[kept], probability[kept]), of_species=of_species)
 
 
 def suppress_close(positions: Array, strength: Array, min_distance: float) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 # Loaded when first asked for: listing the models that ship, or reading a recipe, needs no torch.
 _MEMBERS = {
+    "Ensemble": "adatom.models.ensemble",
     "Localizer": "adatom.models.localizer",
     "Recipe": "adatom.models.recipe",
     "Segmenter": "adatom.models.segmenter",
@@ -12,10 +13,11 @@ _MEMBERS = {
     "load_recipe": "adatom.models.recipe",
     "shipped_models": "adatom.models.catalogue",
 }
-__all__ = ["Localizer", "Recipe", "Segmenter", "load", "load_recipe", "shipped_models"]
+__all__ = ["Ensemble", "Localizer", "Recipe", "Segmenter", "load", "load_recipe", "shipped_models"]
 
 if TYPE_CHECKING:
     from adatom.models.catalogue import load, shipped_models
+    from adatom.models.ensemble import Ensemble
     from adatom.models.localizer import Localizer
     from adatom.models.recipe import Recipe, load_recipe
     from adatom.models.segmenter import Segmenter

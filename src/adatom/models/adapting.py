@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 from adatom.data import check_image, pixel_size_nm
 from adatom.errors import ArgumentError
 from adatom.locate import Peaks, match_likeliest_first
-from adatom.models.batches import MARGIN_PX, Atoms, Sample, SimulatedSamples, framed, stack_atoms
+from adatom.models.batches import Atoms, SimulatedSamples, stack_atoms
 from adatom.models.calibration import Calibration, Curve, fit_curve
-from adatom.train import Batch, Record, TrainingSettings, train
+from adatom.models.mixed_samples import MixedSamples, side_of_pieces
+from adatom.train import Record, TrainingSettings, train
 from adatom.train.averaging import State
 from adatom.train.loop import evaluate_loss
 from adatom.train.point_process import point_process_loss
@@ -104,7 +105,14 @@ def adapt(
     adapted.net_, adapted.figures_, adapted._fast = deepcopy(model.net_), dict(model.figures_), None
     known = [_KnownImage.of(model, image, table) for image, table in zip(images, marks, strict=True)]
     simulated = _simulated(model, seed)
-    source = _MixedSamples(known, simulated, seed=seed, side=_side(model, known), multiple=model._multiple)
+    source = MixedSamples(
+        known,
+        [simulated] if simulated else [],
+        batch_size=_BATCH_SIZE,
+        seed=seed,
+        side=side_of_pieces(known, model.recipe_.microscope.image_size if model.recipe_ else 128),
+        multiple=model._multiple,
+    )
     settings = TrainingSettings(
         steps=steps,
         batch_size=_BATCH_SIZE,
@@ -201,36 +209,6 @@ class _KnownImage:
         )
 
 
-class _MixedSamples:
-    """Batches of which three quarters are cut out of the marked images and the rest is simulated."""
-
-    def __init__(
-        self, known: list[_KnownImage], simulated: SimulatedSamples | None, *, seed: int, side: int, multiple: int
-    ) -> None:
-        self.known, self.simulated, self.seed, self.side, self.multiple = known, simulated, seed, side, multiple
-        area = np.array([one.prepared.size for one in known], dtype=float)
-        self._share = area / area.sum()
-
-    def batch(self, step: int) -> Batch:
-        rng = np.random.default_rng([self.seed, step + 1])
-        simulated = self.simulated.samples(step + 2) if self.simulated else []
-        n = _BATCH_SIZE - len(simulated)
-        return stack_atoms([*simulated, *(self._cut(rng) for _ in range(n))], self.multiple)
-
-    def _cut(self, rng: np.random.Generator) -> Sample:
-        one = self.known[rng.choice(len(self.known), p=self._share)]
-        side = self.side
-        rows, columns = one.prepared.shape
-        top, left = int(rng.integers(rows - side + 1)), int(rng.integers(columns - side + 1))
-        atoms = one.drawn(rng)
-        atoms = Atoms(atoms.x - left, atoms.y - top, atoms.species, atoms.flux)
-        turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
-        piece = np.rot90(one.prepared[top : top + side, left : left + side], turns)
-        piece = piece[:, ::-1] if mirror else piece
-        label = np.zeros(piece.shape, dtype=np.uint8)
-        return framed(piece, one.contrast, label, atoms.turned(turns, mirror, side), rng)
-
-
 def _unfamiliarity(model: "Localizer", prepared: Array) -> float:
     """Of the middle of a prepared image, as large as the training's; 1 where the model cannot say."""
     trained = model.recipe_.microscope.image_size if model.recipe_ else 128
@@ -245,15 +223,6 @@ def _between(before: State, after: State, share: float) -> State:
         name: torch.lerp(value, after[name].to(value.device), share) if value.is_floating_point() else after[name]
         for name, value in before.items()
     }
-
-
-def _side(model: "Localizer", known: list[_KnownImage]) -> int:
-    """Side of the pieces: that of the training images, where the marked ones are as large."""
-    smallest = min(min(one.prepared.shape) for one in known)
-    if smallest < 4 * MARGIN_PX:
-        raise ArgumentError(f"images: expected at least {4 * MARGIN_PX} working pixels a side, got {smallest}.")
-    trained = model.recipe_.microscope.image_size if model.recipe_ else 128
-    return min(trained, smallest)
 
 
 def _simulated(model: "Localizer", seed: int) -> SimulatedSamples | None:

@@ -1,13 +1,18 @@
 """Probabilities and error bars that mean what they say, on images that the training has not seen."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adatom.locate import Peaks
+
 Array = NDArray[np.float64]
 
+P = TypeVar("P", bound=Peaks)
+
+_SMALLEST = 1e-9
 _LEAST, _MOST = 1e-3, 1 - 1e-4  # probabilities beyond these are cut before their logarithms are taken
 _FARTHEST = 5.0  # an error of more (robust) standard deviations is another atom's
 _ENOUGH = 50  # atoms, right ones and wrong ones, that a curve needs
@@ -24,9 +29,9 @@ class Curve:
     high: float = 1.0
     offset: float = 0.0
 
-    def __call__(self, stated: Array) -> Array:
-        """Calibrated probabilities of stated ones (n,)."""
-        odds = np.exp(np.clip(_logarithms(stated) @ [self.low, self.high] + self.offset, -30, 30))
+    def __call__(self, stated: Array, *, least: float = _LEAST, most: float = _MOST) -> Array:
+        """Calibrated probabilities of stated ones (n,), which are cut at `least` and `most`."""
+        odds = np.exp(np.clip(_logarithms(stated, least, most) @ [self.low, self.high] + self.offset, -30, 30))
         calibrated: Array = odds / (1 + odds)
         return calibrated
 
@@ -45,6 +50,16 @@ class Calibration:
     atom: Curve = Curve()
     species: Curve = Curve()
     std_factor: float = 1.0
+
+    def of_species(self, peaks: P) -> P:
+        """The same atoms with what is right of their species; the others share what the likeliest one leaves."""
+        assert peaks.of_species is not None
+        # not cut: that would make all sure atoms alike, and a quantile of them be any
+        likeliest = self.species(peaks.species_probability, least=_SMALLEST, most=1 - _SMALLEST)
+        left = (1 - likeliest) / np.maximum(1 - peaks.species_probability, 1e-12)
+        of_species = peaks.of_species * left[:, None]
+        of_species[np.arange(len(likeliest)), peaks.species] = likeliest
+        return replace(peaks, species_probability=self.species(peaks.species_probability), of_species=of_species)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -92,7 +107,7 @@ def expected_calibration_error(stated: Array, is_right: NDArray[np.bool_], *, n_
     return float(np.abs(total).sum() / len(stated))
 
 
-def _logarithms(stated: Array) -> Array:
+def _logarithms(stated: Array, least: float = _LEAST, most: float = _MOST) -> Array:
     """log(p) and -log(1 - p) (n, 2)."""
-    cut = np.clip(stated, _LEAST, _MOST)
+    cut = np.clip(stated, least, most)
     return np.column_stack([np.log(cut), -np.log1p(-cut)])

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 from adatom.errors import MissingFileError, ModelFileError
 
 if TYPE_CHECKING:
+    from adatom.models.ensemble import Ensemble
     from adatom.models.image_model import ImageModel
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 FORMAT_VERSION = 1
 # kind of a model -> module with its class; a new one is one file and one line here
-ESTIMATORS = {"Segmenter": "adatom.models.segmenter", "Localizer": "adatom.models.localizer"}
+ESTIMATORS = {
+    "Ensemble": "adatom.models.ensemble",
+    "Localizer": "adatom.models.localizer",
+    "Segmenter": "adatom.models.segmenter",
+}
 # Looked through where the user names no model.
 DEFAULT_MODEL = "any_atoms"
 # Takes over where that one finds nothing but lone atoms.
@@ -75,7 +80,7 @@ def read_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def load(source: str | Path) -> "ImageModel":
+def load(source: str | Path) -> "ImageModel | Ensemble":
     """Load a model from its file, or by the name of one that ships.
 
     Raises
@@ -88,5 +93,5 @@ def load(source: str | Path) -> "ImageModel":
     kind = header.get("kind")
     if not isinstance(kind, str) or kind not in ESTIMATORS:
         raise ModelFileError(f"model: {path.name} holds a {kind!r}, which this Adatom does not know.")
-    model: ImageModel = getattr(import_module(ESTIMATORS[kind]), kind)._from_file(path, header)
+    model: ImageModel | Ensemble = getattr(import_module(ESTIMATORS[kind]), kind)._from_file(path, header)
     return model

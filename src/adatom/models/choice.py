@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -25,9 +25,10 @@ from adatom.models.catalogue import (
     read_header,
 )
 from adatom.models.dim_atoms import SURE, weigh_dim_atoms
+from adatom.models.ensemble import Ensemble
+from adatom.models.ensemble_maps import EnsembleMaps
 from adatom.models.image_model import ImageModel
-from adatom.models.localizer import Localizer
-from adatom.models.maps import Maps
+from adatom.models.maps import Factor, Maps
 from adatom.models.recipe import parse_recipe
 from adatom.models.scale import FINEST_FOR_LONE, Look, find_lone_scale, find_scale
 
@@ -79,11 +80,13 @@ class Sight:
     peaks : atoms, positions in the image's pixels.
     names : of the species.
     maps : what the model saw, or None for a method that has no maps.
+    ensemble_maps : what an ensemble saw, instead.
     """
 
     peaks: Peaks
     names: list[str]
     maps: Maps | None = None
+    ensemble_maps: EnsembleMaps | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ class ModelAtScale:
     support : how well the model knows what it sees, 0 to 1, see `adatom.models.support`.
     seen : what it saw at this scale in the middle of the image, where it searched for the scale.
     min_probability : atoms less probable are left out, if it is more than the model's own limit.
+    coverage : of the sets of species that are asked for.
+    ensemble : whose scout `model` is, where all members are to look once the scale is known.
     """
 
     model: ImageModel
@@ -110,6 +115,8 @@ class ModelAtScale:
     support: float = float("nan")
     seen: Look | None = None
     min_probability: float | None = None
+    ensemble: Ensemble | None = None
+    coverage: float | None = None
 
     @property
     def lattice_constant_nm(self) -> float | None:
@@ -140,14 +147,39 @@ class ModelAtScale:
 
     def see(self, values: Array, min_probability: float | None = None, min_distance_px: float | None = None) -> Sight:
         """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""
-        maps = self.model.look(self.sign * values, (self.factor, self.factor), is_levelled=True)
+        image, factor = self.sign * values, (self.factor, self.factor)
+        maps, ensemble_maps = None, None
+        find: Callable[..., Peaks]
+        if self.ensemble is None:
+            maps = self.model.look(image, factor, is_levelled=True)
+            find = partial(self.model.peaks, maps, min_distance_px=min_distance_px)
+        else:
+            ensemble_maps = self.ensemble.look(image, factor, is_levelled=True)
+            find = partial(self.ensemble.peaks, ensemble_maps, min_distance_px=min_distance_px)
         least = self.min_probability if min_probability is None else min_probability
-        if isinstance(self.model, Localizer):
-            peaks = _weighed(self.model.peaks(maps, min_probability=0.0, min_distance_px=min_distance_px))
+        if self.model.judges_dim_atoms:
+            peaks = _weighed(find(min_probability=0.0))
             peaks = peaks.of(peaks.probability >= (self.model.min_probability if least is None else least))
         else:
-            peaks = self.model.peaks(maps, min_probability=least, min_distance_px=min_distance_px)
-        return Sight(replace(peaks, flux=self.sign * peaks.flux), self.model.classes_, maps)
+            peaks = find(min_probability=least)
+        return Sight(replace(peaks, flux=self.sign * peaks.flux), self.model.classes_, maps, ensemble_maps)
+
+    def species_sets(self, peaks: Peaks) -> NDArray[Any] | None:
+        """The sets of species of atoms that were seen (n,), where they are asked for."""
+        return None if self.coverage is None else (self.ensemble or self.model).species_sets(peaks, self.coverage)
+
+    def draw(self, sight: Sight, image: xr.DataArray, square: Factor) -> tuple[xr.DataArray, xr.Dataset | None]:
+        """Probability maps of what was seen in `image` (a pixel is `square` square pixels), and their doubts."""
+        if self.ensemble is not None and sight.ensemble_maps is not None:
+            seen = sight.ensemble_maps
+            doubts = self.ensemble.uncertainty_as_image(seen, image, _product(seen.factor, square))
+            return doubts["probability"], doubts
+        assert sight.maps is not None
+        return self.model.maps_as_image(sight.maps, image, _product(sight.maps.factor, square)), None
+
+
+def _product(first: Factor, second: Factor) -> Factor:
+    return first[0] * second[0], first[1] * second[1]
 
 
 def _weighed(peaks: Peaks) -> Peaks:
@@ -164,7 +196,7 @@ def choose_model(
     square: Array,
     *,
     square_factor: float,
-    model: ImageModel | str | Path | None,
+    model: ImageModel | Ensemble | str | Path | None,
     spacing_px: float | None,
     contrast: Contrast = "auto",
 ) -> ModelAtScale:
@@ -175,21 +207,44 @@ def choose_model(
     image : (y, x), as it was measured.
     square : the same with square pixels, levelled.
     square_factor : square pixels a pixel of the image, along x.
-    model : a model, its file, or the name of one that ships; None for the one that knows no material.
+    model : a model, its file, or the name of one that ships; None for the one that knows no material. Of an ensemble
+        one member looks for the scale; at that one all look.
     spacing_px : known distance of nearest neighbours in square pixels, or None to find the scale.
     contrast : whether atoms are bright or dark, or ``auto`` to let the image say.
     """
-    if isinstance(model, ImageModel):
-        eyes = ModelAtScale(model, 1.0, model.recipe_.name if model.recipe_ else "model in memory", None)
-    else:
-        path = model_path(DEFAULT_MODEL if model is None else model)
-        loaded, sha256 = _loaded(path, path.stat().st_mtime_ns)
-        eyes = ModelAtScale(loaded, 1.0, DEFAULT_MODEL if model is None else str(model), sha256)
-    if eyes.model.is_of_regions:
+    loaded, name, sha256 = _named(model)
+    if loaded.is_of_regions:
         raise ArgumentError(
-            f"model: expected one that finds atoms, got {eyes.name}, which tells regions apart "
-            f"({', '.join(eyes.model.classes_)}). adatom.load(...).predict(image) gives its maps."
+            f"model: expected one that finds atoms, got {name}, which tells regions apart "
+            f"({', '.join(loaded.classes_)}). adatom.load(...).predict(image) gives its maps."
         )
+    ensemble = loaded if isinstance(loaded, Ensemble) else None
+    eyes = ModelAtScale(loaded.scout if isinstance(loaded, Ensemble) else loaded, 1.0, name, sha256)
+    chosen = _at_scale(eyes, image, square, square_factor=square_factor, spacing_px=spacing_px, contrast=contrast)
+    if model is None and spacing_px is None and chosen.is_of_lone_atoms and chosen.sign > 0:
+        return _for_lone_atoms(image, square, square_factor) or chosen
+    return replace(chosen, ensemble=ensemble)
+
+
+def _named(model: ImageModel | Ensemble | str | Path | None) -> tuple[ImageModel | Ensemble, str, str | None]:
+    """A model, its name, and the SHA-256 of its file, if it has one."""
+    if isinstance(model, (ImageModel, Ensemble)):
+        return model, model.recipe_.name if model.recipe_ else "model in memory", None
+    path = model_path(DEFAULT_MODEL if model is None else model)
+    loaded, sha256 = _loaded(path, path.stat().st_mtime_ns)
+    return loaded, DEFAULT_MODEL if model is None else str(model), sha256
+
+
+def _at_scale(
+    eyes: ModelAtScale,
+    image: xr.DataArray,
+    square: Array,
+    *,
+    square_factor: float,
+    spacing_px: float | None,
+    contrast: Contrast,
+) -> ModelAtScale:
+    """The scale and the contrast at which these eyes see best; parameters as of `choose_model`."""
 
     def at_best_scale(sign: int) -> ModelAtScale:
         signed = replace(eyes, sign=sign)
@@ -205,10 +260,7 @@ def choose_model(
         chosen = at_best_scale(1 if contrast == "bright" else -1)
     if chosen.support >= _LONE_BELOW:
         return chosen
-    chosen = _lone(chosen, square)
-    if model is None and spacing_px is None and chosen.is_of_lone_atoms and chosen.sign > 0:
-        return _for_lone_atoms(image, square, square_factor) or chosen
-    return chosen
+    return _lone(chosen, square)
 
 
 def _for_lone_atoms(image: xr.DataArray, square: Array, square_factor: float) -> ModelAtScale | None:
@@ -216,7 +268,7 @@ def _for_lone_atoms(image: xr.DataArray, square: Array, square_factor: float) ->
     image is unlike those that it was trained on.
     """
     path = model_path(LONE_ATOMS_MODEL)
-    model, sha256 = _loaded(path, path.stat().st_mtime_ns)
+    model, sha256 = _shipped(path)
     eyes = ModelAtScale(model, 1.0, LONE_ATOMS_MODEL, sha256, min_probability=model.min_probability)
     eyes = _by_calibration_or_period(eyes, image, square, square_factor)
     unfamiliarity = eyes.unfamiliarity(square)
@@ -280,7 +332,7 @@ def recognise(lattice: Lattice | None, spacing_px: float, square: Array, least_s
         if not 0.85 < (lattice.edge / spacing_px) / (edge / distance) < 1.7:
             continue
         path = model_path(name)
-        model, sha256 = _loaded(path, path.stat().st_mtime_ns)
+        model, sha256 = _shipped(path)
         eyes, _ = _look(ModelAtScale(model, edge / lattice.edge, name, sha256), square)
         if eyes.support >= least_support:
             return eyes
@@ -302,9 +354,16 @@ def _materials() -> list[tuple[str, float, float]]:
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path, changed_ns: int) -> tuple[ImageModel, str]:
+def _loaded(path: Path, changed_ns: int) -> tuple[ImageModel | Ensemble, str]:
     """A model file, read once for many images; `changed_ns` tells a new file of the same name."""
     return load(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _shipped(path: Path) -> tuple[ImageModel, str]:
+    """A model that ships; none of them is an ensemble."""
+    model, sha256 = _loaded(path, path.stat().st_mtime_ns)
+    assert isinstance(model, ImageModel)
+    return model, sha256
 
 
 def _search(eyes: ModelAtScale, square: Array) -> ModelAtScale:

@@ -11,12 +11,13 @@ from adatom.data.training_set import check_training_set
 from adatom.errors import ArgumentError
 from adatom.locate import match_positions
 from adatom.models.calibration import expected_calibration_error
+from adatom.models.ensemble import Ensemble
 from adatom.models.image_model import MATCH_SHARE, ImageModel
 from adatom.models.segmenter import Segmenter
 
 
 def evaluate_model(
-    model: ImageModel, data: xr.Dataset, *, on_image: Callable[[int], None] | None = None
+    model: ImageModel | Ensemble, data: xr.Dataset, *, on_image: Callable[[int], None] | None = None
 ) -> dict[str, Any]:
     """Figures of `model` on a stored set at its working scale, atoms at the border included.
 
@@ -48,7 +49,7 @@ def evaluate_model(
     squares = 0.0
     for index in range(data.sizes["sample"]):
         image = data["image"][index].to_numpy().astype(float)
-        maps = model.look(image, (1.0, 1.0))
+        maps: Any = model.look(image, (1.0, 1.0))  # the model knows what it means
         peaks = model.peaks(maps).within(np.isfinite(image))
         mine = owner == index
         match = match_positions(np.column_stack([peaks.x, peaks.y]), positions[mine], tolerance=tolerance)
@@ -98,7 +99,7 @@ def evaluate_model(
     }
 
 
-def _evaluate_regions(model: ImageModel, data: xr.Dataset, on_image: Callable[[int], None] | None) -> dict[str, Any]:
+def _evaluate_regions(model: Any, data: xr.Dataset, on_image: Callable[[int], None] | None) -> dict[str, Any]:
     n_classes = len(model.classes_) + 1
     counts = np.zeros((n_classes, n_classes), dtype=np.int64)
     for index in range(data.sizes["sample"]):

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from itertools import pairwise
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,15 +88,62 @@ class _Calibration(_Part):
     std_factor: float = Field(gt=0)
 
 
+class _Conformal(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    n: int = Field(ge=1)
+    scores: list[float] = Field(min_length=1, max_length=10_000)
+
+    @model_validator(mode="after")
+    def _rise(self) -> Self:
+        if any(later < earlier for earlier, later in pairwise(self.scores)):
+            raise ValueError("the scores of its species sets are not in order")
+        return self
+
+
 class LocalizerHeader(ModelHeader):
     """Header of a `Localizer`."""
 
     n_beside: ClassVar[int] = 6
 
     calibration: _Calibration
+    conformal: _Conformal | None = None
 
 
-HEADERS: dict[str, type[ModelHeader]] = {"Segmenter": ModelHeader, "Localizer": LocalizerHeader}
+class EnsembleHeader(_Part):
+    """Header of an `Ensemble`, which holds the headers of its members."""
+
+    name: str
+    description: str
+    classes: list[str] = Field(min_length=1)
+    recipe: str | None
+    form: Literal["seeds", "trunk", "swag", "symmetry"]
+    estimator: str
+    members: list[dict[str, Any]] = Field(min_length=1, max_length=256)
+    calibration: _Calibration
+    calibrated: Literal["before", "after"]
+    conformal: _Conformal | None = None
+    seed: int
+    figures: dict[str, float]
+    versions: dict[str, str]
+    licence: str
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.estimator not in MEMBER_HEADERS:
+            raise ValueError(f"its members are of a kind that this Adatom does not know, {self.estimator!r}")
+        members = [MEMBER_HEADERS[self.estimator].model_validate(member) for member in self.members]
+        first = members[0]
+        for other in members:
+            if other.classes != self.classes:
+                raise ValueError("its members have not the classes of the ensemble")
+            if other.architecture != first.architecture or other.scale.margin_px != first.scale.margin_px:
+                raise ValueError("its members are of different architectures")
+        return self
+
+
+MEMBER_HEADERS: dict[str, type[ModelHeader]] = {"Segmenter": ModelHeader, "Localizer": LocalizerHeader}
+HEADERS: dict[str, type[ModelHeader] | type[EnsembleHeader]] = {**MEMBER_HEADERS, "Ensemble": EnsembleHeader}
 
 
 def sealed(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

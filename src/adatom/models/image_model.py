@@ -1,8 +1,11 @@
 """What all estimators share that look at images at a working scale: training, preparation, scale, and their file."""
 
 import platform
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy, deepcopy
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,15 +20,18 @@ from adatom import __version__
 from adatom.data import check_image, pixel_size_nm
 from adatom.data.training_set import check_training_set, open_training_set
 from adatom.errors import ArgumentError, ShapeError
-from adatom.locate import Peaks, match_positions
+from adatom.locate import Peaks
 from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, open_samples
 from adatom.models.catalogue import FORMAT_VERSION
+from adatom.models.conformal import species_sets
 from adatom.models.estimator import Estimator
+from adatom.models.judging import score_finds
 from adatom.models.maps import Factor, Maps, maps_as_image
 from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.recipe import NetworkSettings, Recipe
 from adatom.models.working_scale import measure_scale, shows_regions
 from adatom.nets import build_net
+from adatom.nets.crown import Crown
 from adatom.nets.engine import Engine
 from adatom.prepare import (
     image_periods,
@@ -35,7 +41,11 @@ from adatom.prepare import (
     positions_back,
     resample,
 )
-from adatom.train import Batch, Loss, Record, train
+from adatom.train import Batch, Loss, Record, TrainingSettings, train
+from adatom.train.averaging import estimate_statistics
+from adatom.train.loop import STATISTICS_BATCHES
+from adatom.train.losses import weighted_loss
+from adatom.train.swag import wander
 
 Array = NDArray[np.float64]
 Run = Callable[[torch.Tensor], torch.Tensor]  # images (n, 1, y, x) to logits (n, class, y, x)
@@ -47,6 +57,8 @@ _LARGEST_WORKING_SIDE = 16384
 # How images are normalised. The walls of domains look like steps, and their levels like a background: they stay.
 _OF_ATOMS: dict[str, Any] = {"background_px": 20.0, "clip": 10.0, "bend": 2.0}
 _OF_REGIONS: dict[str, Any] = {"background_px": 200.0, "clip": 10.0, "levelled": False}
+# The learning rate of a walk through the cloud of weights, as a share of the training's highest.
+_WALKING_RATE = 0.3
 
 
 class ImageModel(Estimator, ABC):
@@ -70,6 +82,7 @@ class ImageModel(Estimator, ABC):
 
     _maps_type: ClassVar[type[Maps]] = Maps
     _knows_regions: ClassVar[bool] = False
+    judges_dim_atoms: ClassVar[bool] = False  # whether its doubtful atoms are weighed against their equals
     _fast: tuple[object, Engine] | None = None
 
     # ---------------------------------------------------------------- learning
@@ -91,12 +104,7 @@ class ImageModel(Estimator, ABC):
         resume : go on from `checkpoint` if it is there.
         on_record : called after each step with its record, see `adatom.train.train`.
         """
-        if not isinstance(data, (Recipe, xr.Dataset, str, Path)):
-            raise ArgumentError(
-                f"data: expected a Recipe, a training set or the path of one, got {type(data).__name__}."
-            )
-        if not isinstance(data, Recipe):
-            data = check_training_set(data) if isinstance(data, xr.Dataset) else open_training_set(data)
+        data = open_data(data)
         recipe = data if isinstance(data, Recipe) else None
         settings = self._settings(recipe)
         self.recipe_ = recipe
@@ -115,25 +123,132 @@ class ImageModel(Estimator, ABC):
             torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed would seed GPUs as well
             self.net_ = build_net(architecture, **self.architecture_["arguments"])
         self._start(self.net_)
-
         self.scale_ = {}  # measured on the validation images, which need it for their own preparation
         regions = self._knows_regions and shows_regions(data)
         self.preprocessing_ = dict(_OF_REGIONS if regions else _OF_ATOMS)
-        source = open_samples(
+        source = self._open_source(data, settings)
+        validation = source.validation(settings.validation_images)
+        self.scale_ = measure_scale(data, validation, regions=regions)
+        return self._learn(
+            self.net_, source, validation, settings, checkpoint=checkpoint, resume=resume, on_record=on_record
+        )
+
+    def fit_crown(
+        self,
+        data: Recipe | xr.Dataset | str | Path,
+        trunk: Self,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        on_record: Callable[[Record], None] | None = None,
+    ) -> Self:
+        """Train a new last part (`adatom.nets`: the crown) on the rest of a fitted model, which stays as it is.
+
+        Parameters: as of `fit`; `trunk` is the fitted model. Classes, network and scale are its own.
+        """
+        trunk._check_fitted("fit_crown")
+        data = open_data(data)
+        self.recipe_ = data if isinstance(data, Recipe) else None
+        settings = self._settings(self.recipe_)
+        for name in ("classes_", "architecture_", "scale_", "preprocessing_"):
+            setattr(self, name, deepcopy(getattr(trunk, name)))
+        self.seed_ = settings.seed
+        self.net_ = deepcopy(trunk.net_)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(settings.seed)
+            fresh = build_net(self.architecture_["name"], **self.architecture_["arguments"])
+        self._start(fresh)
+        crown = Crown(self.net_.to(self._torch_device()))
+        crown.renew(fresh)
+        source = self._open_source(data, settings)
+        validation = source.validation(settings.validation_images)
+        return self._learn(
+            crown, source, validation, settings, checkpoint=checkpoint, resume=resume, on_record=on_record
+        )
+
+    def fit_cloud(
+        self,
+        data: Recipe | xr.Dataset | str | Path,
+        fitted: Self,
+        seeds: Sequence[int],
+        *,
+        steps: int,
+        on_record: Callable[[Record], None] | None = None,
+    ) -> list[Self]:
+        """Models drawn from the cloud of weights that the training of a fitted one wanders through, one for each seed;
+        the fitted one stays as it is. See `adatom.train.swag`.
+
+        Parameters
+        ----------
+        data : what it was fitted on.
+        steps : of the walk.
+        """
+        data = open_data(data)
+        recipe = data if isinstance(data, Recipe) else None
+        settings = self._settings(recipe)
+        for name in ("classes_", "architecture_", "scale_", "preprocessing_", "figures_"):
+            setattr(self, name, deepcopy(getattr(fitted, name)))
+        self.recipe_, self.seed_, self.net_ = recipe, settings.seed, deepcopy(fitted.net_)
+        source, device, started = self._open_source(data, settings), self._torch_device(), time.monotonic()
+        self.history_: list[Record] = []
+
+        def note(step: int, loss: float) -> None:
+            self.history_.append({"step": step, "loss": loss, "seconds": time.monotonic() - started})
+            if on_record is not None:
+                on_record(self.history_[-1])
+
+        cloud = wander(
+            self.net_,
+            source.batch,
+            self._loss() or weighted_loss(settings.loss),
+            steps=steps,
+            first=settings.steps + 1,  # images that the training has not seen
+            learning_rate=_WALKING_RATE * settings.learning_rate,
+            device=device,
+            on_step=note,
+        )
+        validation = source.validation(settings.validation_images)
+        drawn = []
+        for seed in seeds:
+            one = copy(self)
+            one.net_, one.figures_, one._fast, one.seed_ = deepcopy(self.net_), dict(fitted.figures_), None, seed
+            one.net_.load_state_dict(cloud.draw(torch.Generator().manual_seed(seed)), strict=False)
+            estimate_statistics(
+                one.net_, (source.batch(step)[0].to(device) for step in range(1, STATISTICS_BATCHES + 1))
+            )
+            one.net_.eval()
+            one._conclude(source, validation)
+            drawn.append(one)
+        return drawn
+
+    def _open_source(self, data: Recipe | xr.Dataset, settings: TrainingSettings) -> SimulatedSamples | StoredSamples:
+        """Where this model's batches come from."""
+        return open_samples(
             data,
             settings,
             prepare=self._prepare_working,
             multiple=self._multiple,
             stack=self._stack,
-            augmentation=self._augmentation(recipe),
+            augmentation=self._augmentation(self.recipe_),
         )
+
+    def _learn(
+        self,
+        learner: nn.Module,
+        source: SimulatedSamples | StoredSamples,
+        validation: list[Sample],
+        settings: TrainingSettings,
+        *,
+        checkpoint: str | Path | None,
+        resume: bool,
+        on_record: Callable[[Record], None] | None,
+    ) -> Self:
+        """Train `net_`, or the part of it that `learner` is, and settle what is settled afterwards."""
         self.source_ = source
-        validation = source.validation(settings.validation_images)
-        self.scale_ = measure_scale(data, validation, regions=regions)
         batches = [self._stack(validation[k : k + 8], self._multiple) for k in range(0, len(validation), 8)]
         self._fast = None
         self.history_ = train(
-            self.net_,
+            learner,
             source.batch,
             batches,
             settings,
@@ -149,6 +264,7 @@ class ImageModel(Estimator, ABC):
         best = min(judged, key=lambda record: record["val_loss"])
         self.figures_ = {name: value for name, value in best.items() if isinstance(value, int | float)}
         del self.figures_["loss"], self.figures_["seconds"]
+        self.net_.eval()
         self._conclude(source, validation)
         self.figures_["training_seconds"] = round(self.history_[-1]["seconds"], 1)
         return self
@@ -192,18 +308,8 @@ class ImageModel(Estimator, ABC):
         """What is settled once the network has learned; figures go into ``figures_``."""
 
     def _score_maps(self, maps: list[Maps], validation: list[Sample], limit: float) -> dict[str, float]:
-        tolerance = MATCH_SHARE * self.scale_["spacing_px"]
-        hits, n_found, n_known, squares = 0, 0, 0, 0.0
-        for seen, sample in zip(maps, validation, strict=True):
-            peaks = self.peaks(seen, min_probability=limit).within(sample.inside)
-            match = match_positions(np.column_stack([peaks.x, peaks.y]), sample.known.positions, tolerance=tolerance)
-            hits += int((peaks.species[match.found] == sample.known.species[match.known]).sum())
-            n_found, n_known = n_found + match.n_found, n_known + match.n_known
-            squares += float((match.distance**2).sum())
-        return {
-            "val_f1": 2 * hits / max(1, n_found + n_known),
-            "val_position_rms_px": float(np.sqrt(squares / max(1, hits))),
-        }
+        found = [self.peaks(seen, min_probability=limit) for seen in maps]
+        return score_finds(found, validation, tolerance=MATCH_SHARE * self.scale_["spacing_px"])
 
     # ---------------------------------------------------------------- predicting
 
@@ -323,15 +429,13 @@ class ImageModel(Estimator, ABC):
         apart = 0.5 * self.scale_["spacing_px"] if min_distance_px is None else min_distance_px * scale
         found = self._find(maps, self.min_probability if min_probability is None else min_probability, apart)
         (factor_y, factor_x), margin = maps.factor, self._margin
-        return Peaks(
-            positions_back(found.x - margin, factor_x),
-            positions_back(found.y - margin, factor_y),
-            found.species,
-            found.probability,
-            found.x_std / factor_x,
-            found.y_std / factor_y,
-            found.flux * maps.contrast / (factor_x * factor_y),
-            found.species_probability,
+        return replace(
+            found,
+            x=positions_back(found.x - margin, factor_x),
+            y=positions_back(found.y - margin, factor_y),
+            x_std=found.x_std / factor_x,
+            y_std=found.y_std / factor_y,
+            flux=found.flux * maps.contrast / (factor_x * factor_y),
         )
 
     @abstractmethod
@@ -340,10 +444,7 @@ class ImageModel(Estimator, ABC):
 
     def training_samples(self, n: int) -> tuple[Array, NDArray[np.uint8]]:
         """The first `n` images (n, y, x) that the training showed the network, normalised, and their class maps."""
-        if not hasattr(self, "source_"):
-            raise ArgumentError("training_samples: expected a model that was trained here, got one that was not.")
-        samples = self.source_.samples(1)[:n]
-        return np.stack([sample.image for sample in samples]), np.stack([sample.label for sample in samples])
+        return first_samples(self, n)
 
     def _prepare(self, values: Array, factor: Factor, *, is_levelled: bool = False) -> tuple[Array, Factor, float]:
         """Level, bring to the working scale, normalise; also the factor that whole pixels allowed, and the contrast."""
@@ -416,12 +517,17 @@ class ImageModel(Estimator, ABC):
 
     # ---------------------------------------------------------------- keeping
 
+    @property
+    def name(self) -> str:
+        """Of its recipe, or of its kind where it has none."""
+        return self.recipe_.name if self.recipe_ else type(self).__name__.lower()
+
     def header(self) -> dict[str, Any]:
         """What the model file says about the model, JSON-serialisable."""
         return {
             "format_version": FORMAT_VERSION,
             "kind": type(self).__name__,
-            "name": self.recipe_.name if self.recipe_ else type(self).__name__.lower(),
+            "name": self.name,
             "description": self.recipe_.description if self.recipe_ else "",
             "architecture": self.architecture_,
             "classes": self.classes_,
@@ -445,7 +551,12 @@ class ImageModel(Estimator, ABC):
 
     @classmethod
     def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
-        net, recipe, beside = read_model_file(path, header)
+        return cls._from_parts(header, *read_model_file(path, header))
+
+    @classmethod
+    def _from_parts(
+        cls, header: dict[str, Any], net: nn.Module, recipe: Recipe | None, beside: dict[str, Array]
+    ) -> Self:
         arguments = header["architecture"]["arguments"]
         model = cls(classes=list(header["classes"]), width=arguments["width"], depth=arguments["depth"])
         model.architecture_, model.classes_ = header["architecture"], header["classes"]
@@ -455,9 +566,40 @@ class ImageModel(Estimator, ABC):
         model._take(header, beside)
         return model
 
+    def species_sets(self, peaks: Peaks, coverage: float) -> NDArray[Any]:
+        """For each atom the names of the species that it may be, such as ``S2|V_S``: the right one is among them in the
+        share `coverage` of all atoms like those of the training, see `adatom.models.conformal`.
+
+        Raises
+        ------
+        ArgumentError : if the model does not know.
+        """
+        return species_sets(None, None, self.classes_, coverage)
+
+    def uncalibrated(self) -> Self:
+        """The same model, its numbers as the network gives them."""
+        return self
+
     def _take(self, header: dict[str, Any], beside: dict[str, Array]) -> None:
         """Take from a model file what only this kind of model has; here nothing."""
         del header, beside
+
+
+def open_data(data: Recipe | xr.Dataset | str | Path) -> Recipe | xr.Dataset:
+    """What a model learns from, checked; a stored set is opened."""
+    if not isinstance(data, (Recipe, xr.Dataset, str, Path)):
+        raise ArgumentError(f"data: expected a Recipe, a training set or the path of one, got {type(data).__name__}.")
+    if isinstance(data, Recipe):
+        return data
+    return check_training_set(data) if isinstance(data, xr.Dataset) else open_training_set(data)
+
+
+def first_samples(model: Any, n: int) -> tuple[Array, NDArray[np.uint8]]:
+    """The first `n` images (n, y, x) of what a model learned from, and their class maps."""
+    if not hasattr(model, "source_"):
+        raise ArgumentError("training_samples: expected a model that was trained here, got one that was not.")
+    samples = model.source_.samples(1)[:n]
+    return np.stack([sample.image for sample in samples]), np.stack([sample.label for sample in samples])
 
 
 def exactly(net: nn.Module) -> Run:

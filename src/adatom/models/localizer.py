@@ -1,8 +1,9 @@
 """The localizer: every atom with its probability, species, position, flux, and an error bar on each number."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import nn
 
-from adatom.data import make_atoms, pixel_size_nm
 from adatom.errors import ModelFileError
-from adatom.locate import Peaks, find_claimed, match_likeliest_first
+from adatom.locate import Peaks, find_claimed
 from adatom.locate.peaks import suppress_close
+from adatom.models.atom_table import table_of_frames
 from adatom.models.batches import Atoms, Sample, SimulatedSamples, StoredSamples, framed, stack_atoms
 from adatom.models.calibration import Calibration, expected_calibration_error, fit_curve, fit_std_factor
+from adatom.models.conformal import Conformal, species_sets
 from adatom.models.familiarity import FEWEST, Familiarity, learn_familiarity, pooled
 from adatom.models.image_model import MATCH_SHARE, Array, ImageModel, exactly
+from adatom.models.judging import Judged, judge_finds
 from adatom.models.maps import Factor, Maps
 from adatom.models.support import support_of_atoms
 from adatom.nets.claims import N_NUMBERS, n_channels
@@ -62,11 +65,15 @@ class Localizer(ImageModel):
     Attributes
     ----------
     calibration_ : what makes probabilities and error bars right on simulated images held back from the training.
+    conformal_ : what sets of species rest on; None where there is one species, or the model is an old one.
     familiarity_ : what tells images like those of the training from others; None where there were too few.
     """
 
     _stack = staticmethod(stack_atoms)
     _maps_type = ClaimMaps
+    judges_dim_atoms = True
+
+    conformal_: Conformal | None
 
     def predict(self, image: xr.DataArray, *, factor: Factor | None = None) -> pd.DataFrame:
         """The atoms of an image, in one pass and without refinement on it.
@@ -82,35 +89,11 @@ class Localizer(ImageModel):
         are several species, ``species_probability`` says how sure an atom's is.
         """
         image, factor = self._checked(image, factor)
-        frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
-        rows, columns = frames[0].shape
-        step_y, step_x = pixel_size_nm(image) or (1.0, 1.0)
-        tables, of_species = [], []
-        for number, frame in enumerate(frames):
-            peaks = self.peaks(self.look(frame.to_numpy(), factor)).within(np.ones((rows, columns), dtype=bool))
-            tables.append(
-                {
-                    "frame": np.full(len(peaks.x), number),
-                    "x": peaks.x * step_x,
-                    "y": peaks.y * step_y,
-                    "x_std": peaks.x_std * step_x,
-                    "y_std": peaks.y_std * step_y,
-                    "species": np.array(self.classes_, dtype=object)[peaks.species],
-                    "probability": peaks.probability,
-                    "flux": peaks.flux,
-                }
-            )
-            of_species.append(peaks.species_probability)
-        atoms = make_atoms(
-            {name: np.concatenate([table[name] for table in tables]) for name in tables[0]},
-            units="px" if pixel_size_nm(image) is None else "nm",
-            image_shape=(rows, columns),
-            pixel_size=pixel_size_nm(image),
-            history=[*image.attrs.get("history", []), f"atoms localised by {self.header()['name']}"],
-        )
-        if len(self.classes_) > 1:
-            atoms["species_probability"] = np.concatenate(of_species)
-        return atoms
+
+        def see(values: Array) -> Peaks:
+            return self.peaks(self.look(values, factor))
+
+        return table_of_frames(see, image, self.classes_, f"atoms localised by {self.name}")
 
     def support(self, maps: Maps) -> float:
         assert isinstance(maps, ClaimMaps)
@@ -123,15 +106,25 @@ class Localizer(ImageModel):
     def min_probability(self) -> float:
         return _LIKELIER_THAN_NOT
 
+    def uncalibrated(self) -> Self:
+        plain = copy(self)
+        plain.calibration_ = Calibration()
+        return plain
+
     def header(self) -> dict[str, Any]:
-        return {**super().header(), "calibration": self.calibration_.as_dict()}
+        conformal = {} if self.conformal_ is None else {"conformal": self.conformal_.as_dict()}
+        return {**super().header(), "calibration": self.calibration_.as_dict(), **conformal}
 
     def _beside(self) -> dict[str, Array]:
         known = self.familiarity_
         return {} if known is None else {_FAMILIARITY: np.append(known.weights, known.offset)}
 
+    def species_sets(self, peaks: Peaks, coverage: float) -> NDArray[Any]:
+        return species_sets(self.conformal_, peaks.of_species, self.classes_, coverage)
+
     def _take(self, header: dict[str, Any], beside: dict[str, Array]) -> None:
         self.calibration_ = Calibration.from_dict(header["calibration"])
+        self.conformal_ = Conformal.from_dict(header.get("conformal"))
         self.familiarity_ = None
         if beside:
             numbers = beside.get(_FAMILIARITY, np.zeros(0))
@@ -185,7 +178,7 @@ class Localizer(ImageModel):
 
     def _conclude(self, source: SimulatedSamples | StoredSamples, validation: list[Sample]) -> None:
         """Calibrate on images held back, and judge the calibration on the validation images."""
-        self.calibration_ = Calibration()
+        self.calibration_, self.conformal_ = Calibration(), None
         held_back, to_judge = source.held_back(validation)
         judged = self._judged(held_back)
         self.calibration_ = Calibration(
@@ -194,6 +187,9 @@ class Localizer(ImageModel):
             std_factor=fit_std_factor(judged.error, judged.std),
         )
         self.familiarity_ = self._learn_familiarity(held_back)
+        if len(self.classes_) > 1:
+            judged = self._judged(held_back)  # anew: with the calibration
+            self.conformal_ = Conformal.of(judged.of_species, judged.true_species)
         judged = self._judged(to_judge)
         maps = [self._see(exactly(self.net_), sample.image) for sample in validation]
         self.figures_ |= {
@@ -224,26 +220,11 @@ class Localizer(ImageModel):
 
         return learn_familiarity(features(like), features(unlike))
 
-    def _judged(self, samples: list[Sample]) -> "_Judged":
-        tolerance = MATCH_SHARE * self.scale_["spacing_px"]
-        parts: list[_Judged] = []
-        for sample in samples:
-            peaks = self.peaks(self._see(exactly(self.net_), sample.image), min_probability=0.0).within(sample.inside)
-            found, near = np.column_stack([peaks.x, peaks.y]), sample.near.positions
-            mine = match_likeliest_first(found, peaks.probability, near, tolerance=tolerance)
-            is_atom = mine >= 0
-            sure = is_atom & (peaks.probability > _LIKELIER_THAN_NOT)
-            parts.append(
-                _Judged(
-                    peaks.probability,
-                    is_atom,
-                    peaks.species_probability[is_atom],
-                    peaks.species[is_atom] == sample.near.species[mine[is_atom]],
-                    (found[sure] - near[mine[sure]]).ravel(),
-                    np.column_stack([peaks.x_std, peaks.y_std])[sure].ravel(),
-                )
-            )
-        return _Judged(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_Judged)))
+    def _judged(self, samples: list[Sample]) -> Judged:
+        def see(sample: Sample) -> Peaks:
+            return self.peaks(self._see(exactly(self.net_), sample.image), min_probability=0.0)
+
+        return judge_finds(see, samples, tolerance=MATCH_SHARE * self.scale_["spacing_px"])
 
     # ---------------------------------------------------------------- claims to atoms
 
@@ -261,10 +242,9 @@ class Localizer(ImageModel):
             probability=calibration.atom(found.probability),
             x_std=calibration.std_factor * found.x_std,
             y_std=calibration.std_factor * found.y_std,
-            species_probability=calibration.species(found.species_probability)
-            if several
-            else found.species_probability,
         )
+        if several and found.of_species is not None:
+            found = calibration.of_species(found)
         found = found.of(found.probability >= min_probability)
         return found.of(suppress_close(np.column_stack([found.x, found.y]), found.probability, min_distance_px))
 
@@ -284,22 +264,3 @@ class Localizer(ImageModel):
     def _values(self, raw: torch.Tensor) -> NDArray[Any]:
         values: NDArray[np.float32] = raw.numpy()
         return values
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """Finds against known atoms.
-
-    Attributes
-    ----------
-    probability, is_atom : (n,) of all finds, however unlikely.
-    species_probability, is_species : (m,) of those that are atoms, whether the species is right.
-    error, std : (k,) along both axes, of those that are likelier atoms than not.
-    """
-
-    probability: Array
-    is_atom: NDArray[np.bool_]
-    species_probability: Array
-    is_species: NDArray[np.bool_]
-    error: Array
-    std: Array

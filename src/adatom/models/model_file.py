@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from adatom.data.atomic_file import write_atomically
 from adatom.errors import AdatomError, ModelFileError
@@ -26,19 +26,28 @@ from adatom.nets import build_net
 _BESIDE = "beside/"
 
 
-def write_model_file(
-    path: Path, header: dict[str, Any], net: nn.Module, beside: Mapping[str, NDArray[np.float64]]
-) -> None:
+Beside = Mapping[str, NDArray[np.float64]]
+Parts = tuple[nn.Module, Recipe | None, dict[str, NDArray[np.float64]]]
+
+
+def write_model_file(path: Path, header: dict[str, Any], net: nn.Module, beside: Beside) -> None:
     """Write the weights of a network, arrays beside them, and a header that is JSON-serialisable."""
+    write_tensors(path, header, tensors_of(net, beside))
+
+
+def tensors_of(net: nn.Module, beside: Beside) -> dict[str, Tensor]:
+    """All that a file holds of one network."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    tensors |= {_BESIDE + name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in beside.items()}
+    return tensors | {_BESIDE + name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in beside.items()}
+
+
+def write_tensors(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Write tensors under a header that is JSON-serialisable."""
     whole = sealed(header, {name: value.numpy() for name, value in tensors.items()})
     write_atomically(path, save(tensors, metadata={"adatom": json.dumps(whole, sort_keys=True)}))
 
 
-def read_model_file(
-    path: Path, header: dict[str, Any]
-) -> tuple[nn.Module, Recipe | None, dict[str, NDArray[np.float64]]]:
+def read_model_file(path: Path, header: dict[str, Any]) -> Parts:
     """The network of a model file, ready to predict, its recipe, and the arrays beside; `header` from
     `catalogue.read_header`.
 
@@ -46,22 +55,38 @@ def read_model_file(
     ------
     ModelFileError : if the file is not what was written.
     """
+    return read_parts(path, header, read_tensors(path, header))
+
+
+def read_tensors(path: Path, header: dict[str, Any]) -> dict[str, Tensor]:
+    """What a model file holds, after its header was checked and the whole found undamaged.
+
+    Raises
+    ------
+    ModelFileError : if the file is not what was written.
+    """
     try:
         HEADERS[header["kind"]].model_validate(header)
-        tensors = load_file(path)
+        tensors: dict[str, Tensor] = load_file(path)
         if not is_whole(header, {name: value.numpy() for name, value in tensors.items()}):
             raise ModelFileError(f"model: {path.name} is damaged: its content is not what was written.")
+    except ValidationError as error:
+        raise ModelFileError(f"model: {path.name} is damaged ({first_problem(error)}).") from error
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ModelFileError(f"model: {path.name} is damaged ({_first_line(error)}).") from error
+    return tensors
+
+
+def read_parts(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Parts:
+    """One network out of what the file `path` holds of it: as `read_model_file`, for a header that was checked."""
+    try:
         recipe = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
         with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
             net = build_net(header["architecture"]["name"], **header["architecture"]["arguments"])
         beside = {name: tensors.pop(name).double().numpy() for name in list(tensors) if name.startswith(_BESIDE)}
         net.load_state_dict(tensors, assign=True)
         net.eval().float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    except ModelFileError:
-        raise
-    except ValidationError as error:
-        raise ModelFileError(f"model: {path.name} is damaged ({first_problem(error)}).") from error
-    except (AdatomError, SafetensorError, OSError, RuntimeError) as error:
+    except (AdatomError, RuntimeError) as error:
         raise ModelFileError(f"model: {path.name} is damaged ({_first_line(error)}).") from error
     are_numbers = [torch.isfinite(value).all() for value in net.state_dict().values() if value.is_floating_point()]
     if not all(are_numbers) or not all(np.isfinite(values).all() for values in beside.values()):

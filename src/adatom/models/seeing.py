@@ -51,10 +51,13 @@ def classical_spacing(values: Array, warnings: list[str]) -> float:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found in all frames: columns in square pixels, scan jitter; and of the first frame maps and lattice."""
+    """What was found in all frames: columns in square pixels, scan jitter; and of the first frame maps, their doubts
+    (where an ensemble looked), and the lattice.
+    """
 
     columns: dict[str, Array]
     maps: xr.DataArray | None
+    doubts: xr.Dataset | None
     lattice: Lattice | None
     jitter_px: float
 
@@ -73,7 +76,9 @@ def see_all(
 ) -> Seen:
     """Look at each frame, and at the lattice of the first; `square` is the first frame."""
     frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
-    tables, jitters, maps = [], [], None
+    tables, jitters = [], []
+    maps: xr.DataArray | None = None
+    doubts: xr.Dataset | None = None
     for number, frame in enumerate(frames):
         part = square if number == 0 else SquareImage.of(frame)
         sight = Sight(_NOTHING, ["atom"]) if part.is_blank else eyes.see(part.values, min_probability, min_distance_px)
@@ -82,14 +87,20 @@ def see_all(
         table, jitter_px = _locate(part.values, eyes, sight, number, refine, min_distance_px, taken_out)
         tables.append(table)
         jitters.append(jitter_px)
-        if number == 0 and sight.maps is not None and isinstance(eyes, ModelAtScale):
-            factor = (sight.maps.factor[0] * square.factor[0], sight.maps.factor[1] * square.factor[1])
-            maps = eyes.model.maps_as_image(sight.maps, frame, factor)
-    columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+        if number == 0 and not part.is_blank and isinstance(eyes, ModelAtScale):
+            maps, doubts = eyes.draw(sight, frame, square.factor)
+    columns = _joined(tables)
     x, y, species, flux = (tables[0][name] for name in ("x", "y", "species", "flux"))
     one_kind = isinstance(eyes, ModelAtScale) and eyes.model.finds_scale
     lattice = find_bright_lattice(x, y, flux) if one_kind else find_species_lattice(x, y, species)
-    return Seen(columns, maps, lattice, float(np.sqrt(np.mean(np.square(jitters)))))
+    return Seen(columns, maps, doubts, lattice, float(np.sqrt(np.mean(np.square(jitters)))))
+
+
+def _joined(tables: list[dict[str, Array]]) -> dict[str, Array]:
+    """Columns of all frames; a frame without an atom may lack some."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    nothing = np.zeros(0)
+    return {name: np.concatenate([table.get(name, nothing) for table in tables]) for name in names}
 
 
 def _locate(
@@ -145,6 +156,7 @@ def _locate(
     least = 0.5 * eyes.spacing_px if min_distance_px is None else min_distance_px
     apart[suppress_close(np.column_stack([x, y]), peaks.probability, least)] = True
     kept = inside & apart & ~empty
+    sets = eyes.species_sets(peaks) if isinstance(eyes, ModelAtScale) else None
     table = {
         "frame": np.full(int(kept.sum()), frame),
         "x": x[kept],
@@ -157,6 +169,8 @@ def _locate(
         "refined": refined[kept],
         "snr": snr[kept],
         "species_probability": peaks.species_probability[kept],
+        **{name: values[kept] for name, values in peaks.doubts().items()},
+        **({} if sets is None else {"species_set": sets[kept]}),
     }
     return table, jitter_px
 

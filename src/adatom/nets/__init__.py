@@ -1,7 +1,8 @@
 """Networks: torch modules, one architecture per file. A new one is one file and one line in `ARCHITECTURES`.
 
 Contract of a network: float32 (n, 1, y, x) in, with y and x multiples of `multiple`; logits (n, classes, y, x) out;
-`encode` gives the features of its levels, the deepest last.
+`encode` gives the features of its levels, the deepest last. `trunk`, then `finish`, do what a call does; `crown` names
+the weights of `finish`.
 """
 
 import inspect

@@ -44,7 +44,7 @@ def read_claims(raw: Tensor) -> Claims:
     offset = _FARTHEST * (raw[..., n_classes : n_classes + 2] / _FARTHEST).tanh()
     log_flux = raw[..., n_classes + 2 : n_classes + 3]
     return Claims(
-        raw[..., :n_classes].log_softmax(dim=-1),
+        raw[..., :n_classes].contiguous().log_softmax(dim=-1),
         functional.pad(offset, (0, 1)) + functional.pad(log_flux, (2, 0)),
-        _SUREST + functional.softplus(raw[..., n_classes + 3 :]),
+        _SUREST + functional.softplus(raw[..., n_classes + 3 :].contiguous()),
     )

@@ -60,6 +60,22 @@ class Engine:
         return seen.float().cpu()
 
     @torch.inference_mode()
+    def trunk(self, images: Tensor) -> Tensor:
+        """What the network's `trunk` gives, as it comes, for `finish` of this engine or another."""
+        trunk: Any = self.net.trunk
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.has_bfloat16):
+            features: Tensor = trunk(images.to(self.device).contiguous(memory_format=torch.channels_last))
+        return features
+
+    @torch.inference_mode()
+    def finish(self, features: Tensor) -> Tensor:
+        """Logits, in float32, of what `trunk` gave."""
+        finish: Any = self.net.finish
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.has_bfloat16):
+            logits: Tensor = finish(features)
+        return logits.float().cpu()
+
+    @torch.inference_mode()
     def encode(self, images: Tensor) -> list[Tensor]:
         """Features (n, channels, y', x') of each level of the network, the deepest last, in float32."""
         encode: Any = self.net.encode

@@ -52,13 +52,33 @@ class UNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 1, y, x) to logits (n, classes, y, x)."""
+        return self.finish(self.trunk(images))
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """What the members of an ensemble with one trunk share: all but the last convolution and the head."""
         *bridges, features = self.encode(images)
-        for block in self.up:
-            beside = bridges.pop()
+        for block in self.up[:-1]:
             features = functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
-            features = block(torch.cat([features, beside], dim=1))  # (n, beside, 2y, 2x)
+            features = block(torch.cat([features, bridges.pop()], dim=1))
+        features = functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+        return self._last[:3](torch.cat([features, bridges.pop()], dim=1))
+
+    def finish(self, features: Tensor) -> Tensor:
+        """The rest: what `trunk` gives to logits (n, classes, y, x)."""
+        features = self._last[3:](features)
         logits: Tensor = self.head(features)
         return logits
+
+    @property
+    def _last(self) -> nn.Sequential:
+        last = self.up[-1]
+        assert isinstance(last, nn.Sequential)
+        return last
+
+    def crown(self) -> list[str]:
+        """Beginnings of the names of the weights that `finish` uses."""
+        last = len(self.up) - 1
+        return [*(f"up.{last}.{layer}." for layer in (3, 4)), "head."]
 
 
 def conv_block(before: int, after: int) -> nn.Sequential:

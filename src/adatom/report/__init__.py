@@ -14,7 +14,9 @@ _ROOMS = {
     "draw_maps": "adatom.report.maps",
     "draw_match": "adatom.report.match_figure",
     "draw_overlay": "adatom.report.overlay",
+    "draw_reliability": "adatom.report.reliability",
     "draw_samples": "adatom.report.training_samples",
+    "draw_uncertainty": "adatom.report.uncertainty",
     "figure_png": "adatom.report.canvas",
     "render_report": "adatom.report.page",
     "result_folders": "adatom.report.results",
@@ -29,7 +31,9 @@ __all__ = [
     "draw_maps",
     "draw_match",
     "draw_overlay",
+    "draw_reliability",
     "draw_samples",
+    "draw_uncertainty",
     "figure_png",
     "render_report",
     "result_folders",
@@ -47,8 +51,10 @@ if TYPE_CHECKING:
     from adatom.report.match_figure import draw_match
     from adatom.report.overlay import draw_overlay
     from adatom.report.page import render_report
+    from adatom.report.reliability import draw_reliability
     from adatom.report.results import result_folders, write_results
     from adatom.report.training_samples import draw_contact_sheet, draw_samples
+    from adatom.report.uncertainty import draw_uncertainty
 
 
 def __getattr__(name: str) -> Any:

@@ -121,6 +121,19 @@ def analysis_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str
     return lines
 
 
+def adapted_lines(out: Path, facts: dict[str, Any]) -> list[str]:
+    """Round by round, how a model was adapted to images, from `adatom.adapter.Adapted.summary`."""
+    lines = []
+    for each in facts["rounds"]:
+        anchor = "" if each["anchor_f1"] is None else f", F1 {each['anchor_f1']:.3f} on images as it was trained on"
+        kept = "" if each["is_kept"] else "  (not kept)"
+        atoms = f"{each['n_expected']:.0f} atoms expected, {each['n_sure']} sure, agreement {each['agreement']:.3f}"
+        lines.append(f"  round {each['number']}  {each['way']:15s} {atoms}{anchor}{kept}")
+    lines += [f"  warning  {warning}" for warning in facts["warnings"]]
+    lines.append(f"  written  {out}/model.safetensors, round*.png" + (", match.png" if facts["matched"] else ""))
+    return lines
+
+
 def odd_atoms_line(sublattices: dict[str, Any]) -> str:
     """How many atoms of each sublattice are brighter or dimmer than the others, from a summary."""
     each = (

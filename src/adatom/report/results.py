@@ -25,16 +25,22 @@ def result_folders(files: Sequence[Path], out: Path) -> list[Path]:
 
 
 def write_results(
-    folder: Path, image: xr.DataArray, atoms: pd.DataFrame, maps: xr.DataArray | None, summary: Mapping[str, Any]
+    folder: Path,
+    image: xr.DataArray,
+    atoms: pd.DataFrame,
+    maps: xr.DataArray | None,
+    summary: Mapping[str, Any],
+    doubts: xr.Dataset | None = None,
 ) -> None:
     """Write ``atoms.csv``, ``atoms.parquet``, ``overlay.png``, ``report.html`` and, last, ``summary.json``; of several
-    species ``decoded.png`` too.
+    species ``decoded.png`` too, and ``uncertainty.png`` where an ensemble looked.
     """
     from adatom.report.canvas import figure_png
     from adatom.report.decoded import draw_decoded
     from adatom.report.maps import draw_maps
     from adatom.report.overlay import draw_overlay
     from adatom.report.page import render_report
+    from adatom.report.uncertainty import draw_uncertainty
 
     still = image if image.ndim == 2 else image.isel(frame=0)
     first = atoms[atoms["frame"] == 0]
@@ -50,6 +56,11 @@ def write_results(
         figures["What the network says: probability of each species"] = draw_maps(
             shown, maps.isel({"class": slice(1, None)})
         )
+    uncertainty = None
+    if doubts is not None:
+        shown = still.interp(y=doubts["y"], x=doubts["x"], method="nearest", kwargs={"fill_value": "extrapolate"})
+        uncertainty = draw_uncertainty(shown, doubts)
+        figures["What data leave open, and what the models of the ensemble disagree in"] = uncertainty
     page = render_report(summary, atoms, figures, title=title)
     parquet = io.BytesIO()
     atoms.to_parquet(parquet)
@@ -58,5 +69,7 @@ def write_results(
     write_atomically(folder / "overlay.png", figure_png(overlay))
     if decoded is not None:
         write_atomically(folder / "decoded.png", figure_png(decoded))
+    if uncertainty is not None:
+        write_atomically(folder / "uncertainty.png", figure_png(uncertainty))
     write_atomically(folder / "report.html", page)
     write_atomically(folder / "summary.json", json.dumps(dict(summary), indent=2, ensure_ascii=False, allow_nan=False))
