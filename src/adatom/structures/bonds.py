@@ -96,8 +96,8 @@ def pixel_size_warning(bonds: list[Bond]) -> str | None:
     bond = known[0]
     a, b = bond.pair
     return (
-        f"{a} and {b} are {bond.measured_nm:.4f} nm apart in the image, and {bond.known_nm:.4f} nm by {bond.source}: the "
-        f"pixel size seems wrong, and would fit if it were {bond.factor:.3f} times as large."
+        f"{a} and {b} are {bond.measured_nm:.4f} nm apart in the image, and {bond.known_nm:.4f} nm by {bond.source}: "
+        f"the pixel size seems wrong, and would fit if it were {bond.factor:.3f} times as large."
     )
 
 
@@ -126,12 +126,11 @@ def _distance(mine: Array, others: Array | None) -> tuple[int, float, float] | N
     return len(mine), median, 1.4826 * float(np.median(np.abs(near - median)))
 
 
-def _known(
-    a: str, b: str, measured: float, crystal: Columns | None, name: str, flat: bool
-) -> tuple[float | None, str]:
+def _known(a: str, b: str, measured: float, crystal: Columns | None, name: str, flat: bool) -> tuple[float | None, str]:
     """The distance that a crystal has, of several the one that fits best."""
     if crystal is not None:
-        distances = {name: d for (first, second), d in _distances(crystal).items() if (first, second) == (a, b)}
+        own = _distances(crystal)
+        distances = {name: own[(a, b)]} if (a, b) in own else {}
     else:
         distances = {known: d[(a, b)] for known, d in _catalogue().items() if (a, b) in d}
     if distances:
@@ -155,7 +154,9 @@ def _catalogue() -> dict[str, dict[tuple[str, str], float]]:
 
 def _distances(crystal: Columns) -> dict[tuple[str, str], float]:
     """Shortest distance of columns of each pair of names [nm]."""
-    around, number = fill_lattice(crystal.vectors, crystal.basis, 2.5 * float(np.linalg.norm(crystal.vectors, axis=1).max()))
+    around, number = fill_lattice(
+        crystal.vectors, crystal.basis, 2.5 * float(np.linalg.norm(crystal.vectors, axis=1).max())
+    )
     names = np.array(crystal.names)
     places = crystal.basis @ crystal.vectors
     found: dict[tuple[str, str], float] = {}

@@ -16,8 +16,8 @@ from scipy.spatial import cKDTree
 
 from adatom.data import check_atoms
 from adatom.errors import ArgumentError, UnitError
-from adatom.structures.depths import choose_depths
-from adatom.structures.elements import Column, columns_of, read_formula
+from adatom.structures.depths import choose_depths, crystal_of
+from adatom.structures.elements import columns_of, read_formula
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -101,11 +101,16 @@ def atoms_to_structure(
     flat = table[["x", "y"]].to_numpy(dtype=float)
     of_row = [columns[name] for name in names]
     number = depths.numbers(flat, of_row)
-    placed = _placed(flat, {(name, k): depths.heights(columns[name], k) for name, k in zip(names, number, strict=True)}, names, number)
+    placed = _placed(
+        flat,
+        {(name, k): depths.heights(columns[name], k) for name, k in zip(names, number, strict=True)},
+        names,
+        number,
+    )
     if not len(placed.row):
         raise ArgumentError("atoms: expected at least one atom, got none. Look at the table, and at --elements.")
     structure = _as_ase(placed, vacuum_nm)
-    _describe(structure, table, placed.row, kept, atoms)
+    _describe(structure, table, placed.row, atoms)
     structure.info |= {
         "heights": depths.name,
         "columns": {name: column.formula for name, column in columns.items()},
@@ -137,18 +142,15 @@ def _one_frame(atoms: pd.DataFrame, frame: int | None) -> pd.DataFrame:
             raise ArgumentError(f"frame: expected a frame to be chosen of {len(frames)}, got none. Give --frame N.")
         return table
     if frame not in frames:
-        raise ArgumentError(f"frame: expected one from {frames.min()} to {frames.max()}, got {frame}.") if len(
-            frames
-        ) else ArgumentError("atoms: expected at least one atom, got none.")
+        found = f"one from {frames.min()} to {frames.max()}" if len(frames) else "a table with atoms"
+        raise ArgumentError(f"frame: expected {found}, got {frame}.")
     return table[table["frame"] == frame]
 
 
 def _known_columns(template: str | Path | None) -> list[str]:
-    """Names of the columns of a crystal that was named; a name that is none is told later."""
-    if template is None:
-        return []
-    model = choose_depths([Column((), "")], template=template)
-    names = [] if model.columns is None else model.columns.names
+    """Names of the columns of a crystal."""
+    crystal = crystal_of(template)[1]
+    names = [] if crystal is None else crystal.names
     return [name for name in dict.fromkeys(names) if read_formula(name) is not None]
 
 
@@ -161,7 +163,11 @@ def _once(table: pd.DataFrame, warnings: list[str]) -> NDArray[np.int64]:
     left = np.sort(order[first])
     rank = np.empty(len(place), dtype=np.int64)
     rank[order] = np.arange(len(order))
-    pairs = left[cKDTree(place[left]).query_pairs(CLOSEST_NM, output_type="ndarray")] if len(left) else np.zeros((0, 2), int)
+    pairs = (
+        left[cKDTree(place[left]).query_pairs(CLOSEST_NM, output_type="ndarray")]
+        if len(left)
+        else np.zeros((0, 2), int)
+    )
     dropped: set[int] = set()
     for a, b in pairs[np.argsort(rank[pairs].min(axis=1), kind="stable")]:
         if a not in dropped and b not in dropped:
@@ -171,8 +177,8 @@ def _once(table: pd.DataFrame, warnings: list[str]) -> NDArray[np.int64]:
     if len(gone):
         rows = ", ".join(str(table.index[k]) for k in gone[:_TOLD]) + (", ..." if len(gone) > _TOLD else "")
         warnings.append(
-            f"{len(gone)} atoms within {CLOSEST_NM} nm of a more probable one were left out (rows {rows}): no two atoms "
-            "are so close."
+            f"{len(gone)} atoms within {CLOSEST_NM} nm of a more probable one were left out (rows {rows}): no two "
+            "atoms are so close."
         )
     return kept
 
@@ -219,11 +225,8 @@ def _as_ase(placed: _Placed, vacuum_nm: float) -> "Atoms":
     return structure
 
 
-def _describe(
-    structure: "Atoms", table: pd.DataFrame, row: NDArray[np.int64], kept: NDArray[np.int64], atoms: pd.DataFrame
-) -> None:
+def _describe(structure: "Atoms", table: pd.DataFrame, row: NDArray[np.int64], atoms: pd.DataFrame) -> None:
     """Give each atom what the table knows of its row."""
-    del kept
     held = table.iloc[row]
     structure.set_array("row", held.index.to_numpy(dtype=np.int64))
     structure.set_array("found_as", held["species"].astype(str).to_numpy(dtype=str))

@@ -123,8 +123,8 @@ def choose_depths(
         name = _known_layer(columns) if stacked else None
         if stacked and name is None:
             raise ArgumentError(
-                f"template: expected a crystal that tells how high the atoms of the column {stacked[0].formula} are, got "
-                "none. Give --template with a name (MoS2, SrTiO3, 'Au [110]') or a structure file."
+                f"template: expected a crystal that tells how high the atoms of the column {stacked[0].formula} are, "
+                "got none. Give --template with a name (MoS2, SrTiO3, 'Au [110]') or a structure file."
             )
         if thickness_nm is not None:
             raise ArgumentError("thickness: expected a crystal that repeats along the beam, got none. Give --template.")
@@ -134,19 +134,28 @@ def choose_depths(
     return _of_crystal(template, thickness_nm)
 
 
-def _of_crystal(template: str | Path, thickness_nm: float | None) -> DepthModel:
+def crystal_of(template: str | Path | None) -> tuple[str, Columns | None]:
+    """Name and columns of a crystal given as for `choose_depths`; of none, none."""
+    if template is None:
+        return "", None
     if is_structure_file(str(template)):
-        name, crystal = Path(template).name, project(read_structure(Path(template)))
-    else:
-        known = known_structure(str(template))
-        name, crystal = str(template), project(known.build(), known.zone_axis)
+        return Path(template).name, project(read_structure(Path(template)))
+    known = known_structure(str(template))
+    return str(template), project(known.build(), known.zone_axis)
+
+
+def _of_crystal(template: str | Path, thickness_nm: float | None) -> DepthModel:
+    name, crystal = crystal_of(template)
+    assert crystal is not None  # a template was given
     if not crystal.repeat_nm:
         if thickness_nm is not None:
             raise ArgumentError(f"thickness: expected none with {name}, which is a layer, got {thickness_nm}.")
         return DepthModel(f"a layer of {name}", crystal)
     repeats = max(1, round((thickness_nm or 0.0) / crystal.repeat_nm))
     thickness = repeats * crystal.repeat_nm
-    return DepthModel(f"columns of {name}, {thickness:.3g} nm thick ({repeats} x {crystal.repeat_nm:.3g})", crystal, repeats)
+    return DepthModel(
+        f"columns of {name}, {thickness:.3g} nm thick ({repeats} x {crystal.repeat_nm:.3g})", crystal, repeats
+    )
 
 
 def _known_layer(columns: Sequence[Column]) -> str | None:
@@ -190,8 +199,8 @@ def _laid_under(positions: Array, crystal: Columns, name: str) -> NDArray[np.int
         )
     if laid is None:
         raise ArgumentError(
-            f"template: expected atoms on the sites of {name}, got a pattern that does not fit it. Give another crystal "
-            "or zone axis."
+            f"template: expected atoms on the sites of {name}, got a pattern that does not fit it. Give another "
+            "crystal or zone axis."
         )
     nearest: NDArray[np.int64] = number[cKDTree(laid.predicted).query(positions)[1]]
     return nearest

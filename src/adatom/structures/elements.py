@@ -90,8 +90,9 @@ def columns_of(
     Returns
     -------
     ``Mo``: one atom; ``S2``: two of them, one above the other; ``V_S``: such a column (the smallest that holds S) that
-    has lost an S; ``Mo_W``: Mo where W was, or, where no column is of W alone, in the stead of a W of a column; ``Fe_ad``:
-    on top. ``V_X`` is always a vacancy: vanadium needs `elements`.
+    has lost an S; ``Mo_W``: Mo where W was, or, where no column is of W alone, in the stead of a W of a column;
+    ``Fe_ad``: on top. ``V_X`` is always a vacancy: vanadium needs `elements`. Where these say that W is Mo, the W of
+    ``V_W`` is too.
 
     Raises
     ------
@@ -106,11 +107,12 @@ def columns_of(
     columns: dict[str, Column] = {}
     for name in names:
         if name in read:
-            columns[name] = _named(name, perfect, read[name])
+            site = _site(name, perfect, read)
+            columns[name] = Column(read[name], formula_of(site or read[name]))
         elif name in plain:
             columns[name] = Column(plain[name], formula_of(plain[name]))
         else:
-            columns[name] = _defect(name, perfect)
+            columns[name] = _defect(name, perfect, read)
     return columns
 
 
@@ -125,36 +127,43 @@ def _assigned(name: str, formula: str) -> Symbols:
     return symbols
 
 
-def _named(name: str, perfect: list[Symbols], symbols: Symbols) -> Column:
-    """A column whose atoms were given: its place is that of its name, where the name tells one."""
-    try:
-        return Column(symbols, _defect(name, perfect).site)
-    except ArgumentError:
-        return Column(symbols, formula_of(symbols))
-
-
-def _defect(name: str, perfect: list[Symbols]) -> Column:
+def _defect(name: str, perfect: list[Symbols], read: Mapping[str, Symbols]) -> Column:
     """What a name of two parts stands for."""
     before, line, after = name.partition("_")
-    if line and after.lower() in _ON_TOP and (symbols := read_formula(before)) is not None:
+    symbols = read_formula(before)
+    if line and after.lower() in _ON_TOP and symbols is not None:
         return Column(symbols, "")
-    there = read_formula(after) if line else None
+    there = _part(after, read) if line else None
     if there is not None and before == _VACANCY:
-        site = _holding(there, perfect) or (there if len(there) > 1 else None)
+        site = _site(name, perfect, read)
         if site is None:
             raise ArgumentError(
                 f"elements: expected a column that holds {after} beside {_short(name)}, got none: how many atoms the "
-                f"vacancy leaves is not known. Give --elements {name}=none, or what is left in its place of none."
+                f"vacancy leaves is not known. Say it: --elements {name}=none, for example."
             )
         return Column(_without(site, there), formula_of(site))
-    symbols = read_formula(before) if line else None
     if there is None or symbols is None:
         raise ArgumentError(
-            f"elements: expected a species that names its atoms, such as Mo, S2, V_S, Mo_W or Fe_ad, got {_short(name)}. "
-            "Say what such a column holds: --elements NAME=FORMULA, such as A=Mo or hole=none."
+            f"elements: expected a species that names its atoms, such as Mo, S2, V_S, Mo_W or Fe_ad, got "
+            f"{_short(name)}. Say what its columns hold: --elements NAME=FORMULA, such as A=Mo or hole=none."
         )
     site = _holding(there, perfect) or there
     return Column((*symbols, *_without(site, there)), formula_of(site))
+
+
+def _site(name: str, perfect: list[Symbols], read: Mapping[str, Symbols]) -> Symbols | None:
+    """The perfect column whose place a species takes, by the second part of its name; None if that tells none."""
+    before, line, after = name.partition("_")
+    there = _part(after, read) if line else None
+    if there is None:
+        return None
+    sure = before != _VACANCY or len(there) > 1  # of a vacancy of one atom the rest of its column is not known
+    return _holding(there, perfect) or (there if sure else None)
+
+
+def _part(text: str, read: Mapping[str, Symbols]) -> Symbols | None:
+    """Atoms that a part of a name means."""
+    return read[text] if read.get(text) else read_formula(text)
 
 
 def _holding(wanted: Symbols, perfect: list[Symbols]) -> Symbols | None:

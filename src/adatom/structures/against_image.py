@@ -1,0 +1,430 @@
+"""A structure back to the image: what it would look like under the microscope that took it, and what does not fit.
+
+The microscope is estimated from the image: one elliptical Gaussian for all atoms, a slow background, the noise. Each
+element has one brightness, and atoms above each other add up, as in the dark field; so a column that is called what it
+is not is too bright or too dim, and what the structure lacks is left over.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import ndimage, sparse
+from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
+
+from adatom.data import check_image, pixel_size_nm
+from adatom.data.rounding import rounded
+from adatom.errors import ArgumentError
+from adatom.locate.likelihood import Patches, Peaks, render
+from adatom.locate.noise import estimate_noise
+from adatom.locate.refine import refine_positions
+from adatom.prepare import SquareImage, positions_back
+from adatom.simulate.columns import atomic_number
+from adatom.structures.build import image_positions
+from adatom.structures.elements import formula_of
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Array = NDArray[np.float64]
+
+_NEAR = 2.5  # widths of an atom's image: what is nearer to an atom is its neighbourhood
+_CONTRADICTED = 4.0  # standard deviations: of a thousand atoms, hardly one by chance
+_MISSED = 5.0  # the same of places, of which there are more
+_LEAST = 0.25  # of the dimmest element: less is no atom
+_ROUNDS = 20  # of the robust fit of brightnesses
+_HUBER = 1.5  # standard deviations, from which on a column counts less
+_LEAST_SCATTER = 0.01  # of a column's brightness: no two are more alike
+_EXACT = 2000  # columns, up to which error bars are exact; else those of columns that do not overlap
+_FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An image beside that of a structure.
+
+    Attributes
+    ----------
+    measured, simulated : (y, x) in the image's unit, levelled; NaN where nothing was measured.
+    noise : (y, x) standard deviation of the noise.
+    pixel_nm : size of these pixels.
+    columns : table of the columns: row (of the atom table), x, y [nm], column (formula), flux and expected (in units of
+        the brightest element's), sigma (by how many standard deviations it is too bright), looks_like.
+    contradicted : the columns that the image contradicts, and what is left over where the structure has no atom, the
+        worst first: x, y [nm], row, column, reason, sigma.
+    brightness : of each element, that of the brightest 1.
+    width_nm : standard deviation of the image of an atom.
+    r2, r2_free : share of the variance in the atoms' neighbourhoods that the structure explains; and that one would
+        in which each column had its own brightness.
+    chi2 : mean square of what is left there, in units of the noise.
+    """
+
+    measured: Array
+    simulated: Array
+    noise: Array
+    pixel_nm: float
+    columns: pd.DataFrame
+    contradicted: pd.DataFrame
+    brightness: dict[str, float]
+    width_nm: float
+    r2: float
+    r2_free: float
+    chi2: float
+
+    @property
+    def residual(self) -> Array:
+        """Measured less simulated (y, x), in standard deviations of the noise."""
+        return (self.measured - self.simulated) / self.noise
+
+    @property
+    def contrast_exponent(self) -> float | None:
+        """The power of the atomic number that the brightest and the dimmest element go with; None with one element."""
+        known = {symbol: value for symbol, value in self.brightness.items() if value > 0}
+        if len(known) < 2:
+            return None
+        high, low = max(known, key=atomic_number), min(known, key=atomic_number)
+        return float(np.log(known[high] / known[low]) / np.log(atomic_number(high) / atomic_number(low)))
+
+    def facts(self) -> dict[str, Any]:
+        """For a summary."""
+        return {
+            "r2": rounded(self.r2),
+            "r2_free": rounded(self.r2_free),
+            "chi2": rounded(self.chi2),
+            "width_nm": rounded(self.width_nm),
+            "brightness": {symbol: rounded(value) for symbol, value in self.brightness.items()},
+            "contrast_exponent": rounded(self.contrast_exponent),
+            "n_columns": len(self.columns),
+            "n_contradicted": len(self.contradicted),
+            "contradicted": [
+                {name: rounded(value) if isinstance(value, float) else value for name, value in row.items()}
+                for row in self.contradicted.to_dict("records")
+            ],
+        }
+
+
+def compare_with_image(structure: "Atoms", image: xr.DataArray) -> Comparison:
+    """Simulate the image of a structure under the microscope that an image shows, and set it against that image.
+
+    Parameters
+    ----------
+    structure : made of the atoms found in this image, or relaxed from it.
+    image : (y, x), calibrated.
+
+    Raises
+    ------
+    ShapeError : if the image is no still.
+    ArgumentError : if it has no pixel size, or fewer than three columns lie on it.
+
+    Notes
+    -----
+    Atoms are where the structure has them, also where it was relaxed away from the image. Heights of single columns are
+    fitted with these places held (linear least squares, weighted by the noise); brightnesses of the elements to these
+    heights, robustly. Columns of one kind scatter by more than the noise (thickness, tilt, contamination): a column is
+    contradicted if it is `_CONTRADICTED` standard deviations off, noise and scatter of its fellows together.
+    """
+    pixels = _Pixels.of(check_image(image, ndim=2).transpose("y", "x"))
+    square = pixels.square
+    table = _columns_on(structure, pixels)
+    if len(table) < _FEWEST:
+        raise ArgumentError(
+            f"image: expected at least {_FEWEST} columns of the structure on it, got {len(table)}. Is it the image "
+            "that the atoms were found in?"
+        )
+    position = table[["x_px", "y_px"]].to_numpy()
+    known = np.isfinite(square.values)
+    sign = _sign(square.values, position)
+    values = sign * square.values
+    apart = float(np.median(cKDTree(position).query(position, k=2)[0][:, 1]))
+    microscope = refine_positions(values, *position.T, spacing_px=apart).fitted
+    assert microscope is not None  # there are columns
+    background = microscope.background
+    peaks = Peaks(np.ones(len(position)), position, microscope.shape)
+    patches = Patches.around(position, known, peaks.width)
+    fit = _Heights.fit(np.where(known, values, 0.0), background, known, peaks, patches)
+
+    counts, symbols = _counts(table["symbols"].to_list())
+    brightness, scatter = _brightness(fit.height, fit.std, counts)
+    expected = counts @ brightness
+    top = float(brightness.max()) if brightness.max() > 0 else 1.0
+    sigma = (fit.height - expected) / np.hypot(fit.std, scatter * np.maximum(expected, 0.1 * top))
+    simulated = render(Peaks(expected, position, peaks.shape), patches, values.shape) + background
+    free = render(Peaks(fit.height, position, peaks.shape), patches, values.shape) + background
+    near = known & _neighbourhood(position, _NEAR * peaks.width, values.shape)
+    columns = pd.DataFrame(
+        {
+            "row": table["row"],
+            "x": table["x"],
+            "y": table["y"],
+            "column": table["formula"],
+            "flux": fit.height / top,
+            "expected": expected / top,
+            "sigma": sigma,
+            "looks_like": _alike(fit.height, expected, table["formula"].to_numpy()),
+        }
+    )
+    inner = _distance_to_border(position, values.shape) > peaks.width
+    dimmest = float(brightness[brightness > 0].min()) if (brightness > 0).any() else top
+    missed = _left_over(
+        np.where(known, values - free, 0.0), fit.variance, known, position, peaks, _LEAST * dimmest, pixels
+    )
+    return Comparison(
+        measured=np.where(known, sign * values, np.nan),
+        simulated=np.where(known, sign * simulated, np.nan),
+        noise=np.sqrt(fit.variance),
+        pixel_nm=pixels.nm,
+        columns=columns,
+        contradicted=_contradicted(columns[inner], missed, top),
+        brightness={symbol: float(value / top) for symbol, value in zip(symbols, brightness, strict=True)},
+        width_nm=peaks.width * pixels.nm,
+        r2=_explained(values, simulated, near),
+        r2_free=_explained(values, free, near),
+        chi2=float(((values - simulated)[near] ** 2 / fit.variance[near]).mean()),
+    )
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """An image with square pixels, and the way to them from nm and back.
+
+    Attributes
+    ----------
+    size : (2,) of a pixel of the image itself along x and y [nm].
+    """
+
+    square: SquareImage
+    size: Array
+
+    @classmethod
+    def of(cls, image: xr.DataArray) -> "_Pixels":
+        size = pixel_size_nm(image)
+        if size is None:
+            raise ArgumentError(
+                "image: expected a pixel size, got none. Give --pixel-size NM (pixel_size= in adatom.read)."
+            )
+        return cls(SquareImage.of(image), np.array(size[::-1]))
+
+    @property
+    def nm(self) -> float:
+        """Side of a square pixel."""
+        assert self.square.pixel_nm is not None  # there is a size
+        return self.square.pixel_nm
+
+    def places(self, nm: Array) -> Array:
+        """Places (n, 2) x, y in square pixels."""
+        factor = np.array(self.square.factor[::-1])
+        return np.asarray((nm / self.size + 0.5) * factor - 0.5)
+
+    def back(self, px: Array) -> Array:
+        """The opposite."""
+        axes = zip(px.T, self.square.factor[::-1], self.size, strict=True)
+        return np.column_stack([positions_back(at, factor) * size for at, factor, size in axes])
+
+
+def _columns_on(structure: "Atoms", pixels: _Pixels) -> pd.DataFrame:
+    """Columns on the image: row, formula, symbols, place in nm and in square pixels."""
+    place = image_positions(structure)
+    row = structure.arrays["row"]
+    order = np.argsort(row, kind="stable")
+    first = np.flatnonzero(np.diff(row[order], prepend=-1))
+    held = np.split(order, first[1:])
+    mean = np.array([place[members].mean(axis=0) for members in held])
+    symbols = [tuple(sorted(structure.symbols[members])) for members in held]
+    table = pd.DataFrame({"row": row[order][first], "x": mean[:, 0], "y": mean[:, 1]})
+    table["symbols"] = symbols
+    table["formula"] = [formula_of(each) for each in symbols]
+    table["x_px"], table["y_px"] = pixels.places(mean).T
+    rows, across = pixels.square.values.shape
+    inside = table["x_px"].between(-0.5, across - 0.5) & table["y_px"].between(-0.5, rows - 0.5)
+    return table[inside].reset_index(drop=True)
+
+
+def _sign(values: Array, position: Array) -> int:
+    """1 if atoms are brighter than what is between them, else -1."""
+    column, row = np.clip(np.round(position).astype(int), 0, np.array(values.shape[::-1]) - 1).T
+    at = values[row, column]
+    return 1 if np.nanmedian(at) >= np.nanmedian(values) else -1
+
+
+@dataclass(frozen=True)
+class _Heights:
+    """Heights of peaks whose places are held.
+
+    Attributes
+    ----------
+    height, std : (n,).
+    variance : (y, x) of the noise.
+    """
+
+    height: Array
+    std: Array
+    variance: Array
+
+    @classmethod
+    def fit(
+        cls, values: Array, background: Array, known: NDArray[np.bool_], peaks: Peaks, patches: Patches
+    ) -> "_Heights":
+        design = _design(peaks, patches, values.size)
+        wanted = (values - background).ravel()
+        weight = known.ravel().astype(float)
+        variance = np.ones_like(values)
+        for _ in range(3):  # first without weights, which come from what is left over
+            weighted = sparse.diags_array(weight) @ design
+            normal = (design.T @ weighted + 1e-9 * sparse.eye_array(len(peaks.height))).tocsc()
+            solver = splu(normal)
+            height = solver.solve(weighted.T @ wanted)
+            model = (design @ height).reshape(values.shape) + background
+            noise = estimate_noise(np.where(known, values - model, 0.0), model, known)
+            variance = np.maximum(noise.variance(model), 1e-12 * float(np.var(values[known])) + 1e-300)
+            weight = known.ravel() / variance.ravel()
+        n = len(peaks.height)
+        inverse = np.diag(solver.solve(np.eye(n))) if n <= _EXACT else 1 / normal.diagonal()
+        return cls(np.asarray(height), np.sqrt(np.maximum(inverse, 0.0)), variance)
+
+
+def _design(peaks: Peaks, patches: Patches, size: int) -> sparse.csc_array:
+    """Image of each peak of height 1: (pixel, n)."""
+    xx, xy, yy = peaks.shape
+    dx = (patches.column - peaks.position[:, 0, None])[:, None, :]
+    dy = (patches.row - peaks.position[:, 1, None])[:, :, None]
+    gaussian = np.exp(-0.5 * (xx * dx * dx + 2 * xy * dx * dy + yy * dy * dy)) * patches.inside
+    number = np.broadcast_to(np.arange(len(peaks.height))[:, None, None], gaussian.shape)
+    seen = patches.inside
+    return sparse.csc_array(
+        (gaussian[seen], (patches.index[seen], number[seen])), shape=(size, len(peaks.height)), dtype=float
+    )
+
+
+def _counts(symbols: list[tuple[str, ...]]) -> tuple[Array, list[str]]:
+    """How many atoms of each element (n, k) each column holds."""
+    names = sorted({symbol for column in symbols for symbol in column})
+    number = {name: k for k, name in enumerate(names)}
+    counts = np.zeros((len(symbols), len(names)))
+    for row, column in enumerate(symbols):
+        for symbol in column:
+            counts[row, number[symbol]] += 1
+    return counts, names
+
+
+def _brightness(height: Array, std: Array, counts: Array) -> tuple[Array, float]:
+    """Brightness of an atom of each element (k,), and the relative scatter of columns beyond their noise."""
+    weight = np.ones(len(height))
+    scatter = _LEAST_SCATTER
+    brightness = np.zeros(counts.shape[1])
+    for _ in range(_ROUNDS):
+        root = np.sqrt(weight)
+        brightness = np.linalg.lstsq(counts * root[:, None], height * root, rcond=None)[0]
+        expected = counts @ brightness
+        size = np.maximum(expected, 0.1 * max(float(expected.max()), 1e-300))
+        spread = 1.4826 * float(np.median(np.abs(height - expected) / size))
+        scatter = max(_LEAST_SCATTER, float(np.sqrt(max(0.0, spread**2 - float(np.median((std / size) ** 2))))))
+        error = np.hypot(std, scatter * size)
+        weight = 1 / (error**2 * np.maximum(np.abs(height - expected) / (_HUBER * error), 1.0))
+    return brightness, scatter
+
+
+def _alike(height: Array, expected: Array, formula: NDArray[np.object_]) -> list[str]:
+    """The column (n,) among those of the structure that is as bright as each is."""
+    kinds = {str(name): float(np.median(expected[formula == name])) for name in np.unique(formula)}
+    names, bright = list(kinds), np.array(list(kinds.values()))
+    return [names[int(np.argmin(np.abs(bright - each)))] for each in height]
+
+
+def _left_over(
+    residual: Array,
+    variance: Array,
+    known: NDArray[np.bool_],
+    position: Array,
+    peaks: Peaks,
+    least: float,
+    pixels: _Pixels,
+) -> pd.DataFrame:
+    """Peaks in what is left where no atom is: x, y [nm], height and sigma."""
+    half = max(2, int(np.ceil(3 * peaks.width)))
+    offsets = np.arange(-half, half + 1)
+    xx, xy, yy = peaks.shape
+    dx, dy = offsets[None, :], offsets[:, None]
+    shape = np.exp(-0.5 * (xx * dx * dx + 2 * xy * dx * dy + yy * dy * dy))
+    weight = known / variance
+    score = ndimage.correlate(residual * weight, shape, mode="constant")
+    power = ndimage.correlate(weight, shape**2, mode="constant")
+    significance = score / np.sqrt(np.maximum(power, 1e-300))
+    # of an image that the model does not quite explain, what is left scatters by more than the noise
+    usual = max(1.0, 1.4826 * float(np.median(np.abs(significance[known]))))
+    height = score / np.maximum(power, 1e-300)
+    top = significance == ndimage.maximum_filter(significance, size=2 * half + 1)
+    row, column = np.nonzero(top & (significance > _MISSED * usual) & (height > least) & known)
+    apart = float(np.median(cKDTree(position).query(position, k=2)[0][:, 1]))
+    free = cKDTree(position).query(np.column_stack([column, row]))[0] > max(1.5 * peaks.width, 0.35 * apart)
+    inner = _distance_to_border(np.column_stack([column, row]), residual.shape) > peaks.width
+    row, column = row[free & inner], column[free & inner]
+    place = pixels.back(np.column_stack([column, row]))
+    return pd.DataFrame(
+        {
+            "x": place[:, 0],
+            "y": place[:, 1],
+            "height": height[row, column],
+            "sigma": significance[row, column] / usual,
+        }
+    )
+
+
+def _contradicted(columns: pd.DataFrame, missed: pd.DataFrame, top: float) -> pd.DataFrame:
+    """What does not fit, the worst first."""
+    rows: list[Mapping[str, Any]] = []
+    for one in columns[columns["sigma"].abs() > _CONTRADICTED].itertuples():
+        too = "bright" if one.sigma > 0 else "dim"
+        like = f", as bright as {one.looks_like}" if one.looks_like != one.column else ""
+        rows.append(
+            {
+                "x": float(one.x),
+                "y": float(one.y),
+                "row": int(one.row),
+                "column": str(one.column),
+                "reason": f"{one.flux / one.expected:.2f} times as bright as {one.column} is: too {too}{like}"
+                if one.expected > 0
+                else f"too {too}{like}",
+                "sigma": float(one.sigma),
+            }
+        )
+    for one in missed.itertuples():
+        rows.append(
+            {
+                "x": float(one.x),
+                "y": float(one.y),
+                "row": None,
+                "column": "",
+                "reason": f"no atom in the structure, but a peak of {one.height / top:.2f} of the brightest element",
+                "sigma": float(one.sigma),
+            }
+        )
+    rows.sort(key=lambda row: -abs(row["sigma"]))
+    table = pd.DataFrame(rows, columns=["x", "y", "row", "column", "reason", "sigma"])
+    table["row"] = table["row"].astype(object)
+    return table
+
+
+def _neighbourhood(position: Array, reach: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Pixels (y, x) within `reach` of an atom."""
+    empty = np.ones(shape, dtype=bool)
+    column, row = np.clip(np.round(position).astype(int), 0, np.array(shape[::-1]) - 1).T
+    empty[row, column] = False
+    near: NDArray[np.bool_] = ndimage.distance_transform_edt(empty) <= reach
+    return near
+
+
+def _distance_to_border(position: Array, shape: tuple[int, ...]) -> Array:
+    size = np.array(shape[::-1])
+    distance: Array = np.minimum(position + 0.5, size - 0.5 - position).min(axis=1)
+    return distance
+
+
+def _explained(values: Array, model: Array, where: NDArray[np.bool_]) -> float:
+    """Share of the variance."""
+    measured = values[where]
+    return float(1 - ((measured - model[where]) ** 2).sum() / max(((measured - measured.mean()) ** 2).sum(), 1e-300))

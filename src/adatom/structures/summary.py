@@ -1,0 +1,104 @@
+"""What stands beside a structure's file: what was done, measured and warned of."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adatom import __version__
+from adatom.data.atomic_file import write_atomically
+from adatom.data.rounding import rounded
+from adatom.structures.against_image import Comparison
+from adatom.structures.bonds import measure_bonds, pixel_size_warning
+from adatom.structures.build import ANGSTROM
+from adatom.structures.depths import crystal_of
+from adatom.structures.relaxation import Relaxation
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+def write_beside(
+    out: Path,
+    structure: "Atoms",
+    relaxation: Relaxation | None,
+    comparison: Comparison | None,
+    *,
+    template: str | Path | None = None,
+    command: str = "",
+) -> tuple[dict[str, Any], list[Path]]:
+    """Write ``NAME.json`` and, of a comparison with an image, ``NAME_image.png`` and ``NAME_contradicted.csv``.
+
+    Returns
+    -------
+    The content of the JSON file, and the files, all beside `out`.
+    """
+    facts = summarise(structure, relaxation, comparison, template=template)
+    name = out.stem if out.suffix else out.name
+    written = []
+    if comparison is not None:
+        from adatom.report.beside_image import draw_beside_image
+        from adatom.report.canvas import figure_png
+
+        text = (
+            f"R² {comparison.r2:.3f} around the atoms (each with its own brightness {comparison.r2_free:.3f}), "
+            f"χ² {comparison.chi2:.3g} per pixel, {len(comparison.contradicted)} places contradicted."
+        )
+        figure = draw_beside_image(
+            comparison.measured,
+            comparison.simulated,
+            comparison.residual,
+            comparison.contradicted,
+            pixel_nm=comparison.pixel_nm,
+            text=text,
+        )
+        written = [out.with_name(f"{name}_image.png"), out.with_name(f"{name}_contradicted.csv")]
+        write_atomically(written[0], figure_png(figure))
+        write_atomically(written[1], comparison.contradicted.to_csv(index=False))
+    record = {"command": command, "adatom": __version__, "file": out.name, **facts}
+    page = out.with_name(f"{name}.json")
+    write_atomically(page, json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
+    return record, [*written, page]
+
+
+def summarise(
+    structure: "Atoms",
+    relaxation: Relaxation | None = None,
+    comparison: Comparison | None = None,
+    *,
+    template: str | Path | None = None,
+) -> dict[str, Any]:
+    """Everything there is to say of a structure that was made of an atom table, as JSON holds it."""
+    # distances are those that were seen, before anything moved
+    seen = structure if relaxation is None else _before(structure, relaxation)
+    name, crystal = crystal_of(template)
+    bonds = measure_bonds(seen, crystal, name)
+    warning = pixel_size_warning(bonds)
+    return {
+        "n_atoms": len(structure),
+        "elements": dict(sorted(Counter(structure.symbols).items())),
+        "columns": structure.info["columns"],
+        "n_empty_columns": structure.info["n_empty"],
+        "heights": structure.info["heights"],
+        "cell_nm": [rounded(float(edge)) for edge in np.diag(structure.cell.array) / ANGSTROM],
+        "axes": "x as in the image, y up (the image's y points down), z towards the viewer",
+        "left_nm": structure.info["left_nm"],
+        "bottom_nm": structure.info["bottom_nm"],
+        "bonds": [_rounded(bond.facts()) for bond in bonds],
+        "relaxation": None if relaxation is None else _rounded(relaxation.facts()),
+        "image": None if comparison is None else comparison.facts(),
+        "warnings": [*structure.info["warnings"], *([warning] if warning else [])],
+    }
+
+
+def _before(structure: "Atoms", relaxation: Relaxation) -> "Atoms":
+    seen = structure.copy()
+    seen.set_constraint()
+    seen.positions = structure.positions - relaxation.moved
+    return seen
+
+
+def _rounded(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: rounded(value) if isinstance(value, float) else value for name, value in facts.items()}
