@@ -51,18 +51,21 @@ def structure(
         Path | None, typer.Option("--image", metavar="FILE", help="Simulate it, and set it against this image.")
     ] = None,
     channel: Channel = None,
+    leave_out_unseen: Annotated[
+        bool, typer.Option("--leave-out-unseen", help="Leave out atoms of which that image shows next to nothing.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make a structure of the atoms of an image: a file for simulations, relaxed and set against the image if asked.
 
     Beside FILE it writes FILE's name with .json (what was done, measured and warned of), and with --image _image.png
-    (measured, simulated, residual) and _contradicted.csv (what the image contradicts).
+    (measured, simulated, residual) and _contradicted.csv (what the image contradicts), of the structure as found.
     """
     from adatom.errors import ArgumentError
     from adatom.files.atom_table import read_atoms
     from adatom.report.structure_lines import structure_lines
-    from adatom.structures import atoms_to_structure, write_structure
+    from adatom.structures import atoms_to_structure, compare_with_image, without_unseen, write_structure
     from adatom.structures import relax as relax_structure
     from adatom.structures.elements import read_elements
     from adatom.structures.summary import write_beside
@@ -81,18 +84,22 @@ def structure(
         vacuum_nm=vacuum,
         frame=frame,
     )
-    relaxation = None
+    shown = None if image is None else _read_still(image, channel, frame, pixel_size)
+    comparison = None if shown is None else compare_with_image(made, shown)
+    if leave_out_unseen:
+        if comparison is None:
+            raise typer.BadParameter("expected an image, give --image FILE", param_hint="--leave-out-unseen")
+        made = without_unseen(made, comparison)
+    relaxation, relaxed_comparison = None, None
     if relax is not None:
         with progress("relaxing", max_steps) as advance:
             relaxation = relax_structure(
                 made, relax, max_force=max_force, max_steps=max_steps, hold_nm=hold, on_step=advance
             )
         made = relaxation.structure
-    comparison = None
-    if image is not None:
-        comparison = _compare(made, image, channel, frame, pixel_size)
+        relaxed_comparison = None if shown is None else compare_with_image(made, shown)
     write_structure(made, out)
-    facts, written = write_beside(out, made, relaxation, comparison, template=template, command=command_line())
+    facts, written = write_beside(out, made, relaxation, comparison, relaxed_comparison, command=command_line())
     if as_json:
         print_json(facts)
     else:
@@ -111,9 +118,8 @@ def _needed(atoms: Path, pixel_size: float | None) -> float | None:
     return pixel_size
 
 
-def _compare(made: Any, image: Path, channel: str | None, frame: int | None, pixel_size: float | None) -> Any:
+def _read_still(image: Path, channel: str | None, frame: int | None, pixel_size: float | None) -> Any:
     from adatom.files import read
-    from adatom.structures import compare_with_image
 
     shown = read(image, channel=channel, frame=frame, pixel_size=pixel_size)
-    return compare_with_image(made, shown if shown.ndim == 2 else shown.isel(frame=0))
+    return shown if shown.ndim == 2 else shown.isel(frame=0)

@@ -94,4 +94,4 @@ def _show(axes: Axes, image: np.ndarray, colours: str, ends: tuple[float, float]
         origin="upper",
         aspect="auto",
     )
-    frame_image(axes, image.shape, step)  # type: ignore[arg-type]  # two dimensions
+    frame_image(axes, image.shape, step)

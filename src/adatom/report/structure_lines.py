@@ -52,12 +52,15 @@ def _image_lines(facts: dict[str, Any]) -> list[str]:
     brightness = ", ".join(f"{symbol} {value:.3g}" for symbol, value in facts["brightness"].items())
     power = facts["contrast_exponent"]
     lines = [
-        f"  image    the structure explains {100 * facts['r2']:.1f} % of the variance around its atoms (each with its "
-        f"own brightness: {100 * facts['r2_free']:.1f} %); what is left is {facts['chi2']:.3g} of the noise's variance",
+        f"  image    the structure explains {100 * facts['r2']:.1f} % of the variance around its atoms, of "
+        f"{100 * facts['r2_possible']:.1f} % that are not noise (each with its own brightness: "
+        f"{100 * facts['r2_free']:.1f} %); what is left has {facts['chi2']:.3g} times the noise's variance",
         f"  an atom  is {facts['width_nm']:.4f} nm wide (standard deviation); brightness {brightness}"
         + (f", as Z^{power:.2f}" if power is not None else ""),
         f"  contradicted are {facts['n_contradicted']} places",
     ]
+    if "r2_relaxed" in facts:
+        lines.insert(1, f"           relaxed it explains {100 * facts['r2_relaxed']:.1f} %")
     for one in facts["contradicted"][:_TOLD]:
         what = f"row {one['row']} ({one['column']})" if one["row"] is not None else "no atom"
         lines.append(f"    x {one['x']:.3f} y {one['y']:.3f} nm, {what}: {one['reason']} ({one['sigma']:+.1f} sigma)")

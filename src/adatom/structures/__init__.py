@@ -1,6 +1,6 @@
 """Atoms in an image to structures in three dimensions, relaxed if asked, and back to the image."""
 
-from adatom.structures.against_image import Comparison, compare_with_image
+from adatom.structures.against_image import Comparison, compare_with_image, without_unseen
 from adatom.structures.bonds import measure_bonds, pixel_size_warning
 from adatom.structures.build import atoms_to_structure, image_positions
 from adatom.structures.relaxation import Relaxation, relax
@@ -15,5 +15,6 @@ __all__ = [
     "measure_bonds",
     "pixel_size_warning",
     "relax",
+    "without_unseen",
     "write_structure",
 ]

@@ -5,7 +5,6 @@ element has one brightness, and atoms above each other add up, as in the dark fi
 is not is too bright or too dim, and what the structure lacks is left over.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +60,7 @@ class Comparison:
     width_nm : standard deviation of the image of an atom.
     r2, r2_free : share of the variance in the atoms' neighbourhoods that the structure explains; and that one would
         in which each column had its own brightness.
+    r2_possible : the share that is not noise.
     chi2 : mean square of what is left there, in units of the noise.
     """
 
@@ -74,6 +74,7 @@ class Comparison:
     width_nm: float
     r2: float
     r2_free: float
+    r2_possible: float
     chi2: float
 
     @property
@@ -90,11 +91,18 @@ class Comparison:
         high, low = max(known, key=atomic_number), min(known, key=atomic_number)
         return float(np.log(known[high] / known[low]) / np.log(atomic_number(high) / atomic_number(low)))
 
+    @property
+    def unseen(self) -> NDArray[np.int64]:
+        """Rows of the atom table where the image shows next to nothing, though the structure has a column there."""
+        dim = (self.columns["sigma"] < -_CONTRADICTED) & (self.columns["flux"] < _LEAST * self.columns["expected"])
+        return self.columns["row"][dim].to_numpy(dtype=np.int64)
+
     def facts(self) -> dict[str, Any]:
         """For a summary."""
         return {
             "r2": rounded(self.r2),
             "r2_free": rounded(self.r2_free),
+            "r2_possible": rounded(self.r2_possible),
             "chi2": rounded(self.chi2),
             "width_nm": rounded(self.width_nm),
             "brightness": {symbol: rounded(value) for symbol, value in self.brightness.items()},
@@ -102,7 +110,7 @@ class Comparison:
             "n_columns": len(self.columns),
             "n_contradicted": len(self.contradicted),
             "contradicted": [
-                {name: rounded(value) if isinstance(value, float) else value for name, value in row.items()}
+                {str(name): rounded(value) if isinstance(value, float) else value for name, value in row.items()}
                 for row in self.contradicted.to_dict("records")
             ],
         }
@@ -184,6 +192,7 @@ def compare_with_image(structure: "Atoms", image: xr.DataArray) -> Comparison:
         width_nm=peaks.width * pixels.nm,
         r2=_explained(values, simulated, near),
         r2_free=_explained(values, free, near),
+        r2_possible=float(1 - fit.variance[near].mean() / max(float(values[near].var()), 1e-300)),
         chi2=float(((values - simulated)[near] ** 2 / fit.variance[near]).mean()),
     )
 
@@ -224,6 +233,20 @@ class _Pixels:
         """The opposite."""
         axes = zip(px.T, self.square.factor[::-1], self.size, strict=True)
         return np.column_stack([positions_back(at, factor) * size for at, factor, size in axes])
+
+
+def without_unseen(structure: "Atoms", comparison: Comparison) -> "Atoms":
+    """The structure without the columns of which the image shows next to nothing."""
+    kept = structure[~np.isin(structure.arrays["row"], comparison.unseen)]
+    if not len(kept):
+        raise ArgumentError("image: expected atoms of the structure in it, got none that it shows.")
+    n = len(comparison.unseen)
+    if n:
+        kept.info["warnings"] = [
+            *structure.info["warnings"],
+            f"{n} columns were left out, as the image shows next to nothing there.",
+        ]
+    return kept
 
 
 def _columns_on(structure: "Atoms", pixels: _Pixels) -> pd.DataFrame:
@@ -284,7 +307,7 @@ class _Heights:
             weight = known.ravel() / variance.ravel()
         n = len(peaks.height)
         inverse = np.diag(solver.solve(np.eye(n))) if n <= _EXACT else 1 / normal.diagonal()
-        return cls(np.asarray(height), np.sqrt(np.maximum(inverse, 0.0)), variance)
+        return cls(np.asarray(height, dtype=float), np.sqrt(np.maximum(inverse, 0.0)), variance)
 
 
 def _design(peaks: Peaks, patches: Patches, size: int) -> sparse.csc_array:
@@ -315,10 +338,10 @@ def _brightness(height: Array, std: Array, counts: Array) -> tuple[Array, float]
     """Brightness of an atom of each element (k,), and the relative scatter of columns beyond their noise."""
     weight = np.ones(len(height))
     scatter = _LEAST_SCATTER
-    brightness = np.zeros(counts.shape[1])
+    brightness: Array = np.zeros(counts.shape[1])
     for _ in range(_ROUNDS):
         root = np.sqrt(weight)
-        brightness = np.linalg.lstsq(counts * root[:, None], height * root, rcond=None)[0]
+        brightness = np.asarray(np.linalg.lstsq(counts * root[:, None], height * root, rcond=None)[0], dtype=float)
         expected = counts @ brightness
         size = np.maximum(expected, 0.1 * max(float(expected.max()), 1e-300))
         spread = 1.4826 * float(np.median(np.abs(height - expected) / size))
@@ -376,36 +399,24 @@ def _left_over(
 
 def _contradicted(columns: pd.DataFrame, missed: pd.DataFrame, top: float) -> pd.DataFrame:
     """What does not fit, the worst first."""
-    rows: list[Mapping[str, Any]] = []
-    for one in columns[columns["sigma"].abs() > _CONTRADICTED].itertuples():
-        too = "bright" if one.sigma > 0 else "dim"
-        like = f", as bright as {one.looks_like}" if one.looks_like != one.column else ""
-        rows.append(
-            {
-                "x": float(one.x),
-                "y": float(one.y),
-                "row": int(one.row),
-                "column": str(one.column),
-                "reason": f"{one.flux / one.expected:.2f} times as bright as {one.column} is: too {too}{like}"
-                if one.expected > 0
-                else f"too {too}{like}",
-                "sigma": float(one.sigma),
-            }
+    rows: list[dict[str, Any]] = []
+    for one in columns[columns["sigma"].abs() > _CONTRADICTED].to_dict("records"):
+        too = "bright" if one["sigma"] > 0 else "dim"
+        like = f", as bright as {one['looks_like']}" if one["looks_like"] != one["column"] else ""
+        times = (
+            f"{one['flux'] / one['expected']:.2f} times as bright as {one['column']} is: "
+            if one["expected"] > 0
+            else ""
         )
-    for one in missed.itertuples():
-        rows.append(
-            {
-                "x": float(one.x),
-                "y": float(one.y),
-                "row": None,
-                "column": "",
-                "reason": f"no atom in the structure, but a peak of {one.height / top:.2f} of the brightest element",
-                "sigma": float(one.sigma),
-            }
-        )
-    rows.sort(key=lambda row: -abs(row["sigma"]))
+        rows.append({name: one[name] for name in ("x", "y", "row", "column", "sigma")})
+        rows[-1]["reason"] = f"{times}too {too}{like}"
+    for one in missed.to_dict("records"):
+        reason = f"no atom in the structure, but a peak of {one['height'] / top:.2f} of the brightest element"
+        rows.append({"x": one["x"], "y": one["y"], "row": None, "column": "", "sigma": one["sigma"], "reason": reason})
+    rows.sort(key=lambda row: -abs(float(row["sigma"])))
     table = pd.DataFrame(rows, columns=["x", "y", "row", "column", "reason", "sigma"])
-    table["row"] = table["row"].astype(object)
+    # whole numbers, also beside places without a row
+    table["row"] = pd.Series([row["row"] for row in rows], dtype=object)
     return table
 
 

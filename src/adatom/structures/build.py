@@ -71,8 +71,8 @@ def atoms_to_structure(
     `ase.Atoms` [Angstrom] in a box around the atoms with vacuum on all sides, not periodic. Arrays: ``row`` (of the
     table, from 0), ``found_as`` (species), ``probability``, ``position_std`` (n, 2: along x and y [Angstrom]),
     ``to_border`` (distance from the border of the image [Angstrom]). ``info``: ``heights`` (the model of z),
-    ``columns`` (formula of each species), ``warnings``, and ``left_nm``, ``bottom_nm``, by which `image_positions` goes
-    back.
+    ``template`` (its crystal), ``columns`` (formula of each species), ``n_empty`` (columns without atoms),
+    ``warnings``, and ``left_nm``, ``bottom_nm``, by which `image_positions` goes back.
 
     Raises
     ------
@@ -88,6 +88,8 @@ def atoms_to_structure(
     if not 0 <= vacuum_nm <= 100:
         raise ArgumentError(f"vacuum: expected 0 to 100 nm, got {vacuum_nm}.")
     table = _one_frame(atoms, frame)
+    if not np.isfinite(table[["x", "y"]].to_numpy(dtype=float)).all():
+        raise ArgumentError("atoms: expected finite positions, got some that are not. Leave these rows out.")
     names = table["species"].astype(str).to_numpy()
     known_columns = _known_columns(template)
     columns = columns_of(np.unique(names), elements=elements, known_columns=known_columns)
@@ -113,6 +115,7 @@ def atoms_to_structure(
     _describe(structure, table, placed.row, atoms)
     structure.info |= {
         "heights": depths.name,
+        "template": depths.template,
         "columns": {name: column.formula for name, column in columns.items()},
         "n_empty": int(sum(not column.symbols for column in of_row)),
         "warnings": warnings,

@@ -33,11 +33,13 @@ class DepthModel:
     name : what is stated of it.
     columns : of the crystal that tells the heights; None for a flat layer.
     repeats : of the crystal along the beam.
+    template : name or file of the crystal; "" for none.
     """
 
     name: str
     columns: Columns | None = None
     repeats: int = 1
+    template: str = ""
 
     def heights(self, column: Column, number: int | None = None) -> list[tuple[str, float]]:
         """Element and z [nm] of each atom of a column, z towards the viewer.
@@ -150,12 +152,11 @@ def _of_crystal(template: str | Path, thickness_nm: float | None) -> DepthModel:
     if not crystal.repeat_nm:
         if thickness_nm is not None:
             raise ArgumentError(f"thickness: expected none with {name}, which is a layer, got {thickness_nm}.")
-        return DepthModel(f"a layer of {name}", crystal)
+        return DepthModel(f"a layer of {name}", crystal, template=str(template))
     repeats = max(1, round((thickness_nm or 0.0) / crystal.repeat_nm))
     thickness = repeats * crystal.repeat_nm
-    return DepthModel(
-        f"columns of {name}, {thickness:.3g} nm thick ({repeats} x {crystal.repeat_nm:.3g})", crystal, repeats
-    )
+    stated = f"columns of {name}, {thickness:.3g} nm thick ({repeats} x {crystal.repeat_nm:.3g})"
+    return DepthModel(stated, crystal, repeats, str(template))
 
 
 def _known_layer(columns: Sequence[Column]) -> str | None:

@@ -96,10 +96,14 @@ def columns_of(
 
     Raises
     ------
-    ArgumentError : if a name says no element; tells what to give.
+    ArgumentError : if a name says no element, tells what to give; or is too long to be one.
     """
     given = dict(elements or {})
     names = list(dict.fromkeys(str(name) for name in species))
+    if any(len(name) > _LONGEST for name in names):
+        raise ArgumentError(
+            f"species: expected names of at most {_LONGEST} characters, got {_short(max(names, key=len))}."
+        )
     read = {name: _assigned(name, given[name]) for name in names if name in given}
     plain = {name: symbols for name in names if name not in given and (symbols := read_formula(name)) is not None}
     perfect = [symbols for symbols in (read_formula(name) for name in known_columns) if symbols is not None]

@@ -25,17 +25,23 @@ def write_beside(
     structure: "Atoms",
     relaxation: Relaxation | None,
     comparison: Comparison | None,
+    relaxed_comparison: Comparison | None = None,
     *,
-    template: str | Path | None = None,
     command: str = "",
 ) -> tuple[dict[str, Any], list[Path]]:
     """Write ``NAME.json`` and, of a comparison with an image, ``NAME_image.png`` and ``NAME_contradicted.csv``.
+
+    Parameters
+    ----------
+    comparison, relaxed_comparison : with the image, of the structure as it was found, and as it was relaxed.
 
     Returns
     -------
     The content of the JSON file, and the files, all beside `out`.
     """
-    facts = summarise(structure, relaxation, comparison, template=template)
+    facts = summarise(structure, relaxation, comparison)
+    if relaxed_comparison is not None:
+        facts["image"]["r2_relaxed"] = rounded(relaxed_comparison.r2)
     name = out.stem if out.suffix else out.name
     written = []
     if comparison is not None:
@@ -43,8 +49,9 @@ def write_beside(
         from adatom.report.canvas import figure_png
 
         text = (
-            f"R² {comparison.r2:.3f} around the atoms (each with its own brightness {comparison.r2_free:.3f}), "
-            f"χ² {comparison.chi2:.3g} per pixel, {len(comparison.contradicted)} places contradicted."
+            f"R² {comparison.r2:.3f} around the atoms of {comparison.r2_possible:.3f} that are not noise (each with "
+            f"its own brightness {comparison.r2_free:.3f}), χ² {comparison.chi2:.3g} per pixel, "
+            f"{len(comparison.contradicted)} places contradicted."
         )
         figure = draw_beside_image(
             comparison.measured,
@@ -64,16 +71,12 @@ def write_beside(
 
 
 def summarise(
-    structure: "Atoms",
-    relaxation: Relaxation | None = None,
-    comparison: Comparison | None = None,
-    *,
-    template: str | Path | None = None,
+    structure: "Atoms", relaxation: Relaxation | None = None, comparison: Comparison | None = None
 ) -> dict[str, Any]:
     """Everything there is to say of a structure that was made of an atom table, as JSON holds it."""
     # distances are those that were seen, before anything moved
     seen = structure if relaxation is None else _before(structure, relaxation)
-    name, crystal = crystal_of(template)
+    name, crystal = crystal_of(structure.info["template"] or None)
     bonds = measure_bonds(seen, crystal, name)
     warning = pixel_size_warning(bonds)
     return {

@@ -7,7 +7,7 @@ a thousand atoms; here it takes some hundredths.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
@@ -49,7 +49,7 @@ _CHI = {frozenset(("C", "Si")): 0.9776, frozenset(("Si", "Ge")): 1.00061}
 class TersoffPotential(Calculator):
     """An ase calculator of energy and forces; elements out of C, Si, Ge."""
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
+    implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012  as ase declares it
 
     def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = tuple(all_changes)) -> None:
         """Energy [eV] and forces [eV/Angstrom] of `atoms`, periodic where they are."""
