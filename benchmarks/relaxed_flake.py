@@ -2,10 +2,10 @@
 
 The atoms are known, and simulated as the recipe of graphene has them. `find` finds them in the image;
 `adatom.structures` makes a structure, leaves out atoms of which the image shows nothing, and relaxes it by Tersoff's
-potential. The same is done with the true atoms. What is compared is each bond of one against the same bond of the other:
-the relaxation takes the errors of the found places out of the bonds, unless an atom was missed, invented, or seen so far
-off that another bond forms. Where graphene fills the image, atoms at the border are held where they were found, with
-their errors: there the bonds around the vacancy are told apart.
+potential. The same is done with the true atoms. What is compared is each bond of one against the same bond of the
+other: the relaxation takes the errors of the found places out of the bonds, unless an atom was missed, invented, or
+seen so far off that another bond forms. Where graphene fills the image, atoms at the border are held where they were
+found, with their errors: there the bonds around the vacancy are told apart.
 
 ``python -m benchmarks.relaxed_flake FOLDER`` draws image, structure and bonds there.
 """

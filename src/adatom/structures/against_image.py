@@ -5,27 +5,26 @@ element has one brightness, and atoms above each other add up, as in the dark fi
 is not is too bright or too dim, and what the structure lacks is left over.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
-from scipy.sparse.linalg import splu
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from adatom.data import check_image, pixel_size_nm
 from adatom.data.rounding import rounded
 from adatom.errors import ArgumentError
 from adatom.locate.likelihood import Patches, Peaks, render
-from adatom.locate.noise import estimate_noise
 from adatom.locate.refine import refine_positions
 from adatom.prepare import SquareImage, positions_back
 from adatom.simulate.columns import atomic_number
 from adatom.structures.build import image_positions
 from adatom.structures.elements import formula_of
+from adatom.structures.peak_heights import Heights, fit_heights
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -39,8 +38,9 @@ _LEAST = 0.25  # of the dimmest element: less is no atom
 _ROUNDS = 20  # of the robust fit of brightnesses
 _HUBER = 1.5  # standard deviations, from which on a column counts less
 _LEAST_SCATTER = 0.01  # of a column's brightness: no two are more alike
-_EXACT = 2000  # columns, up to which error bars are exact; else those of columns that do not overlap
 _FEWEST = 3
+_CLEAR = 0.35  # spacings from any atom, at which a peak is one of its own
+_INSET = 1.5  # widths from the border, from which on an atom is judged
 
 
 @dataclass(frozen=True)
@@ -149,20 +149,24 @@ def compare_with_image(structure: "Atoms", image: xr.DataArray) -> Comparison:
     sign = _sign(square.values, position)
     values = sign * square.values
     apart = float(np.median(cKDTree(position).query(position, k=2)[0][:, 1]))
-    microscope = refine_positions(values, *position.T, spacing_px=apart).fitted
-    assert microscope is not None  # there are columns
-    background = microscope.background
-    peaks = Peaks(np.ones(len(position)), position, microscope.shape)
-    patches = Patches.around(position, known, peaks.width)
-    fit = _Heights.fit(np.where(known, values, 0.0), background, known, peaks, patches)
+    # what the structure lacks would be taken for background, or for its neighbours' light: it is fitted beside them
+    peaks = _peaks_at(values, position, apart)
+    missed = _left_over(values, known, fit_heights(values, known, peaks, spacing_px=apart), peaks, apart)
+    if len(missed):
+        peaks = _peaks_at(values, np.concatenate([position, missed]), apart)
+    fit = fit_heights(values, known, peaks, spacing_px=apart)
+    n = len(position)
+    height, std = fit.height[:n], fit.std[:n]
 
     counts, symbols = _counts(table["symbols"].to_list())
-    brightness, scatter = _brightness(fit.height, fit.std, counts)
+    brightness, scatter = _brightness(height, std, counts)
     expected = counts @ brightness
     top = float(brightness.max()) if brightness.max() > 0 else 1.0
-    sigma = (fit.height - expected) / np.hypot(fit.std, scatter * np.maximum(expected, 0.1 * top))
-    simulated = render(Peaks(expected, position, peaks.shape), patches, values.shape) + background
-    free = render(Peaks(fit.height, position, peaks.shape), patches, values.shape) + background
+    sigma = (height - expected) / np.hypot(std, scatter * np.maximum(expected, 0.1 * top))
+    of_structure = Peaks(expected, position, peaks.shape)
+    patches = Patches.around(position, known, peaks.width)
+    simulated = render(of_structure, patches, values.shape) + fit.background
+    free = render(replace(of_structure, height=height), patches, values.shape) + fit.background
     near = known & _neighbourhood(position, _NEAR * peaks.width, values.shape)
     columns = pd.DataFrame(
         {
@@ -170,24 +174,24 @@ def compare_with_image(structure: "Atoms", image: xr.DataArray) -> Comparison:
             "x": table["x"],
             "y": table["y"],
             "column": table["formula"],
-            "flux": fit.height / top,
+            "flux": height / top,
             "expected": expected / top,
             "sigma": sigma,
-            "looks_like": _alike(fit.height, expected, table["formula"].to_numpy()),
+            "looks_like": _alike(height, expected, table["formula"].to_numpy()),
         }
     )
-    inner = _distance_to_border(position, values.shape) > peaks.width
     dimmest = float(brightness[brightness > 0].min()) if (brightness > 0).any() else top
-    missed = _left_over(
-        np.where(known, values - free, 0.0), fit.variance, known, position, peaks, _LEAST * dimmest, pixels
-    )
+    lacking = pd.DataFrame(pixels.back(missed), columns=["x", "y"])
+    lacking["height"], lacking["sigma"] = fit.height[n:] / top, fit.height[n:] / fit.std[n:]
+    lacking = lacking[(lacking["sigma"] > _MISSED) & (lacking["height"] > _LEAST * dimmest / top)]
+    inner = _distance_to_border(position, values.shape) > _INSET * peaks.width
     return Comparison(
         measured=np.where(known, sign * values, np.nan),
         simulated=np.where(known, sign * simulated, np.nan),
         noise=np.sqrt(fit.variance),
         pixel_nm=pixels.nm,
         columns=columns,
-        contradicted=_contradicted(columns[inner], missed, top),
+        contradicted=_contradicted(columns[inner], lacking),
         brightness={symbol: float(value / top) for symbol, value in zip(symbols, brightness, strict=True)},
         width_nm=peaks.width * pixels.nm,
         r2=_explained(values, simulated, near),
@@ -274,55 +278,6 @@ def _sign(values: Array, position: Array) -> int:
     return 1 if np.nanmedian(at) >= np.nanmedian(values) else -1
 
 
-@dataclass(frozen=True)
-class _Heights:
-    """Heights of peaks whose places are held.
-
-    Attributes
-    ----------
-    height, std : (n,).
-    variance : (y, x) of the noise.
-    """
-
-    height: Array
-    std: Array
-    variance: Array
-
-    @classmethod
-    def fit(
-        cls, values: Array, background: Array, known: NDArray[np.bool_], peaks: Peaks, patches: Patches
-    ) -> "_Heights":
-        design = _design(peaks, patches, values.size)
-        wanted = (values - background).ravel()
-        weight = known.ravel().astype(float)
-        variance = np.ones_like(values)
-        for _ in range(3):  # first without weights, which come from what is left over
-            weighted = sparse.diags_array(weight) @ design
-            normal = (design.T @ weighted + 1e-9 * sparse.eye_array(len(peaks.height))).tocsc()
-            solver = splu(normal)
-            height = solver.solve(weighted.T @ wanted)
-            model = (design @ height).reshape(values.shape) + background
-            noise = estimate_noise(np.where(known, values - model, 0.0), model, known)
-            variance = np.maximum(noise.variance(model), 1e-12 * float(np.var(values[known])) + 1e-300)
-            weight = known.ravel() / variance.ravel()
-        n = len(peaks.height)
-        inverse = np.diag(solver.solve(np.eye(n))) if n <= _EXACT else 1 / normal.diagonal()
-        return cls(np.asarray(height, dtype=float), np.sqrt(np.maximum(inverse, 0.0)), variance)
-
-
-def _design(peaks: Peaks, patches: Patches, size: int) -> sparse.csc_array:
-    """Image of each peak of height 1: (pixel, n)."""
-    xx, xy, yy = peaks.shape
-    dx = (patches.column - peaks.position[:, 0, None])[:, None, :]
-    dy = (patches.row - peaks.position[:, 1, None])[:, :, None]
-    gaussian = np.exp(-0.5 * (xx * dx * dx + 2 * xy * dx * dy + yy * dy * dy)) * patches.inside
-    number = np.broadcast_to(np.arange(len(peaks.height))[:, None, None], gaussian.shape)
-    seen = patches.inside
-    return sparse.csc_array(
-        (gaussian[seen], (patches.index[seen], number[seen])), shape=(size, len(peaks.height)), dtype=float
-    )
-
-
 def _counts(symbols: list[tuple[str, ...]]) -> tuple[Array, list[str]]:
     """How many atoms of each element (n, k) each column holds."""
     names = sorted({symbol for column in symbols for symbol in column})
@@ -358,46 +313,35 @@ def _alike(height: Array, expected: Array, formula: NDArray[np.object_]) -> list
     return [names[int(np.argmin(np.abs(bright - each)))] for each in height]
 
 
-def _left_over(
-    residual: Array,
-    variance: Array,
-    known: NDArray[np.bool_],
-    position: Array,
-    peaks: Peaks,
-    least: float,
-    pixels: _Pixels,
-) -> pd.DataFrame:
-    """Peaks in what is left where no atom is: x, y [nm], height and sigma."""
+def _peaks_at(values: Array, position: Array, apart: float) -> Peaks:
+    """Peaks at these places, of the shape that an atom has in the image."""
+    fitted = refine_positions(values, *position.T, spacing_px=apart).fitted
+    assert fitted is not None  # there are columns
+    return Peaks(np.ones(len(position)), position, fitted.shape)
+
+
+def _left_over(values: Array, known: NDArray[np.bool_], fit: Heights, peaks: Peaks, apart: float) -> Array:
+    """Places (m, 2) [px] of peaks in what is left where no atom is."""
+    residual = np.where(known, values - fit.peaks_image - fit.background, 0.0)
     half = max(2, int(np.ceil(3 * peaks.width)))
     offsets = np.arange(-half, half + 1)
     xx, xy, yy = peaks.shape
     dx, dy = offsets[None, :], offsets[:, None]
     shape = np.exp(-0.5 * (xx * dx * dx + 2 * xy * dx * dy + yy * dy * dy))
-    weight = known / variance
-    score = ndimage.correlate(residual * weight, shape, mode="constant")
+    weight = known / fit.variance
     power = ndimage.correlate(weight, shape**2, mode="constant")
-    significance = score / np.sqrt(np.maximum(power, 1e-300))
+    score = ndimage.correlate(residual * weight, shape, mode="constant") / np.sqrt(np.maximum(power, 1e-300))
     # of an image that the model does not quite explain, what is left scatters by more than the noise
-    usual = max(1.0, 1.4826 * float(np.median(np.abs(significance[known]))))
-    height = score / np.maximum(power, 1e-300)
-    top = significance == ndimage.maximum_filter(significance, size=2 * half + 1)
-    row, column = np.nonzero(top & (significance > _MISSED * usual) & (height > least) & known)
-    apart = float(np.median(cKDTree(position).query(position, k=2)[0][:, 1]))
-    free = cKDTree(position).query(np.column_stack([column, row]))[0] > max(1.5 * peaks.width, 0.35 * apart)
-    inner = _distance_to_border(np.column_stack([column, row]), residual.shape) > peaks.width
-    row, column = row[free & inner], column[free & inner]
-    place = pixels.back(np.column_stack([column, row]))
-    return pd.DataFrame(
-        {
-            "x": place[:, 0],
-            "y": place[:, 1],
-            "height": height[row, column],
-            "sigma": significance[row, column] / usual,
-        }
-    )
+    usual = max(1.0, 1.4826 * float(np.median(np.abs(score[known]))))
+    row, column = np.nonzero((score == ndimage.maximum_filter(score, size=2 * half + 1)) & known)
+    place = np.column_stack([column, row]).astype(float)
+    plain = score[row, column] > _MISSED * usual
+    free = cKDTree(peaks.position).query(place)[0] > max(1.5 * peaks.width, _CLEAR * apart)
+    inner = _distance_to_border(place, residual.shape) > _INSET * peaks.width
+    return place[plain & free & inner]
 
 
-def _contradicted(columns: pd.DataFrame, missed: pd.DataFrame, top: float) -> pd.DataFrame:
+def _contradicted(columns: pd.DataFrame, lacking: pd.DataFrame) -> pd.DataFrame:
     """What does not fit, the worst first."""
     rows: list[dict[str, Any]] = []
     for one in columns[columns["sigma"].abs() > _CONTRADICTED].to_dict("records"):
@@ -410,8 +354,8 @@ def _contradicted(columns: pd.DataFrame, missed: pd.DataFrame, top: float) -> pd
         )
         rows.append({name: one[name] for name in ("x", "y", "row", "column", "sigma")})
         rows[-1]["reason"] = f"{times}too {too}{like}"
-    for one in missed.to_dict("records"):
-        reason = f"no atom in the structure, but a peak of {one['height'] / top:.2f} of the brightest element"
+    for one in lacking.to_dict("records"):
+        reason = f"no atom in the structure, but a peak of {one['height']:.2f} of the brightest element"
         rows.append({"x": one["x"], "y": one["y"], "row": None, "column": "", "sigma": one["sigma"], "reason": reason})
     rows.sort(key=lambda row: -abs(float(row["sigma"])))
     table = pd.DataFrame(rows, columns=["x", "y", "row", "column", "reason", "sigma"])

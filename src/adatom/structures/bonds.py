@@ -25,6 +25,7 @@ _SHELL = 1.25  # times the nearest distance, up to which others are as near
 _EVEN = 0.15  # relative scatter of nearest distances; of columns that are not neighbours it is larger
 _TOLERANCE, _OF_RADII = 0.05, 0.15  # of a distance, of a crystal and by covalent radii
 _MOST = 200_000  # columns that are looked at
+_CELLS = 4.0  # of a known crystal, to each side
 
 
 @dataclass(frozen=True)
@@ -153,17 +154,13 @@ def _catalogue() -> dict[str, dict[tuple[str, str], float]]:
 
 
 def _distances(crystal: Columns) -> dict[tuple[str, str], float]:
-    """Shortest distance of columns of each pair of names [nm]."""
-    around, number = fill_lattice(
-        crystal.vectors, crystal.basis, 2.5 * float(np.linalg.norm(crystal.vectors, axis=1).max())
-    )
-    names = np.array(crystal.names)
-    places = crystal.basis @ crystal.vectors
+    """Distances of neighbouring columns of each pair of names [nm], measured as those of an image are."""
+    reach = _CELLS * float(np.linalg.norm(crystal.vectors, axis=1).max())
+    places, number = fill_lattice(crystal.vectors, crystal.basis, reach)
+    names = np.array(crystal.names)[number]
     found: dict[tuple[str, str], float] = {}
-    for name, place in zip(crystal.names, places, strict=True):
-        apart = np.hypot(*(around - place).T)
-        for other in set(crystal.names):
-            far = apart[(names[number] == other) & (apart > 1e-6)]
-            pair = (min(name, other), max(name, other))
-            found[pair] = min(found.get(pair, np.inf), float(far.min()))
+    for a, b in combinations_with_replacement(sorted(set(crystal.names)), 2):
+        measured = _distance(places[names == a], places[names == b] if a != b else None)
+        if measured is not None:
+            found[(a, b)] = measured[1]
     return found

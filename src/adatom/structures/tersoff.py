@@ -153,7 +153,7 @@ def _bonds(pairs: _Pairs) -> tuple[float, Array]:
     off = own["h"][pair] - cosine
     angular = 1 + c2 / d2 - c2 / (d2 + off**2)
     angular_slope = -2 * c2 * off / (d2 + off**2) ** 2
-    zeta = np.bincount(pair, cut[other] * angular, minlength=len(length))
+    zeta = np.bincount(pair, cut[other] * angular, minlength=len(length)).astype(float)  # of nothing it counts in int
 
     scaled = (own["beta"] * zeta) ** own["n"]
     order = mixed["chi"] * (1 + scaled) ** (-0.5 / own["n"])
