@@ -18,7 +18,13 @@ def build(name: str, a: float) -> Atoms:
 # Tersoff, Phys. Rev. B 39, 5566 (1989): lattice constants [A] and cohesive energies [eV an atom] of his potential
 @pytest.mark.parametrize(
     ("name", "edge", "energy"),
-    [("C", 3.566, -7.37), ("Si", 5.432, -4.63), ("Ge", 5.657, -3.85), ("SiC", 4.32, -6.165), ("graphene", 2.53, -7.395)],
+    [
+        ("C", 3.566, -7.37),
+        ("Si", 5.432, -4.63),
+        ("Ge", 5.657, -3.85),
+        ("SiC", 4.32, -6.165),
+        ("graphene", 2.53, -7.395),
+    ],
 )
 def test_crystals_are_as_large_and_as_strong_as_published(name: str, edge: float, energy: float) -> None:
     def per_atom(a: float) -> float:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -59,23 +59,26 @@ def structure(
 ) -> None:
     """Make a structure of the atoms of an image: a file for simulations, relaxed and set against the image if asked.
 
-    Beside FILE it writes FILE's name with .json (what was done, measured and warned of), and with --image _image.png
-    (measured, simulated, residual) and _contradicted.csv (what the image contradicts), of the structure as found.
+    Beside NAME.xyz it writes NAME_structure.json (what was done, measured and warned of), and with --image
+    NAME_against_image.png (measured, simulated, residual) and NAME_contradicted.csv (what the image contradicts), both
+    of the structure as found.
     """
     from adatom.errors import ArgumentError
     from adatom.files.atom_table import read_atoms
     from adatom.report.structure_lines import structure_lines
-    from adatom.structures import atoms_to_structure, compare_with_image, without_unseen, write_structure
+    from adatom.structures import atoms_to_structure, write_structure
     from adatom.structures import relax as relax_structure
     from adatom.structures.elements import read_elements
-    from adatom.structures.summary import write_beside
+    from adatom.structures.summary import beside, write_beside
     from adatom.structures.writing import structure_format
 
     structure_format(out)  # before long work
-    for source in (atoms, image):
-        if source is not None and out.exists() and source.exists() and out.resolve() == source.resolve():
-            raise ArgumentError(f"out: expected another file than the input, got {str(out)!r}. Choose another name.")
-    table = read_atoms(atoms, pixel_size_nm=_needed(atoms, pixel_size))
+    if leave_out_unseen and image is None:
+        raise typer.BadParameter("expected an image, give --image FILE", param_hint="--leave-out-unseen")
+    taken = {each.resolve() for each in (out, *beside(out))}
+    if any(source is not None and source.resolve() in taken for source in (atoms, image)):
+        raise ArgumentError(f"out: expected a name that replaces no input, got {str(out)!r}. Choose another.")
+    table = read_atoms(atoms, pixel_size_nm=pixel_size)
     made = atoms_to_structure(
         table,
         elements=read_elements(elements or []),
@@ -84,20 +87,25 @@ def structure(
         vacuum_nm=vacuum,
         frame=frame,
     )
-    shown = None if image is None else _read_still(image, channel, frame, pixel_size)
-    comparison = None if shown is None else compare_with_image(made, shown)
-    if leave_out_unseen:
-        if comparison is None:
-            raise typer.BadParameter("expected an image, give --image FILE", param_hint="--leave-out-unseen")
-        made = without_unseen(made, comparison)
-    relaxation, relaxed_comparison = None, None
+    shown, comparison, relaxation, relaxed_comparison = None, None, None, None
+    if image is not None:
+        from adatom.files import read
+        from adatom.structures import compare_with_image, without_unseen
+
+        # places in nm are by the pixel size that the table knows, whatever the image's file says
+        shown = read(image, channel=channel, frame=frame, pixel_size=table.attrs["pixel_size"])
+        shown = shown if shown.ndim == 2 else shown.isel(frame=0)
+        comparison = compare_with_image(made, shown)
+        if leave_out_unseen:
+            made = without_unseen(made, comparison)
     if relax is not None:
         with progress("relaxing", max_steps) as advance:
             relaxation = relax_structure(
                 made, relax, max_force=max_force, max_steps=max_steps, hold_nm=hold, on_step=advance
             )
         made = relaxation.structure
-        relaxed_comparison = None if shown is None else compare_with_image(made, shown)
+        if shown is not None:
+            relaxed_comparison = compare_with_image(made, shown)
     write_structure(made, out)
     facts, written = write_beside(out, made, relaxation, comparison, relaxed_comparison, command=command_line())
     if as_json:
@@ -107,19 +115,3 @@ def structure(
     if relaxation is not None and relaxation.stopped:
         print(f"adatom: relaxing ended early ({relaxation.stopped}); the best so far was written.", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _needed(atoms: Path, pixel_size: float | None) -> float | None:
-    """The pixel size, if the table is in px: it may have been given for the image alone."""
-    from adatom.files.atom_table import read_atoms
-
-    if pixel_size is None or read_atoms(atoms).attrs["units"] == "nm":
-        return None
-    return pixel_size
-
-
-def _read_still(image: Path, channel: str | None, frame: int | None, pixel_size: float | None) -> Any:
-    from adatom.files import read
-
-    shown = read(image, channel=channel, frame=frame, pixel_size=pixel_size)
-    return shown if shown.ndim == 2 else shown.isel(frame=0)

@@ -10,7 +10,6 @@ from scipy.spatial import cKDTree
 
 from adatom.analyse import find_lattice
 from adatom.errors import ArgumentError
-from adatom.matching.sites import Crystal, register
 from adatom.simulate.columns import Columns, project
 from adatom.simulate.lattice import fill_lattice
 from adatom.simulate.structures import CATALOGUE, is_structure_file, known_structure, read_structure
@@ -184,6 +183,8 @@ def _stacked(symbols: Sequence[str], heights: Sequence[float]) -> list[tuple[str
 
 def _laid_under(positions: Array, crystal: Columns, name: str) -> NDArray[np.int64]:
     """Number of the crystal's column at each position (n, 2) [nm]."""
+    from adatom.matching.sites import Crystal, register  # with it torch, which nothing else here needs
+
     edge = float(np.linalg.norm(crystal.vectors, axis=1).max())
     extent = float(np.ptp(positions, axis=0).max()) if len(positions) else 0.0
     sites, number = fill_lattice(crystal.vectors, crystal.basis, max(_CELLS * edge, 0.8 * extent))

@@ -10,7 +10,6 @@ import numpy as np
 from adatom import __version__
 from adatom.data.atomic_file import write_atomically
 from adatom.data.rounding import rounded
-from adatom.structures.against_image import Comparison
 from adatom.structures.bonds import measure_bonds, pixel_size_warning
 from adatom.structures.build import ANGSTROM
 from adatom.structures.depths import crystal_of
@@ -19,17 +18,28 @@ from adatom.structures.relaxation import Relaxation
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from adatom.structures.against_image import Comparison
+
+
+def beside(out: Path) -> tuple[Path, Path, Path]:
+    """The files beside a structure's: NAME_structure.json, NAME_against_image.png, NAME_contradicted.csv."""
+    name = out.stem if out.suffix else out.name
+    json_file, picture, table = (
+        out.with_name(name + end) for end in ("_structure.json", "_against_image.png", "_contradicted.csv")
+    )
+    return json_file, picture, table
+
 
 def write_beside(
     out: Path,
     structure: "Atoms",
     relaxation: Relaxation | None,
-    comparison: Comparison | None,
-    relaxed_comparison: Comparison | None = None,
+    comparison: "Comparison | None",
+    relaxed_comparison: "Comparison | None" = None,
     *,
     command: str = "",
 ) -> tuple[dict[str, Any], list[Path]]:
-    """Write ``NAME.json`` and, of a comparison with an image, ``NAME_image.png`` and ``NAME_contradicted.csv``.
+    """Write ``NAME_structure.json`` and, of a comparison with an image, a picture and a table, see `beside`.
 
     Parameters
     ----------
@@ -42,8 +52,8 @@ def write_beside(
     facts = summarise(structure, relaxation, comparison)
     if relaxed_comparison is not None:
         facts["image"]["r2_relaxed"] = rounded(relaxed_comparison.r2)
-    name = out.stem if out.suffix else out.name
-    written = []
+    page, picture, table = beside(out)
+    written: list[Path] = []
     if comparison is not None:
         from adatom.report.beside_image import draw_beside_image
         from adatom.report.canvas import figure_png
@@ -61,17 +71,16 @@ def write_beside(
             pixel_nm=comparison.pixel_nm,
             text=text,
         )
-        written = [out.with_name(f"{name}_image.png"), out.with_name(f"{name}_contradicted.csv")]
-        write_atomically(written[0], figure_png(figure))
-        write_atomically(written[1], comparison.contradicted.to_csv(index=False))
+        write_atomically(picture, figure_png(figure))
+        write_atomically(table, comparison.contradicted.to_csv(index=False))
+        written = [picture, table]
     record = {"command": command, "adatom": __version__, "file": out.name, **facts}
-    page = out.with_name(f"{name}.json")
     write_atomically(page, json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
     return record, [*written, page]
 
 
 def summarise(
-    structure: "Atoms", relaxation: Relaxation | None = None, comparison: Comparison | None = None
+    structure: "Atoms", relaxation: Relaxation | None = None, comparison: "Comparison | None" = None
 ) -> dict[str, Any]:
     """Everything there is to say of a structure that was made of an atom table, as JSON holds it."""
     # distances are those that were seen, before anything moved

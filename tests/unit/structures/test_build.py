@@ -92,9 +92,7 @@ class TestHeights:
 
 class TestWhatIsKnownOfAnAtom:
     def test_error_bars_probabilities_and_rows(self) -> None:
-        atoms = table(
-            [1.0, 2.0], [1.0, 1.0], ["none", "C"], x_std=[1, 0.002], y_std=[1, 0.003], probability=[0.5, 0.9]
-        )
+        atoms = table([1.0, 2.0], [1.0, 1.0], ["none", "C"], x_std=[1, 0.002], y_std=[1, 0.003], probability=[0.5, 0.9])
         structure = atoms_to_structure(atoms, elements={"none": "none"})
         assert len(structure) == 1 and structure.info["n_empty"] == 1
         np.testing.assert_allclose(structure.arrays["position_std"], [[0.02, 0.03]])

@@ -33,7 +33,7 @@ class TestColumnsOf:
 
     @pytest.mark.parametrize("name", ["adatom", "atom", "A", "../x", "", "Xx", "S99", "M" * 500, "a=b", "W_\n"])
     def test_a_name_that_says_no_element_is_told(self, name: str) -> None:
-        with pytest.raises(ArgumentError, match="species|elements") as error:
+        with pytest.raises(ArgumentError, match=r"species|elements") as error:
             columns_of([name])
         assert len(str(error.value)) < 400
 

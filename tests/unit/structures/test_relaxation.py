@@ -89,7 +89,7 @@ class TestRelax:
 class TestBadRequests:
     @pytest.mark.parametrize("name", ["no-such", "../x", "os", "", "x" * 5000])
     def test_unknown_calculators_are_told(self, name: str) -> None:
-        with pytest.raises(ArgumentError, match="tersoff.*emt.*lj"):
+        with pytest.raises(ArgumentError, match=r"tersoff.*emt.*lj"):
             relax(layer("graphene"), name)
 
     def test_elements_that_it_does_not_know_are_told(self) -> None:
