@@ -61,7 +61,7 @@ def structure(
 
     Beside NAME.xyz it writes NAME_structure.json (what was done, measured and warned of), and with --image
     NAME_against_image.png (measured, simulated, residual) and NAME_contradicted.csv (what the image contradicts), both
-    of the structure as found.
+    of the structure before it is relaxed.
     """
     from adatom.errors import ArgumentError
     from adatom.files.atom_table import read_atoms
@@ -96,8 +96,9 @@ def structure(
         shown = read(image, channel=channel, frame=frame, pixel_size=table.attrs["pixel_size"])
         shown = shown if shown.ndim == 2 else shown.isel(frame=0)
         comparison = compare_with_image(made, shown)
-        if leave_out_unseen:
+        if leave_out_unseen and len(comparison.unseen):
             made = without_unseen(made, comparison)
+            comparison = compare_with_image(made, shown)
     if relax is not None:
         with progress("relaxing", max_steps) as advance:
             relaxation = relax_structure(

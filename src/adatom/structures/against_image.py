@@ -39,6 +39,7 @@ _ROUNDS = 20  # of the robust fit of brightnesses
 _HUBER = 1.5  # standard deviations, from which on a column counts less
 _LEAST_SCATTER = 0.01  # of a column's brightness: no two are more alike
 _FEWEST = 3
+_TOLD = 20  # rows that a warning names
 _CLEAR = 0.35  # spacings from any atom, at which a peak is one of its own
 _INSET = 1.5  # widths from the border, from which on an atom is judged
 
@@ -244,11 +245,12 @@ def without_unseen(structure: "Atoms", comparison: Comparison) -> "Atoms":
     kept = structure[~np.isin(structure.arrays["row"], comparison.unseen)]
     if not len(kept):
         raise ArgumentError("image: expected atoms of the structure in it, got none that it shows.")
-    n = len(comparison.unseen)
-    if n:
+    rows = [str(row) for row in comparison.unseen]
+    if rows:
+        told = ", ".join(rows[:_TOLD]) + (", ..." if len(rows) > _TOLD else "")
         kept.info["warnings"] = [
             *structure.info["warnings"],
-            f"{n} columns were left out, as the image shows next to nothing there.",
+            f"{len(rows)} columns were left out, as the image shows next to nothing there (rows {told}).",
         ]
     return kept
 

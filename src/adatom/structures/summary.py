@@ -43,7 +43,7 @@ def write_beside(
 
     Parameters
     ----------
-    comparison, relaxed_comparison : with the image, of the structure as it was found, and as it was relaxed.
+    comparison, relaxed_comparison : with the image, of the structure before and after it was relaxed.
 
     Returns
     -------
