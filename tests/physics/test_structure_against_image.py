@@ -125,5 +125,8 @@ class TestCompare:
             compare_with_image(structure, make_image(np.ones((9, 9))))
         with pytest.raises(ArgumentError, match="columns of the structure"):
             compare_with_image(structure, make_image(np.random.default_rng(0).normal(size=(9, 9)), pixel_size=0.001))
+        for nothing in (1.0, np.nan):
+            with pytest.raises(ArgumentError, match="constant"):
+                compare_with_image(structure, make_image(np.full((160, 160), nothing), pixel_size=PIXEL_NM))
         with pytest.raises(ShapeError):
             compare_with_image(structure, make_image(np.ones((2, 9, 9)), pixel_size=0.02))

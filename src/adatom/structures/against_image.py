@@ -128,7 +128,7 @@ def compare_with_image(structure: "Atoms", image: xr.DataArray) -> Comparison:
     Raises
     ------
     ShapeError : if the image is no still.
-    ArgumentError : if it has no pixel size, or fewer than three columns lie on it.
+    ArgumentError : if it has no pixel size, shows nothing, or fewer than three columns lie on it.
 
     Notes
     -----
@@ -139,6 +139,8 @@ def compare_with_image(structure: "Atoms", image: xr.DataArray) -> Comparison:
     """
     pixels = _Pixels.of(check_image(image, ndim=2).transpose("y", "x"))
     square = pixels.square
+    if square.is_blank:
+        raise ArgumentError("image: expected one that shows something, got one that is constant. Choose a channel.")
     table = _columns_on(structure, pixels)
     if len(table) < _FEWEST:
         raise ArgumentError(

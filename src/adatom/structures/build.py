@@ -4,6 +4,7 @@ In an image y points down, in a structure up: y is turned round, z points out of
 structure seen from above looks like the image, and nothing is mirrored.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ Array = NDArray[np.float64]
 ANGSTROM = 10.0  # in a nm
 CLOSEST_NM = 0.05  # atoms that are closer are one, found twice
 _GRID_NM = 0.025  # of any number of atoms at one place only one goes on to be compared
+_MOST_ATOMS = 5_000_000
 _TOLD = 5  # rows that a warning names
 
 
@@ -103,12 +105,15 @@ def atoms_to_structure(
     flat = table[["x", "y"]].to_numpy(dtype=float)
     of_row = [columns[name] for name in names]
     number = depths.numbers(flat, of_row)
-    placed = _placed(
-        flat,
-        {(name, k): depths.heights(columns[name], k) for name, k in zip(names, number, strict=True)},
-        names,
-        number,
-    )
+    kinds = Counter(zip(names, number, strict=True))
+    held = {kind: depths.heights(columns[kind[0]], kind[1]) for kind in kinds}
+    n_atoms = sum(n * len(held[kind]) for kind, n in kinds.items())
+    if n_atoms > _MOST_ATOMS:
+        raise ArgumentError(
+            f"atoms: expected at most {_MOST_ATOMS} in a structure, got {n_atoms}. Take a thinner crystal or a part of "
+            "the table."
+        )
+    placed = _placed(flat, held, names, number)
     if not len(placed.row):
         raise ArgumentError("atoms: expected at least one atom, got none. Look at the table, and at --elements.")
     structure = _as_ase(placed, vacuum_nm)

@@ -89,7 +89,7 @@ class DepthModel:
         if crystal is None:
             return [None] * len(columns)
         names = crystal.names
-        heights = {name: set() for name in names}  # type: dict[str, set[tuple[float, ...]]]
+        heights: dict[str, set[tuple[float, ...]]] = {name: set() for name in names}
         for name, atoms in zip(names, crystal.atoms, strict=True):
             heights[name].add(tuple(round(depth, 4) for _, depth in atoms))
         ambiguous = {name for name, all_of_it in heights.items() if len(all_of_it) > 1}

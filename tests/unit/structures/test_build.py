@@ -84,6 +84,9 @@ class TestHeights:
             atoms_to_structure(table([1.0], [1.0], ["Ti2"]))
         with pytest.raises(ArgumentError, match="thickness"):
             atoms_to_structure(crystal("graphene"), thickness_nm=1.0)
+        with pytest.raises(ArgumentError, match="at most 5000000"):
+            columns = np.arange(3000) % 60 * 0.3, np.arange(3000) // 60 * 0.3
+            atoms_to_structure(table(*columns, ["Sr"] * 3000), template="SrTiO3", thickness_nm=999)
         with pytest.raises(ArgumentError, match="column"):
             atoms_to_structure(table([1.0], [1.0], ["Ti"]), template="MoS2")
         with pytest.raises(ArgumentError, match="structure"):
