@@ -23,6 +23,7 @@ BENCHMARKS = {
     "ws2_defects": "the model of WS2 with its point defects: classes on simulated images and on real MoS2",
     "ablation": "what each randomisation of the simulated images is worth, on simulated and on real MoS2",
     "error_over_bound": "positions of simulated columns over the Cramer-Rao bound, and their error bars (make peers)",
+    "neighbourhoods": "strain, rings, dislocations, vacancies; real MoS2, Si(111) and Pt; speed (make peers)",
     "match": "recipes matched to images: coverage of the estimates, and whether simulated crops can be told from real",
     "relaxed_flake": "graphene with a vacancy: found, relaxed, and its bonds against those of the true atoms relaxed",
     "demo": "the time that `adatom demo` takes from scratch",

@@ -14,15 +14,17 @@ __version__ = "0.1.0"
 _ROOMS = {
     "read": "adatom.files",
     "make_image": "adatom.data",
+    "analyse_atoms": "adatom.analyser",
     "find": "adatom.finder",
     "load": "adatom.models",
     "match": "adatom.matching",
     "Localizer": "adatom.models",
     "Segmenter": "adatom.models",
 }
-__all__ = ["Localizer", "Segmenter", "__version__", "find", "load", "make_image", "match", "read"]
+__all__ = ["Localizer", "Segmenter", "__version__", "analyse_atoms", "find", "load", "make_image", "match", "read"]
 
 if TYPE_CHECKING:
+    from adatom.analyser import analyse_atoms
     from adatom.data import make_image
     from adatom.files import read
     from adatom.finder import find

@@ -13,6 +13,7 @@ import typer
 
 from adatom import __version__
 from adatom.commands import (  # noqa: F401  each adds its commands to app
+    analyse,
     demo,
     files,
     find,

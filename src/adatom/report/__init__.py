@@ -18,6 +18,7 @@ _ROOMS = {
     "figure_png": "adatom.report.canvas",
     "render_report": "adatom.report.page",
     "result_folders": "adatom.report.results",
+    "write_analysis": "adatom.report.analysis_results",
     "write_results": "adatom.report.results",
 }
 __all__ = [
@@ -32,10 +33,12 @@ __all__ = [
     "figure_png",
     "render_report",
     "result_folders",
+    "write_analysis",
     "write_results",
 ]
 
 if TYPE_CHECKING:
+    from adatom.report.analysis_results import write_analysis
     from adatom.report.canvas import figure_png
     from adatom.report.decoded import draw_decoded
     from adatom.report.histograms import draw_histograms

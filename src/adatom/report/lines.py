@@ -99,6 +99,28 @@ def match_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
     return lines
 
 
+def analysis_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
+    """What the atoms of a table called `name` say, from `adatom.analyse.analysis.Analysis.summary`."""
+    units = summary["units"]
+    lines = [f"{name}: {summary['n_atoms']} atoms, {summary['n_bonds']} bonds of {summary['bond_length']} {units}"]
+    for lattice in summary["lattices"]:
+        kinds = " and ".join(f"{each['n_atoms']} {each['species'] or 'mixed'}" for each in lattice["sublattices"])
+        a, b = (f"{lattice[edge]} +- {lattice[f'{edge}_std']:.1g}" for edge in ("a", "b"))
+        angle = f"{lattice['angle_deg']:.2f} +- {lattice['angle_std_deg']:.1g} deg"
+        lines.append(f"  lattice  {a} x {b} {units} at {angle}: {kinds}")
+    if summary["n_grains"] > 1:
+        lines.append(f"  grains   {summary['n_grains']}, {summary['n_boundary_atoms']} atoms at their boundaries")
+    if summary["rings"]:
+        lines.append("  rings    " + ", ".join(f"{n} with {size}" for size, n in summary["rings"].items()) + " atoms")
+    for defect, facts in summary["defects"].items():
+        low, high = facts["interval_95"]
+        likely = "" if facts["expected"] is None else f", {facts['expected']:.1f} of them expected to be real"
+        lines.append(f"  {facts['kind']:12s} {defect}: {facts['n']} ({low:.1f} to {high:.1f}){likely}")
+    lines += [f"  warning  {warning}" for warning in summary.get("warnings", ())]
+    lines.append(f"  written  {folder}/report.html, defects.csv, atoms.csv, bonds.csv, rings.csv, summary.json")
+    return lines
+
+
 def odd_atoms_line(sublattices: dict[str, Any]) -> str:
     """How many atoms of each sublattice are brighter or dimmer than the others, from a summary."""
     each = (

@@ -48,14 +48,19 @@ def render_report(
         f'<p class="file">{escape(title)}</p>',
         f"<h1>{n_atoms} {'atom' if n_atoms == 1 else 'atoms'} found</h1>",
         _species(summary.get("species") or {}),
-        _warnings(summary.get("warnings") or ()),
-        _facts(_findings(summary)),
-        _facts({"Lattice": _lattice(summary["lattice"])}) if summary.get("lattice") else "",
-        *(_figure(caption, figure) for caption, figure in shown.items()),
+        warnings_part(summary.get("warnings") or ()),
+        facts_part(_findings(summary)),
+        facts_part({"Lattice": _lattice(summary["lattice"])}) if summary.get("lattice") else "",
+        *(figure_part(caption, figure) for caption, figure in shown.items()),
         _odd_atoms(atoms),
         _table(atoms, "atoms"),
         _provenance(summary, atoms.attrs.get("history") or ()),
     ]
+    return whole_page(body, title=title)
+
+
+def whole_page(parts: Iterable[str], *, title: str) -> str:
+    """A self-contained page of HTML parts; empty ones are left out."""
     page = "\n".join(
         [
             "<!DOCTYPE html>",
@@ -73,7 +78,7 @@ def render_report(
             "</head>",
             "<body>",
             "<main>",
-            *(part for part in body if part),
+            *(part for part in parts if part),
             "</main>",
             "</body>",
             "</html>",
@@ -94,7 +99,8 @@ def _species(counts: Mapping[str, int]) -> str:
     return f'<ul class="species">{items}</ul>' if items else ""
 
 
-def _warnings(warnings: Iterable[str]) -> str:
+def warnings_part(warnings: Iterable[str]) -> str:
+    """Sentences that stand out, or nothing."""
     items = "".join(f"<li>{escape(str(sentence))}</li>" for sentence in warnings)
     return f'<section class="warnings" role="alert"><h2>Warnings</h2><ul>{items}</ul></section>' if items else ""
 
@@ -114,7 +120,8 @@ def _findings(summary: Mapping[str, Any]) -> dict[str, str]:
     return facts
 
 
-def _facts(facts: Mapping[str, str]) -> str:
+def facts_part(facts: Mapping[str, str]) -> str:
+    """Names and values, which have to be safe to print."""
     return '<dl class="facts">' + "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items()) + "</dl>"
 
 
@@ -144,7 +151,8 @@ def _lattice(lattice: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _figure(caption: str, figure: Figure | bytes) -> str:
+def figure_part(caption: str, figure: Figure | bytes) -> str:
+    """A figure and its caption."""
     png = figure if isinstance(figure, bytes) else figure_png(figure, dpi=PAGE_DPI)
     text = escape(caption)
     source = f"data:image/png;base64,{b64encode(png).decode('ascii')}"
@@ -201,5 +209,5 @@ def _provenance(summary: Mapping[str, Any], history: Iterable[str]) -> str:
     if summary.get("model_sha256"):
         facts["Model SHA-256"] = f"<code>{escape(str(summary['model_sha256']))}</code>"
     return (
-        "<section><h2>Provenance</h2>" + (f"<ol>{steps}</ol>" if steps else "") + (_facts(facts) if facts else "")
+        "<section><h2>Provenance</h2>" + (f"<ol>{steps}</ol>" if steps else "") + (facts_part(facts) if facts else "")
     ) + "</section>"

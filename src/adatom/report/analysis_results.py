@@ -1,0 +1,71 @@
+"""The files that an analysis leaves behind, each written whole or not at all."""
+
+import io
+import json
+from pathlib import Path
+
+import xarray as xr
+
+from adatom.analyse.analysis import Analysis
+from adatom.data.atomic_file import write_atomically
+from adatom.report.analysis_figures import (
+    draw_defect_crops,
+    draw_defects,
+    draw_displacements,
+    draw_rings,
+    draw_statistics,
+    draw_strain,
+)
+from adatom.report.analysis_page import render_analysis
+from adatom.report.canvas import figure_png
+
+# A crop of a defect shows so many bonds to each side.
+_CROP_BONDS = 3.5
+
+
+def write_analysis(folder: Path, found: Analysis, image: xr.DataArray | None, *, title: str) -> None:
+    """Write ``atoms``, ``bonds``, ``rings`` and ``defects`` as CSV and parquet, the figures, ``report.html`` and, last,
+    ``summary.json``.
+
+    Parameters
+    ----------
+    image : (y, x) that the atoms were found in, where it is at hand.
+    """
+    atoms, defects, units = found.atoms, found.defects, str(found.atoms.attrs["units"])
+    figures = {"defects.png": ("Defects", draw_defects(image, atoms, defects, found.box))}
+    if image is not None and len(defects):
+        bond = found.summary["bond_length"] or 1.0
+        crops = draw_defect_crops(image, defects, 2 * _CROP_BONDS * bond, units)
+        figures["defect_crops.png"] = ("The likeliest defects of each name, with their probability", crops)
+    if found.summary["lattices"]:
+        figures["strain.png"] = ("Strain and rotation around each atom", draw_strain(atoms, found.box))
+        figures["displacements.png"] = ("Displacement of the atoms", draw_displacements(atoms, found.box))
+    if len(found.rings):
+        figures["rings.png"] = (
+            "Rings of bonds, by the number of their atoms",
+            draw_rings(atoms, found.rings, found.box),
+        )
+    curves, level = {}, []
+    if found.pairs is not None:
+        curves["pair distribution g(r)"] = found.pairs
+        level.append(1.0)
+    for name, each in found.scattered.items():
+        curves[f"L(r) - r of {name}, p = {each.p_value:.2g}"] = each
+        level.append(0.0)
+    shown = {name: (each.distance, each.value, each.low, each.high) for name, each in list(curves.items())[:8]}
+    if shown:
+        figures["statistics.png"] = (
+            "How atoms and defects lie; grey: 95 % of as many points at random",
+            draw_statistics(shown, units, level=level),
+        )
+    for name, table in (("atoms", atoms), ("bonds", found.bonds), ("rings", found.rings), ("defects", defects)):
+        parquet = io.BytesIO()
+        table.to_parquet(parquet)
+        write_atomically(folder / f"{name}.csv", table.to_csv(index=False))
+        write_atomically(folder / f"{name}.parquet", parquet.getvalue())
+    for file, (_, figure) in figures.items():
+        write_atomically(folder / file, figure_png(figure))
+    page = render_analysis(found.summary, defects, dict(figures.values()), title=title)
+    write_atomically(folder / "report.html", page)
+    text = json.dumps(found.summary, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(folder / "summary.json", text)

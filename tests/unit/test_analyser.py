@@ -1,0 +1,133 @@
+"""One page from an atom table to findings."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from crystals import GRAPHENE_NM, honeycomb, square
+
+from adatom.analyse.motifs import Motif
+from adatom.analyser import analyse_atoms
+from adatom.data.atoms import make_atoms
+from adatom.errors import ArgumentError, ShapeError
+
+RNG = np.random.default_rng(5)
+
+
+def table(positions: np.ndarray, species: list[str] | str = "C", std: float = 0.003, **columns) -> pd.DataFrame:
+    n = len(positions)
+    names = [species] * n if isinstance(species, str) else species
+    low = positions.min(axis=0)
+    x, y = (positions - low + 0.2).T
+    values = {"x": x, "y": y, "x_std": np.full(n, std), "y_std": np.full(n, std), "species": names}
+    extent = (positions.max(axis=0) - low + 0.4) / 0.02
+    atoms = make_atoms(
+        values | {"probability": np.full(n, 0.999)},
+        units="nm",
+        image_shape=(int(extent[1]), int(extent[0])),
+        pixel_size=(0.02, 0.02),
+    )
+    for name, each in columns.items():
+        atoms[name] = each
+    return atoms
+
+
+def boron_nitride() -> pd.DataFrame:
+    """hBN with a vacancy of B, one of N, an antisite, a carbon, and an atom between the others."""
+    positions = honeycomb(16, 0.25) + 0.002 * RNG.standard_normal((512, 2))
+    species = ["B"] * 256 + ["N"] * 256
+    species[100], species[408] = "N", "C"
+    kept = np.delete(np.arange(512), [137, 380])
+    between = positions[120] + [0.07, 0.12]
+    return table(np.concatenate([positions[kept], [between]]), [*np.array(species)[kept], "N"])
+
+
+def test_defects_of_boron_nitride_are_all_told_by_their_names():
+    found = analyse_atoms(boron_nitride())
+    counts = found.defects[found.defects["kind"] != "ring"]["name"].value_counts().to_dict()
+    assert counts == {"V_B": 1, "V_N": 1, "N_B": 1, "C_N": 1, "N_i": 1}
+    vacancies = found.defects[found.defects["kind"] == "vacancy"]
+    assert (vacancies["probability"] > 0.5).all() and (vacancies["x_std"] < 0.003).all()
+    assert found.summary["defects"]["V_B"]["interval_95"] == pytest.approx([0.0253, 5.572], abs=1e-3)
+    assert [each["species"] for each in found.summary["lattices"][0]["sublattices"]] == ["B", "N"] or [
+        each["species"] for each in found.summary["lattices"][0]["sublattices"]
+    ] == ["N", "B"]
+
+
+def test_atoms_come_back_in_their_order_with_their_columns_and_the_old_table_is_left_alone():
+    atoms = boron_nitride()
+    before = atoms.copy()
+    found = analyse_atoms(atoms).atoms
+    pd.testing.assert_frame_equal(atoms, before)
+    pd.testing.assert_frame_equal(found[before.columns], before)
+    for name in ("coordination", "bond_order", "symmetry", "grain", "exx", "exx_std", "rotation", "displacement_x"):
+        assert name in found
+    assert found.attrs["units"] == "nm"
+
+
+def test_bonds_carry_the_errors_of_their_atoms():
+    bonds = analyse_atoms(table(honeycomb(8))).bonds
+    assert bonds["length"].to_numpy() == pytest.approx(GRAPHENE_NM / np.sqrt(3))
+    assert bonds["length_std"].to_numpy() == pytest.approx(0.003 * np.sqrt(2))
+    assert (bonds["first"] < bonds["second"]).all()
+
+
+def test_strain_is_against_the_stated_constant_where_there_is_one():
+    strained = analyse_atoms(table(1.01 * square(12, 0.39)), lattice_constant=0.39)
+    assert strained.atoms["exx"].median() == pytest.approx(0.01, abs=1e-6)
+    assert analyse_atoms(table(1.01 * square(12, 0.39))).atoms["exx"].median() == pytest.approx(0, abs=1e-6)
+
+
+def test_numbers_of_atoms_are_those_of_the_rows():
+    atoms = boron_nitride()
+    atoms.index = atoms.index + 1000
+    found = analyse_atoms(atoms, motifs=[Motif("C-B3", ("C", "B", "B", "B"), ((0, 1), (0, 2), (0, 3)))])
+    motif = found.defects[found.defects["kind"] == "motif"].iloc[0]
+    numbers = [int(number) for number in motif["atoms"].split()]
+    assert atoms.loc[numbers, "species"].tolist() == ["C", "B", "B", "B"]
+    assert set(found.bonds["first"]) <= set(atoms.index)
+
+
+def test_doubts_of_the_finds_lower_the_probability_of_vacancies():
+    sure, unsure = boron_nitride(), boron_nitride()
+    unsure["probability"] = 0.997  # half an atom of 510 is expected to be none, and as many to be overlooked
+    low, high = (
+        found.defects.query("kind == 'vacancy'")["probability"].mean()
+        for found in (analyse_atoms(unsure), analyse_atoms(sure))
+    )
+    assert 0 < low < high < 1
+
+
+def test_odd_fluxes_of_the_finder_are_defects():
+    atoms = table(honeycomb(10), sublattice="A", odd_probability=0.0)
+    atoms["flux"], atoms.loc[7, ["flux", "odd_probability"]] = 1.0, (1.8, 0.9)
+    found = analyse_atoms(atoms).defects.query("kind == 'odd_flux'")
+    assert found["name"].tolist() == ["bright_A"] and found["atoms"].tolist() == ["7"]
+
+
+def test_atoms_at_random_have_no_lattice_and_break_nothing():
+    found = analyse_atoms(table(np.random.default_rng(0).uniform(0, 5, (80, 2))))
+    assert found.summary["lattices"] == [] and found.atoms["exx"].isna().all()
+    json.dumps(found.summary, allow_nan=False)
+
+
+def test_summary_is_json_in_pixels_too():
+    atoms = table(honeycomb(8))
+    atoms.attrs |= {"units": "px", "pixel_size": None}
+    found = analyse_atoms(atoms)
+    assert json.loads(json.dumps(found.summary, allow_nan=False))["units"] == "px"
+
+
+@pytest.mark.parametrize("case", ["few", "frames", "columns", "cutoff", "constant"])
+def test_what_cannot_be_analysed_is_told(case):
+    atoms = table(honeycomb(6))
+    if case == "columns":
+        with pytest.raises(ShapeError, match="species"):
+            analyse_atoms(atoms.drop(columns="species"))
+        return
+    if case == "frames":
+        atoms.loc[3, "frame"] = 1
+    arguments = {"cutoff": {"cutoff": 5.0}, "constant": {"lattice_constant": -1.0}}.get(case, {})
+    with pytest.raises(ArgumentError, match={"few": "at least 3", "frames": "one frame"}.get(case, "expected")):
+        analyse_atoms(atoms.iloc[:2] if case == "few" else atoms, **arguments)
