@@ -159,7 +159,9 @@ def compare_with_image(structure: "Atoms", image: xr.DataArray) -> Comparison:
         peaks = _peaks_at(values, np.concatenate([position, missed]), apart)
     fit = fit_heights(values, known, peaks, spacing_px=apart)
     n = len(position)
-    height, std = fit.height[:n], fit.std[:n]
+    # where the model does not quite explain the image, heights are off by more than the noise
+    all_std = fit.std * _usual(_scores(values, known, fit, peaks)[known])
+    height, std = fit.height[:n], all_std[:n]
 
     counts, symbols = _counts(table["symbols"].to_list())
     brightness, scatter = _brightness(height, std, counts)
@@ -185,7 +187,7 @@ def compare_with_image(structure: "Atoms", image: xr.DataArray) -> Comparison:
     )
     dimmest = float(brightness[brightness > 0].min()) if (brightness > 0).any() else top
     lacking = pd.DataFrame(pixels.back(missed), columns=["x", "y"])
-    lacking["height"], lacking["sigma"] = fit.height[n:] / top, fit.height[n:] / fit.std[n:]
+    lacking["height"], lacking["sigma"] = fit.height[n:] / top, fit.height[n:] / all_std[n:]
     lacking = lacking[(lacking["sigma"] > _MISSED) & (lacking["height"] > _LEAST * dimmest / top)]
     inner = _distance_to_border(position, values.shape) > _INSET * peaks.width
     return Comparison(
@@ -326,6 +328,18 @@ def _peaks_at(values: Array, position: Array, apart: float) -> Peaks:
 
 def _left_over(values: Array, known: NDArray[np.bool_], fit: Heights, peaks: Peaks, apart: float) -> Array:
     """Places (m, 2) [px] of peaks in what is left where no atom is."""
+    score = _scores(values, known, fit, peaks)
+    side = 2 * max(2, int(np.ceil(3 * peaks.width))) + 1
+    row, column = np.nonzero((score == ndimage.maximum_filter(score, size=side)) & known)
+    place = np.column_stack([column, row]).astype(float)
+    plain = score[row, column] > _MISSED * _usual(score[known])
+    free = cKDTree(peaks.position).query(place)[0] > max(1.5 * peaks.width, _CLEAR * apart)
+    inner = _distance_to_border(place, values.shape) > _INSET * peaks.width
+    return place[plain & free & inner]
+
+
+def _scores(values: Array, known: NDArray[np.bool_], fit: Heights, peaks: Peaks) -> Array:
+    """Height (y, x) of a peak at each pixel in what is left, in standard deviations: a matched filter."""
     residual = np.where(known, values - fit.peaks_image - fit.background, 0.0)
     half = max(2, int(np.ceil(3 * peaks.width)))
     offsets = np.arange(-half, half + 1)
@@ -334,15 +348,13 @@ def _left_over(values: Array, known: NDArray[np.bool_], fit: Heights, peaks: Pea
     shape = np.exp(-0.5 * (xx * dx * dx + 2 * xy * dx * dy + yy * dy * dy))
     weight = known / fit.variance
     power = ndimage.correlate(weight, shape**2, mode="constant")
-    score = ndimage.correlate(residual * weight, shape, mode="constant") / np.sqrt(np.maximum(power, 1e-300))
-    # of an image that the model does not quite explain, what is left scatters by more than the noise
-    usual = max(1.0, 1.4826 * float(np.median(np.abs(score[known]))))
-    row, column = np.nonzero((score == ndimage.maximum_filter(score, size=2 * half + 1)) & known)
-    place = np.column_stack([column, row]).astype(float)
-    plain = score[row, column] > _MISSED * usual
-    free = cKDTree(peaks.position).query(place)[0] > max(1.5 * peaks.width, _CLEAR * apart)
-    inner = _distance_to_border(place, residual.shape) > _INSET * peaks.width
-    return place[plain & free & inner]
+    scores: Array = ndimage.correlate(residual * weight, shape, mode="constant") / np.sqrt(np.maximum(power, 1e-300))
+    return scores
+
+
+def _usual(scores: Array) -> float:
+    """How far scores scatter, at least the 1 that noise alone would make it."""
+    return max(1.0, 1.4826 * float(np.median(np.abs(scores))))
 
 
 def _contradicted(columns: pd.DataFrame, lacking: pd.DataFrame) -> pd.DataFrame:
