@@ -24,7 +24,7 @@ from adatom.prepare import SquareImage, positions_back
 from adatom.simulate.columns import atomic_number
 from adatom.structures.build import image_positions
 from adatom.structures.elements import formula_of
-from adatom.structures.peak_heights import Heights, fit_heights
+from adatom.structures.peak_heights import Heights, fit_background, fit_heights
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -170,7 +170,9 @@ def compare_with_image(structure: "Atoms", image: xr.DataArray) -> Comparison:
     sigma = (height - expected) / np.hypot(std, scatter * np.maximum(expected, 0.1 * top))
     of_structure = Peaks(expected, position, peaks.shape)
     patches = Patches.around(position, known, peaks.width)
-    simulated = render(of_structure, patches, values.shape) + fit.background
+    # heights of their own and a background trade light; with heights that are given it has to be told anew
+    atoms_alone = render(of_structure, patches, values.shape)
+    simulated = atoms_alone + fit_background(values - atoms_alone, known, fit.variance, spacing_px=apart)
     free = render(replace(of_structure, height=height), patches, values.shape) + fit.background
     near = known & _neighbourhood(position, _NEAR * peaks.width, values.shape)
     columns = pd.DataFrame(

@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 
 _NODES = 3.0  # spacings between the nodes of the background, which is linear between them
 _ROUNDS = 3  # the first without weights, which come from what is left over
+_ROBUST_ROUNDS, _FAR = 4, 2.0  # of a background alone; usual residuals, beyond which a pixel counts less
 _SAMPLE = 500  # peaks whose error bars are exact; of more, the others' are taken to be as much larger than alone
 _RIDGE = 1e-9  # of a peak's own information: what nothing tells is 0
 
@@ -69,6 +70,30 @@ def fit_heights(values: Array, known: NDArray[np.bool_], peaks: Peaks, *, spacin
     # the last weights hardly differ from those before, by which the solver's inverse is a covariance
     std = np.sqrt(np.maximum(_variances(solver, own, n), 0.0))
     return Heights(solution[:n], std, background, peaks_image, variance)
+
+
+def fit_background(rest: Array, known: NDArray[np.bool_], variance: Array, *, spacing_px: float) -> Array:
+    """The slow background (y, x) of what an image has beside its atoms; what stands out of it counts little.
+
+    Parameters
+    ----------
+    rest : (y, x) image without its atoms.
+    variance : (y, x) of the noise.
+    """
+    of_nodes = _image_of_nodes(rest.shape, _NODES * spacing_px)
+    left, weight = np.where(known, rest, 0.0).ravel(), known.ravel() / variance.ravel()
+    background = np.zeros_like(left)
+    robust = weight
+    for _ in range(_ROBUST_ROUNDS):
+        weighted = sparse.diags_array(robust) @ of_nodes
+        normal = (of_nodes.T @ weighted).tocsc()
+        own = normal.diagonal()
+        ridge = sparse.diags_array(_RIDGE * np.maximum(own, float(np.median(own))))
+        background = np.asarray(of_nodes @ splu((normal + ridge).tocsc()).solve(weighted.T @ left))
+        size = np.abs(left - background) * np.sqrt(weight)
+        usual = max(1.0, 1.4826 * float(np.median(size[weight > 0])))
+        robust = weight / np.maximum(size / (_FAR * usual), 1.0)
+    return background.reshape(rest.shape)
 
 
 def _image_of_each(peaks: Peaks, known: NDArray[np.bool_]) -> sparse.csc_array:
