@@ -27,6 +27,7 @@ BENCHMARKS = {
     "match": "recipes matched to images: coverage of the estimates, and whether simulated crops can be told from real",
     "ensemble_cost": "time and memory of ensembles beside one model, and AtomAI's in the same run (make peers)",
     "ensemble_drift": "ensembles under drifting conditions: F1, whether doubts rank errors, coverage of species sets",
+    "relaxed_flake": "graphene with a vacancy: found, relaxed, and its bonds against those of the true atoms relaxed",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

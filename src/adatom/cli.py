@@ -12,7 +12,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from adatom import __version__
-from adatom.commands import analyse, demo, files, find, learning, training_data  # noqa: F401  each adds its commands
+from adatom.commands import (  # noqa: F401  each adds its commands to app
+    analyse,
+    demo,
+    files,
+    find,
+    learning,
+    structure,
+    training_data,
+)
 from adatom.commands.terminal import app, sentence
 
 _STOPPED = "stopped. With --resume, `adatom train` and `adatom simulate` go on with what was interrupted."
