@@ -125,7 +125,7 @@ def adapt_to_images(
             "Nothing that was tried made the model agree better with itself on these images: it stays as it is."
         )
         return result
-    result.model = _concluded(iteration.ensemble, matched or known.recipe_, isinstance(known, Ensemble), seed)
+    result.model = concluded(iteration.ensemble, matched or known.recipe_, isinstance(known, Ensemble), seed)
     result.model.figures_ |= {
         "adapted_images": len(stills),
         "adapted_rounds": sum(r.is_kept for r in result.rounds) - 1,
@@ -151,7 +151,7 @@ def _matched(
     return found, found.recipe.model_copy(update={"microscope": changed})
 
 
-def _concluded(ensemble: Ensemble, recipe: Recipe | None, stays_ensemble: bool, seed: int) -> Localizer | Ensemble:
+def concluded(ensemble: Ensemble, recipe: Recipe | None, stays_ensemble: bool, seed: int) -> Localizer | Ensemble:
     """The adapted model, with its probabilities calibrated on images simulated as the new ones are."""
     if recipe is None:
         member = ensemble.members_[0]
