@@ -145,10 +145,15 @@ def _matched(
     except AdatomError as error:
         result.warnings.append(f"The recipe of the model could not be matched to the images ({error})")
         return None, None
+    return found, for_any_orientation(found, recipe, factor)
+
+
+def for_any_orientation(found: Match, recipe: Recipe, factor: float) -> Recipe:
+    """What a recipe was matched to, in any orientation that it had before, for images seen at a scale."""
     microscope = found.recipe.microscope
     low, high = (factor / found.factor * edge for edge in microscope.scale)
     changed = microscope.model_copy(update={"rotation_deg": recipe.microscope.rotation_deg, "scale": (low, high)})
-    return found, found.recipe.model_copy(update={"microscope": changed})
+    return found.recipe.model_copy(update={"microscope": changed})
 
 
 def concluded(ensemble: Ensemble, recipe: Recipe | None, stays_ensemble: bool, seed: int) -> Localizer | Ensemble:
