@@ -6,9 +6,9 @@ instrument that has drifted unnoticed would have it. Of the ensembles, those of 
 before. A find is right within 0.35 spacings of an atom of its species. The area under the ROC curve (AUROC) is that of
 the doubt of the kept finds against whether they are wrong.
 
-ELIT: the ensemble of seeds adapted to one unlabelled image of 256 x 256 px of the shift, which no test uses: ``findings``
-learns from what its members find together there, ``elit`` first from images of the recipe as it was matched to that
-image. ``elit`` is told as the share of the F1 that the single model lost, at the largest shift at which it still finds
+ELIT: the ensemble of seeds adapted to one unlabelled image of 256 x 256 px of the shift, which no test uses: `findings`
+learns from what its members find together there, `elit` first from images of the recipe as it was matched to that
+image. `elit` is told as the share of the F1 that the single model lost, at the largest shift at which it still finds
 half of the atoms.
 
 To add a row: one line in `contenders`, a function that gives for a shift the model to be tested there.
