@@ -28,6 +28,8 @@ BENCHMARKS = {
     "ensemble_cost": "time and memory of ensembles beside one model, and AtomAI's in the same run (make peers)",
     "ensemble_drift": "ensembles under drifting conditions: F1, whether doubts rank errors, coverage of species sets",
     "relaxed_flake": "graphene with a vacancy: found, relaxed, and its bonds against those of the true atoms relaxed",
+    "spectra_simulated": "spectra from images of simulated domains: R2 against its ceiling, coverage of error bars",
+    "spectra_beps": "real hysteresis loops from a map: blocked folds, baselines, descriptors, AtomAI (make peers)",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

@@ -20,13 +20,17 @@ _ROOMS = {
     "load": "adatom.models",
     "match": "adatom.matching",
     "Ensemble": "adatom.models",
+    "ImageToSpectrum": "adatom.models",
     "Localizer": "adatom.models",
     "Segmenter": "adatom.models",
+    "SpectrumToImage": "adatom.models",
 }
 __all__ = [
     "Ensemble",
+    "ImageToSpectrum",
     "Localizer",
     "Segmenter",
+    "SpectrumToImage",
     "__version__",
     "adapt_to_images",
     "analyse_atoms",
@@ -44,7 +48,7 @@ if TYPE_CHECKING:
     from adatom.files import read
     from adatom.finder import find
     from adatom.matching import match
-    from adatom.models import Ensemble, Localizer, Segmenter, load
+    from adatom.models import Ensemble, ImageToSpectrum, Localizer, Segmenter, SpectrumToImage, load
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ EXPECTED: dict[str, tuple[int, set[str]]] = {
     "02_how_far_to_trust_an_atom": (5, set()),
     "03_your_own_labelled_image": (5, set()),
     "04_from_a_cif_to_a_trained_model": (2, {"srtio3.safetensors"}),
+    "05_image_to_spectrum": (3, set()),
 }
 
 

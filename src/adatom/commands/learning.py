@@ -298,11 +298,14 @@ def evaluate(
     from adatom.data.training_set import open_training_set, validation_part
     from adatom.models import load
     from adatom.models.evaluation import evaluate_model
+    from adatom.models.image_model import ImageModel
     from adatom.report.lines import figure_lines
 
     data = validation_part(open_training_set(store))
+    loaded: Any = load(model)
+    if not isinstance(loaded, ImageModel):
+        raise typer.BadParameter(f"expected one that finds atoms, {model} is a {type(loaded).__name__}")
     with progress("evaluating", data.sizes["sample"]) as advance:
-        loaded = load(model)
         figures = evaluate_model(loaded, data, on_image=lambda done: advance(done, ""))
     if as_json:
         print_json(figures)

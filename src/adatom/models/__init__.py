@@ -6,21 +6,35 @@ from typing import TYPE_CHECKING, Any
 # Loaded when first asked for: listing the models that ship, or reading a recipe, needs no torch.
 _MEMBERS = {
     "Ensemble": "adatom.models.ensemble",
+    "ImageToSpectrum": "adatom.models.image_to_spectrum",
     "Localizer": "adatom.models.localizer",
     "Recipe": "adatom.models.recipe",
     "Segmenter": "adatom.models.segmenter",
+    "SpectrumToImage": "adatom.models.spectrum_to_image",
     "load": "adatom.models.catalogue",
     "load_recipe": "adatom.models.recipe",
     "shipped_models": "adatom.models.catalogue",
 }
-__all__ = ["Ensemble", "Localizer", "Recipe", "Segmenter", "load", "load_recipe", "shipped_models"]
+__all__ = [
+    "Ensemble",
+    "ImageToSpectrum",
+    "Localizer",
+    "Recipe",
+    "Segmenter",
+    "SpectrumToImage",
+    "load",
+    "load_recipe",
+    "shipped_models",
+]
 
 if TYPE_CHECKING:
     from adatom.models.catalogue import load, shipped_models
     from adatom.models.ensemble import Ensemble
+    from adatom.models.image_to_spectrum import ImageToSpectrum
     from adatom.models.localizer import Localizer
     from adatom.models.recipe import Recipe, load_recipe
     from adatom.models.segmenter import Segmenter
+    from adatom.models.spectrum_to_image import SpectrumToImage
 
 
 def __getattr__(name: str) -> Any:

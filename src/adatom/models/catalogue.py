@@ -17,8 +17,10 @@ FORMAT_VERSION = 1
 # kind of a model -> module with its class; a new one is one file and one line here
 ESTIMATORS = {
     "Ensemble": "adatom.models.ensemble",
+    "ImageToSpectrum": "adatom.models.image_to_spectrum",
     "Localizer": "adatom.models.localizer",
     "Segmenter": "adatom.models.segmenter",
+    "SpectrumToImage": "adatom.models.spectrum_to_image",
 }
 # Looked through where the user names no model.
 DEFAULT_MODEL = "any_atoms"

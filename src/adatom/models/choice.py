@@ -356,7 +356,10 @@ def _materials() -> list[tuple[str, float, float]]:
 @lru_cache(maxsize=4)
 def _loaded(path: Path, changed_ns: int) -> tuple[ImageModel | Ensemble, str]:
     """A model file, read once for many images; `changed_ns` tells a new file of the same name."""
-    return load(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    model: object = load(path)
+    if not isinstance(model, ImageModel):
+        raise ArgumentError(f"model: expected one that finds atoms, got {path.name}, a {type(model).__name__}.")
+    return model, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _shipped(path: Path) -> tuple[ImageModel, str]:

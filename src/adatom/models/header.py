@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,8 +142,60 @@ class EnsembleHeader(_Part):
         return self
 
 
+class _PairArguments(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    channels: int = Field(ge=1, le=64)
+    patch: list[Annotated[int, Field(ge=1, le=256)]] = Field(min_length=2, max_length=2)
+    spectra: int = Field(ge=1, le=64)
+    length: int = Field(ge=2, le=16384)
+    latent: int = Field(ge=1, le=1024)
+    width: int = Field(ge=1, le=512)
+    filters: int = Field(ge=1, le=512)
+    invariance: str = "none"
+
+
+class _PairArchitecture(_Part):
+    name: str
+    arguments: _PairArguments
+
+
+class _Axis(_Part):
+    name: Literal["energy", "bias", "time"]
+    units: str
+
+
+class PairHeader(_Part):
+    """Header of a model between patches and spectra."""
+
+    architecture: _PairArchitecture
+    n_members: int = Field(ge=1, le=64)
+    axis: _Axis
+    pixel_nm: list[Annotated[float, Field(gt=0)]] | None = Field(min_length=2, max_length=2)
+    border: Literal["leave out", "mirror"]
+    clean: bool
+    blend: dict[Literal["network", "ridge", "trees"], float]
+    n_pairs: int = Field(ge=0)
+    recipe: None
+    seed: int
+    figures: dict[str, float]
+    versions: dict[str, str]
+    licence: str
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if "network" not in self.blend:
+            raise ValueError("the blend has no network")
+        return self
+
+
 MEMBER_HEADERS: dict[str, type[ModelHeader]] = {"Segmenter": ModelHeader, "Localizer": LocalizerHeader}
-HEADERS: dict[str, type[ModelHeader] | type[EnsembleHeader]] = {**MEMBER_HEADERS, "Ensemble": EnsembleHeader}
+HEADERS: dict[str, type[_Part]] = {
+    **MEMBER_HEADERS,
+    "Ensemble": EnsembleHeader,
+    "ImageToSpectrum": PairHeader,
+    "SpectrumToImage": PairHeader,
+}
 
 
 def sealed(header: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Nothing is pickled, and nothing of a file is used before its header was checked 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from adatom.nets import build_net
 _BESIDE = "beside/"
 
 
-Beside = Mapping[str, NDArray[np.float64]]
+Beside = Mapping[str, NDArray[Any]]
+Build = Callable[[Mapping[str, Any]], nn.Module]
 Parts = tuple[nn.Module, Recipe | None, dict[str, NDArray[np.float64]]]
 
 
@@ -47,15 +48,19 @@ def write_tensors(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]
     write_atomically(path, save(tensors, metadata={"adatom": json.dumps(whole, sort_keys=True)}))
 
 
-def read_model_file(path: Path, header: dict[str, Any]) -> Parts:
+def _one_net(header: Mapping[str, Any]) -> nn.Module:
+    return build_net(header["architecture"]["name"], **header["architecture"]["arguments"])
+
+
+def read_model_file(path: Path, header: dict[str, Any], *, build: Build = _one_net) -> Parts:
     """The network of a model file, ready to predict, its recipe, and the arrays beside; `header` from
-    `catalogue.read_header`.
+    `catalogue.read_header`, `build` makes the network that a checked header describes.
 
     Raises
     ------
     ModelFileError : if the file is not what was written.
     """
-    return read_parts(path, header, read_tensors(path, header))
+    return read_parts(path, header, read_tensors(path, header), build=build)
 
 
 def read_tensors(path: Path, header: dict[str, Any]) -> dict[str, Tensor]:
@@ -77,12 +82,12 @@ def read_tensors(path: Path, header: dict[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def read_parts(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Parts:
+def read_parts(path: Path, header: dict[str, Any], tensors: dict[str, Tensor], *, build: Build = _one_net) -> Parts:
     """One network out of what the file `path` holds of it: as `read_model_file`, for a header that was checked."""
     try:
         recipe = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
         with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
-            net = build_net(header["architecture"]["name"], **header["architecture"]["arguments"])
+            net = build(header)
         beside = {name: tensors.pop(name).double().numpy() for name in list(tensors) if name.startswith(_BESIDE)}
         net.load_state_dict(tensors, assign=True)
         net.eval().float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]

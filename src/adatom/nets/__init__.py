@@ -6,6 +6,7 @@ the weights of `finish`.
 """
 
 import inspect
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +20,30 @@ ARCHITECTURES = {
     "unet": ("adatom.nets.unet", "UNet"),
     "folded_unet": ("adatom.nets.folded_unet", "FoldedUNet"),
 }
+# The same of networks between patches and spectra: (n, channels, y, x) to (n, 2 spectra, length), or the other way;
+# values first, then the logarithms of their variances. `encode` gives the bottleneck (n, latent).
+PAIR_ARCHITECTURES = {
+    "im2spec": ("adatom.nets.im2spec", "ImageToSpectrumNet"),
+    "im2spec_reversed": ("adatom.nets.im2spec", "SpectrumToImageNet"),
+    "ved": ("adatom.nets.ved", "ImageToSpectrumVED"),
+    "ved_reversed": ("adatom.nets.ved", "SpectrumToImageVED"),
+}
 
 
-def build_net(architecture: str, **arguments: Any) -> "nn.Module":
-    """Build a network by name, in float32 whatever torch's default is.
+def build_net(
+    architecture: str, *, table: Mapping[str, tuple[str, str]] = ARCHITECTURES, **arguments: Any
+) -> "nn.Module":
+    """Build a network by name, out of a table, in float32 whatever torch's default is.
 
     Raises
     ------
     ArgumentError : if there is no such architecture, or it does not take one of the arguments.
     """
-    if architecture not in ARCHITECTURES:
-        raise ArgumentError(f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {architecture!r}.")
+    if architecture not in table:
+        raise ArgumentError(f"architecture: expected one of {', '.join(table)}, got {architecture!r}.")
     import torch
 
-    module, name = ARCHITECTURES[architecture]
+    module, name = table[architecture]
     make = getattr(import_module(module), name)
     signature = inspect.signature(make)
     try:
@@ -49,4 +60,4 @@ def build_net(architecture: str, **arguments: Any) -> "nn.Module":
     return net
 
 
-__all__ = ["ARCHITECTURES", "build_net"]
+__all__ = ["ARCHITECTURES", "PAIR_ARCHITECTURES", "build_net"]

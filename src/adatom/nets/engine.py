@@ -33,7 +33,7 @@ class Engine:
     def __init__(self, net: nn.Module, *, pays_after: int = _PAYS_AFTER) -> None:
         self.net = fuse_normalisation(net).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = next(net.parameters()).device
-        self.has_bfloat16 = _multiplies_bfloat16(self.device)
+        self.has_bfloat16 = multiplies_bfloat16(self.device)
         self._request: Any = None
         self._turn = Lock()
         self._left = pays_after if self.device.type == "cpu" and has_openvino() else None
@@ -89,7 +89,7 @@ def has_openvino() -> bool:
     return find_spec("openvino") is not None and find_spec("onnx") is not None
 
 
-def _multiplies_bfloat16(device: torch.device) -> bool:
+def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether a processor multiplies bfloat16 itself."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

@@ -99,6 +99,25 @@ def match_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
     return lines
 
 
+def spectra_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
+    """How well spectra and images are predicted from each other, from the summary of `adatom spectra train`."""
+    left_out = ", ".join(f"{n} {reason}" for reason, n in summary["n_left_out"].items() if n)
+    lines = [f"{name}: {summary['n_pairs']} pairs, patch {summary['patch']}, {summary['seconds']:.0f} s"]
+    lines += [f"  left out  {left_out}"] if left_out else []
+    if "comparison" in summary:
+        lines.append("  on blocks of the scan that were left out:            R2     (90 %)            rmse")
+        for row in summary["comparison"]:
+            mark = "  baseline" if row["is_baseline"] else "          "
+            spread = f"{row['r2_low']:+.3f} to {row['r2_high']:+.3f}"
+            lines.append(f"  {mark}  {row['model']:36s} {row['r2']:+.3f}  {spread}  {row['rmse']:.4g}")
+        lines.append(f"  {summary['verdict']}")
+    else:
+        lines += [f"  {key:24s} {value:.4f}" for key, value in summary["figures"].items()]
+    lines += [f"  warning  {warning}" for warning in summary["warnings"]]
+    lines.append(f"  written  {folder}/model.safetensors" + (", report.html" if "comparison" in summary else ""))
+    return lines
+
+
 def analysis_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
     """What the atoms of a table called `name` say, from `adatom.analyse.analysis.Analysis.summary`."""
     units = summary["units"]

@@ -37,6 +37,7 @@ def train(
     loss_of: Loss | None = None,
     judge: Callable[[nn.Module, Sequence[Batch], Loss, torch.device | str], Record] | None = None,
     score: Callable[[nn.Module], dict[str, float]] | None = None,
+    weight_decay: float = 0.0,
     checkpoint: Path | None = None,
     resume: bool = False,
     on_record: Callable[[Record], None] | None = None,
@@ -50,6 +51,7 @@ def train(
     loss_of : takes what the network gives and the second part of a batch; by default the losses of `settings`.
     judge : figures of a network on the validation batches, ``val_loss`` among them; by default `evaluate`.
     score : more figures of a network to record at each validation.
+    weight_decay : share of the weights, times the learning rate, that each step takes off (AdamW).
     checkpoint : file that holds the run's state, written at each validation.
     resume : go on from `checkpoint` if it is there.
     on_record : called after each step with what was recorded: ``step``, ``loss``, ``seconds`` and, at validations,
@@ -67,7 +69,9 @@ def train(
     loss_of = loss_of or weighted_loss(settings.loss)
     judge = judge or evaluate
     in_bfloat16 = settings.precision == "bfloat16"
-    optimiser = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
+    optimiser: torch.optim.Adam = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
+    if weight_decay:
+        optimiser = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=weight_decay)
     average = WeightAverage(
         net, kind=settings.average, decay=settings.ema_decay, start=int(settings.swa_start * settings.steps)
     )

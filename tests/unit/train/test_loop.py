@@ -221,3 +221,15 @@ def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
 @pytest.mark.parametrize("steps", [1, 2, 10])
 def test_a_short_training_still_learns_at_each_step(steps):
     assert all(0 < learning_rate_factor(step, steps) <= 1 for step in range(1, steps + 1))
+
+
+def test_weight_decay_makes_weights_smaller_and_none_changes_nothing():
+    sizes = []
+    for decay in (0.0, 20.0):
+        torch.manual_seed(0)
+        net = nn.Conv2d(1, 2, 3, padding=1)
+        images, label = torch.randn(4, 1, 8, 8), torch.zeros(4, 8, 8, dtype=torch.long)
+        settings = TrainingSettings(steps=20, learning_rate=0.01, validate_every=20, average="none")
+        train(net, lambda step: (images, label), [(images, label)], settings, weight_decay=decay)  # noqa: B023
+        sizes.append(float(net.weight.detach().square().sum()))
+    assert sizes[1] < 0.5 * sizes[0]

@@ -1,0 +1,575 @@
+"""What the estimators between patches and spectra share: members, blending with baselines, error bars, their file."""
+
+import platform
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from adatom import __version__
+from adatom.errors import ArgumentError, ModelFileError
+from adatom.models.catalogue import FORMAT_VERSION
+from adatom.models.estimator import Estimator
+from adatom.models.model_file import read_model_file, write_model_file
+from adatom.models.pair_scale import PatchScale, SpectrumScale
+from adatom.models.recipe import first_problem
+from adatom.models.spectrum_baselines import fit_ridge, principal_components
+from adatom.models.trees import Trees
+from adatom.nets import PAIR_ARCHITECTURES, build_net
+from adatom.nets.engine import multiplies_bfloat16
+from adatom.prepare.spatial_folds import Fold, blocked_folds
+from adatom.prepare.spectrum_pairs import Border, Pairs, SpectralAxis, pair_up
+from adatom.train import Batch, Record, TrainingSettings, train
+
+Array = NDArray[np.float64]
+Opinion = Literal["blend", "network"]
+
+NETS = ("im2spec", "ved")
+TRAINING = {
+    "steps": 300,
+    "batch_size": 64,
+    "learning_rate": 0.001,
+    "average": "ema",
+    "ema_decay": 0.98,
+    "validate_every": 25,
+    "patience": 4,
+}
+COVERAGE = 0.9  # of the bands by which error bars are set
+_NORMAL_QUANTILE = 1.6449  # of the standard normal distribution, that holds 90 % within
+_VARIANCE_SHARE = 0.05  # of the loss; the mean must not wait for the variance
+_DIVERGENCE_SHARE = 0.001  # of the loss, a point of a spectrum
+_CHUNK = 96  # patches that a network sees at once; more than the processor's cache holds take longer
+_ENOUGH = 200  # held-out values of one point that its own error bar needs
+_N_TREES = 60
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What was said of each block of the scan by those who had not seen it.
+
+    Parameters
+    ----------
+    folds : the blocks.
+    said : ``blend`` (with weights that the other blocks chose), ``network`` (one member), ``ridge``, ``trees`` to
+        values (pair, ...); NaN for pairs that were never held out.
+    std : standard deviations (pair, ...) of the blend, or of the network where nothing is blended.
+    """
+
+    folds: list[Fold]
+    said: dict[str, Array]
+    std: Array
+
+    @property
+    def model(self) -> Array:
+        """What the model itself said."""
+        return self.said.get("blend", self.said["network"])
+
+
+class PairModel(Estimator):
+    """An ensemble of networks between patches and spectra, blended with two baselines.
+
+    Each member leaves out one block of the scan, by which its training stops; what it says of that block sets the
+    weights of the blend and the width of the error bars. So no number rests on spectra that helped to make it.
+
+    Parameters
+    ----------
+    net : ``"im2spec"`` or ``"ved"``.
+    latent : numbers in the bottleneck; by default 10 for im2spec, 2 for ved.
+    width, filters : filters of each convolution of encoder and decoder.
+    invariance : ``"rotation"`` for a ved that sees no direction in patches, else ``"none"``.
+    n_members : networks, and blocks of the scan.
+    blend : whether ridge regression and trees have a say beside the networks, each as much as helps on blocks that
+        were left out.
+    patch_size_nm, patch_size_px : side of a patch, see `adatom.prepare.spectrum_pairs.pair_up`.
+    border : what becomes of patches over the border, ``"leave out"`` or ``"mirror"``.
+    clean : leave out broken spectra and replace spikes.
+    augmentation : show the networks patches turned by quarters and mirrored too, which takes a sample that has no
+        preferred direction, and patches that have a pixel in their middle: square, with an odd number of pixels. By
+        default where patches are so.
+    training : settings that differ from `TRAINING`.
+    weight_decay : of AdamW.
+    random_state : seed of weights, batches and trees.
+    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    """
+
+    _forwards: ClassVar[bool]
+
+    def __init__(
+        self,
+        *,
+        net: str = "im2spec",
+        latent: int | None = None,
+        width: int = 32,
+        filters: int = 64,
+        invariance: Literal["none", "rotation"] = "none",
+        n_members: int = 5,
+        blend: bool = True,
+        patch_size_nm: float | None = None,
+        patch_size_px: int | None = None,
+        border: Border = "leave out",
+        clean: bool = True,
+        augmentation: bool | None = None,
+        training: TrainingSettings | dict[str, Any] | None = None,
+        weight_decay: float = 0.01,
+        random_state: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.net = net
+        self.latent = latent
+        self.width = width
+        self.filters = filters
+        self.invariance = invariance
+        self.n_members = n_members
+        self.blend = blend
+        self.patch_size_nm = patch_size_nm
+        self.patch_size_px = patch_size_px
+        self.border = border
+        self.clean = clean
+        self.augmentation = augmentation  # type: ignore[assignment]  # here it is a plain choice
+        self.training = training
+        self.weight_decay = weight_decay
+        self.random_state = random_state
+        self.device = device
+
+    # ---------------------------------------------------------------- learning
+
+    def pair(
+        self, image: xr.DataArray | Sequence[xr.DataArray], spectra: xr.DataArray | Sequence[xr.DataArray]
+    ) -> Pairs:
+        """The pairs that `fit` learns from, see `adatom.prepare.spectrum_pairs.pair_up`."""
+        return pair_up(
+            image,
+            spectra,
+            patch_size_nm=self.patch_size_nm,
+            patch_size_px=self.patch_size_px,
+            border=self.border,
+            clean=self.clean,
+        )
+
+    def fit_pairs(self, pairs: Pairs, *, on_record: Callable[[Record], None] | None = None) -> Self:
+        """Train from scratch on pairs; `on_record` is called after each step, with the number of the ``member``.
+
+        Raises
+        ------
+        ArgumentError : if there are too few pairs for `n_members` blocks, or an argument makes no sense.
+        """
+        self._check_arguments()
+        settings = self._pair_settings()
+        folds = blocked_folds(pairs, max(2, self.n_members))[: self.n_members]
+        self.seed_ = settings.seed
+        self.axis_, self.pixel_nm_ = pairs.axis, pairs.pixel_nm
+        self.patch_scale_ = PatchScale.of(pairs.patches)
+        self.spectrum_scale_ = SpectrumScale.of(pairs.spectra)
+        self.n_pairs_ = len(pairs)
+        patches, spectra = self.patch_scale_.scaled(pairs.patches), self.spectrum_scale_.scaled(pairs.spectra)
+        known, wanted = (patches, spectra) if self._forwards else (spectra, patches)
+        self._symmetric = self._is_symmetric(pairs.patch_px)
+        self.architecture_ = self._architecture(pairs)
+        members: list[nn.Module] = []
+        self.history_: list[Record] = []
+        held_out = np.full((len(pairs), *wanted.shape[1:]), np.nan)
+        log_variance = held_out.copy()
+        for number, fold in enumerate(folds):
+            member = self._train_member(number, known, wanted, fold, settings, on_record)
+            members.append(member)
+            held_out[fold.test], log_variance[fold.test] = self._run(member, known[fold.test])
+        self.net_: Any = nn.ModuleList(members).eval()
+        self._settle(known, wanted, folds, held_out, log_variance)
+        return self
+
+    def _check_arguments(self) -> None:
+        if self.net not in NETS:
+            raise ArgumentError(f"net: expected one of {', '.join(NETS)}, got {self.net!r}.")
+        if not isinstance(self.n_members, int) or self.n_members < 1:
+            raise ArgumentError(f"n_members: expected a whole number of at least 1, got {self.n_members!r}.")
+        if self.invariance != "none" and (self.net != "ved" or not self._forwards):
+            raise ArgumentError(
+                f"invariance: expected 'none' with net {self.net!r}, got {self.invariance!r}. "
+                "Only an ImageToSpectrum with net='ved' can be blind to rotations."
+            )
+
+    def _pair_settings(self) -> TrainingSettings:
+        given = self.training if self.training is not None else {}
+        numbers = given.model_dump() if isinstance(given, TrainingSettings) else {**TRAINING, **given}
+        numbers["seed"] = self.random_state if self.random_state is not None else numbers.get("seed", 0)
+        try:
+            return TrainingSettings.model_validate(numbers)
+        except ValidationError as error:
+            raise ArgumentError(f"training: {first_problem(error)}.") from error
+
+    def _is_symmetric(self, sides: tuple[int, int]) -> bool:
+        """Whether patches are shown turned and mirrored."""
+        has_middle = sides[0] == sides[1] and sides[0] % 2 == 1
+        if self.augmentation and not has_middle:
+            raise ArgumentError(
+                f"augmentation: expected square patches with an odd number of pixels, got {sides[0]} x {sides[1]} px: "
+                "turned, such a patch has another pixel in its middle."
+            )
+        return self._forwards and has_middle and self.augmentation is not False
+
+    def _architecture(self, pairs: Pairs) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "channels": pairs.patches.shape[1],
+            "patch": list(pairs.patch_px),
+            "spectra": pairs.spectra.shape[1],
+            "length": pairs.spectra.shape[2],
+            "latent": self.latent if self.latent is not None else {"im2spec": 10, "ved": 2}[str(self.net)],
+            "width": self.width,
+            "filters": self.filters,
+        }
+        if self.invariance != "none":
+            arguments["invariance"] = self.invariance
+        return {"name": self.net if self._forwards else f"{self.net}_reversed", "arguments": arguments}
+
+    def _train_member(
+        self,
+        number: int,
+        known: Array,
+        wanted: Array,
+        fold: Fold,
+        settings: TrainingSettings,
+        on_record: Callable[[Record], None] | None,
+    ) -> nn.Module:
+        seed = settings.seed + number
+        with torch.random.fork_rng(devices=[]):  # the user's generator stays where it is
+            torch.default_generator.manual_seed(seed)
+            member = _build(self.architecture_)
+            inputs, targets = _tensor(known[fold.train], self._forwards), torch.from_numpy(wanted[fold.train]).float()
+            size = min(settings.batch_size, len(inputs))
+
+            def batch(step: int) -> Batch:
+                rng = np.random.default_rng([seed, step])
+                chosen = torch.from_numpy(rng.integers(0, len(inputs), size))
+                drawn = inputs[chosen]
+                if self._symmetric:
+                    drawn = _turned_by_chance(drawn, rng)
+                return drawn, targets[chosen]
+
+            validation = [(_tensor(known[fold.test], self._forwards), torch.from_numpy(wanted[fold.test]).float())]
+
+            def record(each: Record) -> None:
+                if on_record is not None:
+                    on_record({**each, "member": number})
+
+            history = train(
+                member,
+                batch,
+                validation,
+                settings,
+                device=self._torch_device(),
+                loss_of=_loss,
+                judge=_judge,
+                weight_decay=self.weight_decay,
+                on_record=record,
+            )
+        self.history_ += [{**each, "member": number} for each in history]
+        return member.eval()
+
+    def _settle(self, known: Array, wanted: Array, folds: list[Fold], held_out: Array, log_variance: Array) -> None:
+        """Weights of the blend and error bars, from what was held out; the baselines again, on everything."""
+        n = len(known)
+        flat_known, flat_wanted = known.reshape(n, -1), wanted.reshape(n, -1)
+        opinions = {"network": held_out.reshape(n, -1)}
+        self.ridge_: tuple[Array, Array] | None = None
+        self.trees_: Trees | None = None
+        if self.blend:
+            opinions |= {name: np.full(flat_wanted.shape, np.nan) for name in ("ridge", "trees")}
+            for fold in folds:
+                ridge, trees = self._baselines(flat_known[fold.train], flat_wanted[fold.train])
+                opinions["ridge"][fold.test] = flat_known[fold.test] @ ridge[0] + ridge[1]
+                opinions["trees"][fold.test] = _trees_say(*trees, flat_known[fold.test])
+            self.ridge_, (self.trees_, self.components_) = self._baselines(flat_known, flat_wanted)
+        stated = np.exp(0.5 * log_variance.reshape(n, -1))
+        every = np.concatenate([fold.test for fold in folds])
+        self.blend_, self.std_factor_ = _agree(opinions, flat_wanted, stated, every)
+        blended, std = np.full(flat_wanted.shape, np.nan), np.full(flat_wanted.shape, np.nan)
+        for fold in folds:  # judged by weights and error bars of the other blocks
+            others = every if len(folds) == 1 else np.setdiff1d(every, fold.test)
+            weights, factor = _agree(opinions, flat_wanted, stated, others)
+            blended[fold.test] = sum(weight * opinions[name][fold.test] for name, weight in weights.items())
+            std[fold.test] = stated[fold.test] * factor
+        told = {"blend": blended, **opinions} if self.blend else opinions
+        self.held_out_ = HeldOut(
+            folds,
+            {name: self._wanted_back(each.reshape(wanted.shape)) for name, each in told.items()},
+            self._wanted_std_back(blended.reshape(wanted.shape), std.reshape(wanted.shape)),
+        )
+        true = flat_wanted[every]
+        variance = np.mean((true - true.mean(axis=0)) ** 2)
+        self.figures_ = {
+            f"val_r2_{name}": round(1 - float(np.mean((true - each[every]) ** 2) / variance), 4)
+            for name, each in told.items()
+        }
+        last = {each["member"]: each["seconds"] for each in self.history_}
+        self.figures_["training_seconds"] = round(sum(last.values()), 1)
+
+    def _baselines(self, known: Array, wanted: Array) -> tuple[tuple[Array, Array], tuple[Trees, tuple[Array, Array]]]:
+        """Ridge regression, and trees with the components that they give."""
+        components = principal_components(wanted)
+        scores = (wanted - components[0]) @ components[1].T
+        trees = Trees.learned(known, scores, n_trees=_N_TREES, min_leaf=2, seed=self.seed_)
+        return fit_ridge(known, wanted), (trees, components)
+
+    # ---------------------------------------------------------------- predicting
+
+    def _say(self, known: Array, opinion: Opinion = "blend") -> tuple[Array, Array]:
+        """Scaled values and standard deviations of scaled input."""
+        shape = (len(known), *self._shape_out)
+        seen = [self._run(member, known) for member in self.net_]
+        means = np.stack([mean for mean, _ in seen])
+        variance = np.stack([np.exp(each) for _, each in seen]).mean(axis=0) + means.var(axis=0)
+        flat = known.reshape(len(known), -1)
+        total = means.mean(axis=0).reshape(len(known), -1)
+        if opinion == "blend":
+            total = self.blend_["network"] * total
+            if self.ridge_ is not None and self.blend_.get("ridge"):
+                total = total + self.blend_["ridge"] * (flat @ self.ridge_[0] + self.ridge_[1])
+            if self.trees_ is not None and self.blend_.get("trees"):
+                total = total + self.blend_["trees"] * _trees_say(self.trees_, self.components_, flat)
+        std = np.sqrt(variance).reshape(len(known), -1) * self.std_factor_
+        return total.reshape(shape), std.reshape(shape)
+
+    @torch.inference_mode()
+    def _run(self, member: nn.Module, known: Array) -> tuple[Array, Array]:
+        """Means and logarithms of the variances that one network gives."""
+        device = next(member.parameters()).device
+        inputs = _tensor(known, self._forwards)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=multiplies_bfloat16(device)):
+            pieces = [member(piece.to(device)).float().cpu() for piece in inputs.split(_CHUNK)]
+        if not pieces:
+            empty = np.zeros((0, *self._shape_out))
+            return empty, empty
+        mean, log_variance = torch.cat(pieces).double().chunk(2, dim=1)
+        return mean.numpy(), log_variance.clamp(-10, 10).numpy()
+
+    @torch.inference_mode()
+    def _codes(self, known: Array) -> Array:
+        """Bottleneck (n, latent) of the first member: those of others have axes of their own."""
+        member: Any = self.net_[0]
+        device = next(member.parameters()).device
+        pieces = [member.encode(piece.to(device)).cpu() for piece in _tensor(known, self._forwards).split(_CHUNK)]
+        return torch.cat(pieces).double().numpy()
+
+    @torch.inference_mode()
+    def _decoded(self, codes: Array) -> Array:
+        """Scaled values that the first member decodes."""
+        member: Any = self.net_[0]
+        device = next(member.parameters()).device
+        decoded: Tensor = member.decode(torch.from_numpy(codes).float().to(device)).cpu().double()
+        return decoded.chunk(2, dim=1)[0].numpy()
+
+    @property
+    def latent_(self) -> int:
+        """Numbers in the bottleneck."""
+        return int(self.architecture_["arguments"]["latent"])
+
+    @property
+    def patch_px_(self) -> tuple[int, int]:
+        """(y, x) sides of a patch [px]."""
+        y, x = self.architecture_["arguments"]["patch"]
+        return int(y), int(x)
+
+    @abstractmethod
+    def _wanted_back(self, scaled: Array) -> Array:
+        """What the model gives, in its own unit."""
+
+    @abstractmethod
+    def _wanted_std_back(self, scaled: Array, std: Array) -> Array:
+        """Standard deviations in the unit of what the model gives, at scaled values."""
+
+    @property
+    @abstractmethod
+    def _shape_out(self) -> tuple[int, ...]:
+        """Shape of one prediction."""
+
+    # ---------------------------------------------------------------- keeping
+
+    def header(self) -> dict[str, Any]:
+        """What the model file says about the model, JSON-serialisable."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "kind": type(self).__name__,
+            "name": type(self).__name__.lower(),
+            "description": "",
+            "architecture": self.architecture_,
+            "n_members": len(self.net_),
+            "axis": {"name": self.axis_.name, "units": self.axis_.units},
+            "pixel_nm": None if self.pixel_nm_ is None else list(self.pixel_nm_),
+            "border": self.border,
+            "clean": self.clean,
+            "blend": self.blend_,
+            "n_pairs": self.n_pairs_,
+            "classes": [],
+            "recipe": None,
+            "seed": self.seed_,
+            "figures": self.figures_,
+            "versions": {"adatom": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "licence": "MIT",
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one safetensors file: weights of all members, baselines as arrays, a header."""
+        self._check_fitted("save")
+        write_model_file(Path(path), self.header(), self.net_, self._beside())
+
+    def _beside(self) -> dict[str, NDArray[Any]]:
+        arrays: dict[str, NDArray[Any]] = {
+            "axis": self.axis_.values,
+            **self.patch_scale_.arrays(),
+            **self.spectrum_scale_.arrays(),
+            "std_factor": self.std_factor_,
+        }
+        if self.ridge_ is not None and self.trees_ is not None:
+            arrays |= {"ridge_weights": self.ridge_[0], "ridge_offset": self.ridge_[1]}
+            arrays |= {"components_mean": self.components_[0], "components": self.components_[1]}
+            arrays |= self.trees_.arrays("trees_")
+        return arrays
+
+    @classmethod
+    def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
+        def build(facts: Mapping[str, Any]) -> nn.Module:
+            return nn.ModuleList(_build(facts["architecture"]) for _ in range(facts["n_members"]))
+
+        net, _, beside = read_model_file(path, header, build=build)
+        arguments = header["architecture"]["arguments"]
+        model = cls(
+            net=header["architecture"]["name"].removesuffix("_reversed"),
+            latent=arguments["latent"],
+            width=arguments["width"],
+            filters=arguments["filters"],
+            invariance=arguments.get("invariance", "none"),
+            n_members=header["n_members"],
+            blend=header["blend"] != {"network": 1.0},
+            border=header["border"],
+            clean=header["clean"],
+        )
+        model.architecture_, model.net_ = header["architecture"], net
+        model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []
+        model.n_pairs_, model.blend_ = header["n_pairs"], header["blend"]
+        model.pixel_nm_ = None if header["pixel_nm"] is None else (header["pixel_nm"][0], header["pixel_nm"][1])
+        model._symmetric = False
+        try:
+            model._take(header, beside)
+        except KeyError as error:
+            raise ModelFileError(f"model: {path.name} is damaged: it lacks {error}.") from error
+        except ModelFileError as error:
+            raise ModelFileError(f"model: {path.name} is damaged ({error}).") from error
+        return model
+
+    def _take(self, header: dict[str, Any], beside: Mapping[str, Array]) -> None:
+        arguments = header["architecture"]["arguments"]
+        channels, spectra, length = arguments["channels"], arguments["spectra"], arguments["length"]
+        sizes = (channels * int(np.prod(arguments["patch"])), spectra * length)
+        n_in, n_out = sizes if self._forwards else sizes[::-1]
+        expected: dict[str, tuple[int, ...]] = {"axis": (length,), "std_factor": (n_out,)}
+        expected |= PatchScale.shapes(channels) | SpectrumScale.shapes(spectra, length)
+        self.ridge_, self.trees_ = None, None
+        if set(self.blend_) != {"network"}:
+            expected |= {"ridge_weights": (n_in, n_out), "ridge_offset": (n_out,), "components_mean": (n_out,)}
+            expected["components"] = (len(beside["components"]), n_out)
+        for name, shape in expected.items():
+            if beside[name].shape != shape:
+                raise ModelFileError(f"{name} has shape {beside[name].shape}, not {shape}")
+        self.axis_ = SpectralAxis(header["axis"]["name"], beside["axis"], header["axis"]["units"])
+        self.patch_scale_, self.spectrum_scale_ = PatchScale.of_arrays(beside), SpectrumScale.of_arrays(beside)
+        self.std_factor_ = beside["std_factor"]
+        if set(self.blend_) != {"network"}:
+            self.ridge_ = (beside["ridge_weights"], beside["ridge_offset"])
+            self.components_ = (beside["components_mean"], beside["components"])
+            n_components = len(beside["components"])
+            self.trees_ = Trees.of_arrays(beside, "trees_", n_features=n_in, n_outputs=n_components)
+
+
+def _build(architecture: Mapping[str, Any]) -> nn.Module:
+    arguments = {**architecture["arguments"], "patch": tuple(architecture["arguments"]["patch"])}
+    return build_net(architecture["name"], table=PAIR_ARCHITECTURES, **arguments)
+
+
+def _tensor(known: Array, forwards: bool) -> Tensor:
+    """Input of a network: patches (n, channels, y, x), or spectra (n, spectra, 1, length)."""
+    tensor = torch.from_numpy(np.ascontiguousarray(known)).float()
+    return tensor if forwards else tensor[:, :, None]
+
+
+def _turned_by_chance(patches: Tensor, rng: np.random.Generator) -> Tensor:
+    """Each patch (n, channels, y, x) in one of its eight orientations."""
+    result = patches.clone()
+    drawn = rng.integers(0, 8, len(patches))
+    for way in range(1, 8):
+        some = torch.from_numpy(np.flatnonzero(drawn == way))
+        turned = torch.rot90(patches[some], way % 4, (2, 3))
+        result[some] = turned.flip(3) if way > 3 else turned
+    return result
+
+
+def _parts(given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Means, logarithms of the variances, and what a VED gives beside them."""
+    n = wanted.shape[1]
+    return given[:, :n], given[:, n : 2 * n].clamp(-10, 10), given[:, 2 * n :] if given.shape[1] > 2 * n else None
+
+
+def _loss(given: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of the means; the variances learn beside them from errors that they do not change."""
+    mean, log_variance, divergence = _parts(given, wanted)
+    square = (wanted - mean).square()
+    likelihood = 0.5 * (log_variance + square.detach() * torch.exp(-log_variance))
+    loss = square.mean() + _VARIANCE_SHARE * likelihood.mean()
+    return loss if divergence is None else loss + _DIVERGENCE_SHARE * divergence.mean()
+
+
+@torch.no_grad()
+def _judge(net: nn.Module, validation: Any, loss_of: Any, device: Any) -> Record:
+    """``val_loss``: the mean squared error on the block that was left out."""
+    del loss_of
+    net.eval()
+    total, n = 0.0, 0
+    for inputs, wanted in validation:
+        mean = net(inputs.to(device)).float().cpu()[:, : wanted.shape[1]]
+        total, n = total + float((wanted - mean).square().sum()), n + wanted.numel()
+    return {"val_loss": total / n}
+
+
+def _trees_say(trees: Trees, components: tuple[Array, Array], known: Array) -> Array:
+    mean, directions = components
+    return trees.predict(known) @ directions + mean
+
+
+def _agree(
+    opinions: Mapping[str, Array], wanted: Array, stated: Array, which: NDArray[np.intp]
+) -> tuple[dict[str, float], Array]:
+    """Weights of the opinions and factors of the stated deviations, from some of the samples."""
+    some = {name: each[which] for name, each in opinions.items()}
+    weights = _blend_weights(some, wanted[which]) if len(some) > 1 else {"network": 1.0}
+    blended = sum(weight * some[name] for name, weight in weights.items())
+    return weights, _std_factors(np.abs(wanted[which] - blended) / stated[which])
+
+
+def _blend_weights(opinions: Mapping[str, Array], wanted: Array) -> dict[str, float]:
+    """Weights, none negative, with which opinions (sample, point) come closest to what was wanted."""
+    from scipy.optimize import nnls
+
+    columns = np.stack([each.ravel() for each in opinions.values()], axis=1)
+    # solved by its few normal equations: the columns may have millions of rows
+    gram, right = columns.T @ columns, columns.T @ wanted.ravel()
+    factor = np.linalg.cholesky(gram + 1e-9 * np.trace(gram) * np.eye(len(gram)))
+    weights, _ = nnls(factor.T, np.linalg.solve(factor, right))
+    return {name: round(float(weight), 6) for name, weight in zip(opinions, weights, strict=True)}
+
+
+def _std_factors(ratios: Array) -> Array:
+    """What stated deviations are multiplied with, so that bands hold 90 % of the held-out values: for each point where
+    there are enough of them.
+    """
+    common = np.quantile(ratios, COVERAGE) / _NORMAL_QUANTILE
+    if len(ratios) < _ENOUGH:
+        return np.full(ratios.shape[1], max(float(common), 1e-6))
+    own = np.quantile(ratios, COVERAGE, axis=0) / _NORMAL_QUANTILE
+    return np.maximum(own, 1e-6)
