@@ -31,7 +31,7 @@ from adatom.data import check_image, pixel_size_nm
 from adatom.errors import ArgumentError
 from adatom.locate import Peaks, match_likeliest_first
 from adatom.models.batches import Atoms, SimulatedSamples, stack_atoms
-from adatom.models.calibration import Calibration, Curve, fit_curve
+from adatom.models.calibration import ENOUGH, Calibration, Curve, fit_curve
 from adatom.models.mixed_samples import MixedSamples, side_of_pieces
 from adatom.train import Record, TrainingSettings, train
 from adatom.train.averaging import State
@@ -302,5 +302,8 @@ def _calibrate_on_marks(adapted: "Localizer", known: list[_KnownImage]) -> None:
             mine = _meant(one.marks, found, reach_px=_reach(adapted))
             stated.append(found.probability)
             is_right.append(np.isin(np.arange(len(found.x)), mine))
-    curve = fit_curve(np.concatenate(stated), np.concatenate(is_right))
+    right = np.concatenate(is_right)
+    # marks that are few tell less than the simulated images
+    enough = min(right.sum(), (~right).sum()) >= ENOUGH
+    curve = fit_curve(np.concatenate(stated), right) if enough else Curve()
     adapted.calibration_ = before if curve == Curve() else replace(plain, atom=curve)

@@ -5,6 +5,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize, special
 
 from adatom.locate import Peaks
 
@@ -15,7 +16,7 @@ P = TypeVar("P", bound=Peaks)
 _SMALLEST = 1e-9
 _LEAST, _MOST = 1e-3, 1 - 1e-4  # probabilities beyond these are cut before their logarithms are taken
 _FARTHEST = 5.0  # an error of more (robust) standard deviations is another atom's
-_ENOUGH = 50  # atoms, right ones and wrong ones, that a curve needs
+ENOUGH = 50  # atoms, right ones and wrong ones, that a curve needs
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,19 @@ class Calibration:
 
 
 def fit_curve(stated: Array, is_right: NDArray[np.bool_]) -> Curve:
-    """The monotonic curve that fits probabilities (n,) to what they should have said; without 50 right and 50 wrong
-    ones they stay as they are.
+    """The monotonic curve that fits probabilities (n,) to what they should have said.
+
+    Without 50 right and 50 wrong ones their log-odds are only moved, until their mean is the share of right ones, with
+    half a find of each kind added; with fewer than 50 in all they stay as they are.
     """
     from sklearn.linear_model import LogisticRegression
 
-    if min(is_right.sum(), (~is_right).sum()) < _ENOUGH:
+    if len(stated) < ENOUGH:
         return Curve()
+    if min(is_right.sum(), (~is_right).sum()) < ENOUGH:
+        share, odds = (is_right.sum() + 0.5) / (len(stated) + 1), _logarithms(stated).sum(axis=1)
+        moved = optimize.brentq(lambda offset: special.expit(odds + offset).mean() - share, -30, 30)
+        return Curve(offset=float(moved))
     features = _logarithms(stated)
     fitted = LogisticRegression(C=1e6, max_iter=1000).fit(features, is_right)
     low, high = (float(slope) for slope in fitted.coef_[0])
@@ -89,7 +96,7 @@ def fit_curve(stated: Array, is_right: NDArray[np.bool_]) -> Curve:
 def fit_std_factor(error: Array, std: Array) -> float:
     """What stated standard deviations (n,) have to be multiplied with to be those of the errors; 1 if few tell."""
     score = np.abs(error / std)
-    if len(score) < _ENOUGH:
+    if len(score) < ENOUGH:
         return 1.0
     # of other atoms are the errors far beyond the rest: their share must not count
     return float(np.sqrt(np.mean(score[score < _FARTHEST * 1.4826 * np.median(score)] ** 2)))

@@ -49,6 +49,14 @@ def test_a_few_finds_calibrate_nothing():
     assert np.allclose(Curve()(np.array([0.1, 0.5, 0.9])), [0.1, 0.5, 0.9])
 
 
+def test_few_wrong_finds_move_all_probabilities_together():
+    stated, is_right = np.full(400, 0.7), np.arange(400) < 392
+    curve = fit_curve(stated, is_right)
+    assert (curve.low, curve.high) == (1.0, 1.0)
+    assert curve(np.array([0.7]))[0] == pytest.approx(392.5 / 401, abs=1e-6)
+    assert fit_curve(stated, np.ones(400, bool))(np.array([0.7]))[0] < 1 - 1e-3
+
+
 def test_a_calibration_comes_back_from_what_a_file_holds():
     calibration = Calibration(Curve(0.5, 0.7, -1.0), Curve(1.0, 2.0, 0.1), 1.3)
     assert Calibration.from_dict(calibration.as_dict()) == calibration
