@@ -86,7 +86,7 @@ def analyse_atoms(
     table.attrs = {**atoms.attrs, "history": [*atoms.attrs.get("history", []), "neighbourhoods analysed"]}
     positions = table[["x", "y"]].to_numpy()
     std = table[["x_std", "y_std"]].to_numpy()
-    box = _box(table)
+    box = image_box(table)
     neighbours = find_neighbours(positions, bond_cutoff(positions) if cutoff is None else cutoff)
     order = bond_order(neighbours)
     grains = find_grains(neighbours, order)
@@ -148,7 +148,7 @@ def analyse_atoms(
     return result
 
 
-def _box(atoms: pd.DataFrame) -> Box:
+def image_box(atoms: pd.DataFrame) -> Box:
     """Borders of the image in the unit of the positions; beyond them where atoms lie outside."""
     rows, columns = atoms.attrs.get("image_shape") or (0, 0)
     step_y, step_x = (1.0, 1.0) if atoms.attrs["units"] == "px" else atoms.attrs.get("pixel_size") or (0.0, 0.0)

@@ -7,6 +7,8 @@ import typer
 
 from adatom.commands.terminal import Channel, Debug, Frame, Json, Out, app, print_json, print_lines, write_run
 
+_LIKELIER_THAN_NOT = 0.5
+
 
 @app.command(epilog="Example: adatom analyse results/scan/atoms.csv --image scan.sxm --out findings")
 def analyse(
@@ -38,10 +40,13 @@ def analyse(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Neighbours, lattice, strain, grains, rings and defects of found atoms: tables, figures and a page."""
+    """Neighbours, lattice, strain, grains, rings and defects of found atoms; of a movie, what comes, goes and hops:
+    tables, figures and a page.
+    """
     from adatom.analyse import read_lattice_constant
     from adatom.analyse.motifs import read_motifs
-    from adatom.analyser import analyse_atoms
+    from adatom.analyse.movie import analyse_movie
+    from adatom.analyser import analyse_atoms, image_box
     from adatom.files import read
     from adatom.files.atom_table import read_atoms
     from adatom.report import write_analysis
@@ -49,27 +54,43 @@ def analyse(
 
     table = read_atoms(atoms, pixel_size_nm=pixel_size)
     number = 0 if frame is None else frame
-    chosen = table[table["frame"] == number]
+    doubtful = table["probability"] < _LIKELIER_THAN_NOT
+    chosen = table[(table["frame"] == number) & ~doubtful]
     chosen.attrs = table.attrs
-    shown = None
-    if image is not None:
-        size = table.attrs["pixel_size"]
-        one = size[1] if size is not None and abs(size[0] / size[1] - 1) < 1e-6 else None
-        shown = read(image, channel=channel, pixel_size=one)
-        shown = shown.isel(frame=number) if "frame" in shown.dims else shown
+    picture = None if image is None else read(image, channel=channel, pixel_size=_one(table.attrs["pixel_size"]))
+    is_movie = picture is not None and "frame" in picture.dims
     found = analyse_atoms(
         chosen,
         cutoff=cutoff,
         lattice_constant=None if lattice_constant is None else read_lattice_constant(lattice_constant),
         motifs=() if motifs is None else read_motifs(motifs),
     )
-    if table["frame"].nunique() > 1:
-        found.summary["warnings"] = [
-            f"Of {table['frame'].nunique()} frames, only frame {number} was analysed (--frame)."
-        ]
-    write_analysis(out, found, shown, title=atoms.name)
+    movie, warnings = None, list[str]()
+    if len(set(table["frame"])) > 1:
+        movie = analyse_movie(table, image_box(table))
+        found.summary["movie"] = movie.summary
+        warnings.append(
+            f"Of {movie.summary['n_frames']} frames, all but events are of frame {number} (--frame chooses another)."
+        )
+    if doubtful.any():
+        told = "but for events" if movie is not None else "here"
+        warnings.append(f"{int(doubtful.sum())} atoms less likely than not are left out {told}.")
+    found.summary["warnings"] = warnings
+    write_analysis(
+        out,
+        found,
+        picture.isel(frame=number) if picture is not None and is_movie else picture,
+        title=atoms.name,
+        movie=movie,
+        frames=picture if is_movie else None,
+    )
     write_run(out, {"atoms": str(atoms), "image": None if image is None else str(image)})
     if as_json:
         print_json(found.summary)
         return
     print_lines(analysis_lines(atoms.name, found.summary, out))
+
+
+def _one(size: tuple[float, float] | None) -> float | None:
+    """The pixel size where both axes have the same."""
+    return size[1] if size is not None and abs(size[0] / size[1] - 1) < 1e-6 else None

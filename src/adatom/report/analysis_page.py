@@ -31,6 +31,7 @@ def render_analysis(
         facts_part(_facts(summary)),
         *(_lattice(facts, str(summary["units"])) for facts in summary["lattices"]),
         _kinds(summary),
+        facts_part({"Events": _events(summary["movie"])}) if summary.get("movie") else "",
         *(figure_part(caption, figure) for caption, figure in figures.items()),
         _rows(defects, str(summary["units"])),
     ]
@@ -65,6 +66,14 @@ def _lattice(facts: Mapping[str, Any], units: str) -> str:
     )
     name = f"Lattice of grain {facts['grain'] + 1}" if facts["grain"] else "Lattice"
     return facts_part({name: cell, "Strain against it": strain})
+
+
+def _events(movie: Mapping[str, Any]) -> str:
+    events = ", ".join(f"{n} {escape(str(kind))}" for kind, n in movie["events"].items()) or "none"
+    return (
+        f"{events}; {movie['n_unstable']} of {movie['n_sites']} sites change in {movie['n_frames']} frames, "
+        f"{movie['n_unstable_expected']} are expected to"
+    )
 
 
 def _kinds(summary: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from adatom.analyse.analysis import Analysis
+from adatom.analyse.movie import MovieEvents
 from adatom.data.atomic_file import write_atomically
 from adatom.report.analysis_figures import (
     draw_defect_crops,
@@ -18,18 +19,29 @@ from adatom.report.analysis_figures import (
 )
 from adatom.report.analysis_page import render_analysis
 from adatom.report.canvas import figure_png
+from adatom.report.events_figures import draw_event_crops, draw_sites_over_time
 
 # A crop of a defect shows so many bonds to each side.
 _CROP_BONDS = 3.5
 
 
-def write_analysis(folder: Path, found: Analysis, image: xr.DataArray | None, *, title: str) -> None:
+def write_analysis(
+    folder: Path,
+    found: Analysis,
+    image: xr.DataArray | None,
+    *,
+    title: str,
+    movie: MovieEvents | None = None,
+    frames: xr.DataArray | None = None,
+) -> None:
     """Write ``atoms``, ``bonds``, ``rings`` and ``defects`` as CSV and parquet, the figures, ``report.html`` and, last,
     ``summary.json``.
 
     Parameters
     ----------
     image : (y, x) that the atoms were found in, where it is at hand.
+    movie : what happened in all frames; its events are written as ``events.csv`` and parquet.
+    frames : (frame, y, x), where they are at hand.
     """
     atoms, defects, units = found.atoms, found.defects, str(found.atoms.attrs["units"])
     figures = {"defects.png": ("Defects", draw_defects(image, atoms, defects, found.box))}
@@ -58,7 +70,16 @@ def write_analysis(folder: Path, found: Analysis, image: xr.DataArray | None, *,
             "How atoms and defects lie; grey: 95 % of as many points at random",
             draw_statistics(shown, units, level=level),
         )
-    for name, table in (("atoms", atoms), ("bonds", found.bonds), ("rings", found.rings), ("defects", defects)):
+    tables = {"atoms": atoms, "bonds": found.bonds, "rings": found.rings, "defects": defects}
+    if movie is not None:
+        tables["events"] = movie.events
+        sites, held = movie.sites, movie.held
+        drawn = draw_sites_over_time(sites.positions, held.unstable, sites.probability, sites.frames, found.box)
+        figures["sites_over_time.png"] = ("Sites that change, and what was found at the likeliest of them", drawn)
+        if frames is not None and len(movie.events):
+            crops = draw_event_crops(frames, movie.events, movie.spacing, units)
+            figures["event_crops.png"] = ("The likeliest events, before and after", crops)
+    for name, table in tables.items():
         parquet = io.BytesIO()
         table.to_parquet(parquet)
         write_atomically(folder / f"{name}.csv", table.to_csv(index=False))

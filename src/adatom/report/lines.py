@@ -135,8 +135,14 @@ def analysis_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str
         low, high = facts["interval_95"]
         likely = "" if facts["expected"] is None else f", {facts['expected']:.1f} of them expected to be real"
         lines.append(f"  {facts['kind']:12s} {defect}: {facts['n']} ({low:.1f} to {high:.1f}){likely}")
+    movie = summary.get("movie")
+    if movie:
+        events = ", ".join(f"{n} {kind}" for kind, n in movie["events"].items()) or "none"
+        changing = f"{movie['n_unstable']} of {movie['n_sites']} sites change in {movie['n_frames']} frames"
+        lines.append(f"  events   {events}; {changing}")
     lines += [f"  warning  {warning}" for warning in summary.get("warnings", ())]
-    lines.append(f"  written  {folder}/report.html, defects.csv, atoms.csv, bonds.csv, rings.csv, summary.json")
+    more = "events.csv, " if movie else ""
+    lines.append(f"  written  {folder}/report.html, defects.csv, {more}atoms.csv, bonds.csv, rings.csv, summary.json")
     return lines
 
 
