@@ -69,11 +69,11 @@ class Standing:
     set_size: float
 
 
-def run(recorder: Recorder, *, steps: int | None = None) -> None:
-    """All contenders at all shifts."""
+def run(recorder: Recorder, *, steps: int | None = None, kept: Path | None = None) -> None:
+    """All contenders at all shifts; trainings that are whole in the folder `kept` are not done again."""
     standings: dict[tuple[str, int], Standing] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, contender in contenders(Path(folder), steps=steps).items():
+        for name, contender in contenders(kept or Path(folder), steps=steps).items():
             for shift in SHIFTS:
                 standing = standings[name, shift.number] = judge(contender(shift), shift.images())
                 print(f"    {name:14s} shift {shift.number}: {standing}", flush=True)
@@ -185,4 +185,6 @@ def doubt(peaks: Peaks) -> Array:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=None, help="of each training, for a trial that keeps no figures")
-    run(Recorder(command="trial"), steps=parser.parse_args().steps)
+    parser.add_argument("--kept", type=Path, default=None, help="folder of the trainings")
+    arguments = parser.parse_args()
+    run(Recorder(command="trial"), steps=arguments.steps, kept=arguments.kept)

@@ -17,6 +17,7 @@ _ROOMS = {
     "adapt_to_images": "adatom.adapter",
     "analyse_atoms": "adatom.analyser",
     "find": "adatom.finder",
+    "find_particles": "adatom.particle_finder",
     "load": "adatom.models",
     "match": "adatom.matching",
     "Ensemble": "adatom.models",
@@ -35,6 +36,7 @@ __all__ = [
     "adapt_to_images",
     "analyse_atoms",
     "find",
+    "find_particles",
     "load",
     "make_image",
     "match",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from adatom.finder import find
     from adatom.matching import match
     from adatom.models import Ensemble, ImageToSpectrum, Localizer, Segmenter, SpectrumToImage, load
+    from adatom.particle_finder import find_particles
 
 
 def __getattr__(name: str) -> Any:

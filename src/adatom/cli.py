@@ -21,6 +21,7 @@ from adatom.commands import (  # noqa: F401  each adds its commands to app
     spectra,
     structure,
     training_data,
+    unmix,
 )
 from adatom.commands.terminal import app, sentence
 

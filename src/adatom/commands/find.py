@@ -1,6 +1,7 @@
-"""The main job: the atoms of images."""
+"""The main job: the atoms of images, or their particles."""
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,8 +28,14 @@ from adatom.commands.terminal import (
 def find(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
     out: Out,
+    what: Annotated[
+        str, typer.Option(help="atoms, or particles: nanoparticles, islands, grains, each with its size and shape.")
+    ] = "atoms",
     model: Annotated[
-        str | None, typer.Option(help="Name of a model that ships (adatom models), or a file; by default any_atoms.")
+        str | None,
+        typer.Option(
+            help="Name of a model that ships (adatom models), or a file; by default any_atoms, or a threshold."
+        ),
     ] = None,
     channel: Channel = None,
     frame: Frame = None,
@@ -48,6 +55,9 @@ def find(
         typer.Option(metavar="NM|MATERIAL", help="Cell edge [nm], or e.g. MoS2: gives the pixel size it demands."),
     ] = None,
     undistort: Annotated[bool, typer.Option("--undistort", help="Add positions on the regular lattice.")] = False,
+    min_diameter: Annotated[
+        float | None, typer.Option(metavar="NM", help="Of particles: leave out smaller ones; by default 4 pixels.")
+    ] = None,
     contrast: Annotated[str, typer.Option(help="Atoms are bright, dark, or auto: the image says.")] = "auto",
     coverage: Annotated[
         float | None,
@@ -58,14 +68,30 @@ def find(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Find the atoms of images: tables, overlay, summary and report of each in its own folder."""
-    from adatom.report import result_folders, write_results
-    from adatom.report.lines import finding_lines
+    """Find the atoms (or particles) of images: tables, overlay, summary and report of each in its own folder."""
+    from adatom.report import result_folders
+    from adatom.report.lines import finding_lines, particle_lines
 
+    if what not in ("atoms", "particles"):
+        raise typer.BadParameter("expected atoms or particles", param_hint="--what")
+    of_atoms = {
+        "--spacing": spacing,
+        "--min-distance": min_distance,
+        "--coverage": coverage,
+        "--min-probability": min_probability,
+        "--lattice-constant": lattice_constant,
+        "--undistort": undistort or None,
+        "--no-refine": None if refine else True,
+        "--method": None if method == "network" else method,
+    }
+    unsuited = of_atoms if what == "particles" else {"--min-diameter": min_diameter}
+    for option, value in unsuited.items():
+        if value is not None:
+            raise typer.BadParameter(f"is not for {what}", param_hint=option)
     if method not in ("network", "classical"):
         raise typer.BadParameter("expected network or classical", param_hint="--method")
     from adatom.files import read
-    from adatom.finder import CONTRASTS, Finding, search
+    from adatom.finder import CONTRASTS, search
 
     chosen_contrast = next((each for each in CONTRASTS if each == contrast), None)
     if chosen_contrast is None:
@@ -73,7 +99,7 @@ def find(
     results: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
 
-    def search_file(file: Path) -> Finding:
+    def search_for_atoms(file: Path) -> Callable[[Path], dict[str, Any]]:
         finding = search(
             read(file, channel=channel, frame=frame, pixel_size=pixel_size),
             model=model,
@@ -88,11 +114,35 @@ def find(
             coverage=coverage,
         )
         finding.summary["file"] = file.name
-        return finding
 
-    def write(folder: Path, finding: Finding) -> dict[str, Any]:
-        write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
-        return finding.summary
+        def write(folder: Path) -> dict[str, Any]:
+            from adatom.report import write_results
+
+            write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
+            return finding.summary
+
+        return write
+
+    def search_for_particles(file: Path) -> Callable[[Path], dict[str, Any]]:
+        from adatom.particle_finder import find_particles
+        from adatom.report import write_particle_results
+
+        found = find_particles(
+            read(file, channel=channel, frame=frame, pixel_size=pixel_size),
+            model=model,
+            contrast=chosen_contrast,
+            min_diameter_nm=min_diameter,
+        )
+        found.summary["file"] = file.name
+
+        def write(folder: Path) -> dict[str, Any]:
+            write_particle_results(folder, found.image, found.particles, found.instances, found.sizes, found.summary)
+            return found.summary
+
+        return write
+
+    search_file = search_for_atoms if what == "atoms" else search_for_particles
+    lines_of = finding_lines if what == "atoms" else particle_lines
 
     def tell(file: Path, folder: Path, written: Future[dict[str, Any]]) -> None:
         try:
@@ -105,15 +155,15 @@ def find(
             return
         results.append({**summary, "out": str(folder)})
         if not as_json:
-            print_lines(finding_lines(file.name, summary, folder))
+            print_lines(lines_of(file.name, summary, folder))
 
     # the results of a file are drawn and written while the atoms of the next are looked for
-    with progress("finding atoms", len(files)) as advance, ThreadPoolExecutor(max_workers=1) as pool:
+    with progress(f"finding {what}", len(files)) as advance, ThreadPoolExecutor(max_workers=1) as pool:
         under_way: list[tuple[Path, Path, Future[dict[str, Any]]]] = []
         for number, (file, folder) in enumerate(zip(files, result_folders(files, out), strict=True)):
             advance(number, file.name)
             try:
-                written = pool.submit(write, folder, search_file(file))
+                written = pool.submit(search_file(file), folder)
             except Exception as error:
                 written = Future()
                 written.set_exception(error)

@@ -10,8 +10,7 @@ from adatom.data.ranges import StrictModel
 from adatom.errors import MissingFileError, RecipeError
 from adatom.models.catalogue import WEIGHTS
 from adatom.prepare.augment import Augmentation
-from adatom.simulate.domain_recipe import Domains
-from adatom.simulate.recipe import ImageRecipe
+from adatom.simulate.recipe import OF_REGIONS, ImageRecipe
 from adatom.simulate.structure_recipe import Cell
 from adatom.simulate.structures import CATALOGUE, is_structure_file
 from adatom.train.settings import TrainingSettings
@@ -53,8 +52,8 @@ class Recipe(Learning, ImageRecipe):
 
     @model_validator(mode="after")
     def _regions_are_segmented(self) -> Self:
-        if isinstance(self.material, Domains) and self.estimator != "Segmenter":
-            raise ValueError(f"estimator is Segmenter for a material of domains, got {self.estimator}")
+        if isinstance(self.material, OF_REGIONS) and self.estimator != "Segmenter":
+            raise ValueError(f"estimator is Segmenter for a material of {self.material.kind}, got {self.estimator}")
         return self
 
 

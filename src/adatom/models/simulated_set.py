@@ -8,6 +8,7 @@ from adatom.data.training_set import open_training_set
 from adatom.data.training_store import KnownImage, append_images, begin_training_set
 from adatom.models.recipe import Recipe
 from adatom.simulate import simulate_images
+from adatom.simulate.particle_recipe import Nanoparticles
 
 # `adatom simulate` and training draw from the same generator; far apart in its numbering they never share an image.
 STORED_START = 2**41
@@ -37,10 +38,10 @@ def write_simulated_set(
     ------
     ArgumentError : if `store` is there and `resume` is false, or it is there with another recipe, seed or version.
     """
-    microscope = recipe.microscope
+    microscope, material = recipe.microscope, recipe.material
     attrs = {
-        "classes": list(recipe.material.classes),
-        "defects": [defect.name for defect in getattr(recipe.material, "point_defects", [])],
+        "classes": list(material.classes),
+        "defects": [defect.name for defect in getattr(material, "point_defects", [])],
         "pixel_size_nm": microscope.pixel_size_nm,
         "label_radius_px": recipe.labels.radius_nm / microscope.pixel_size_nm,
         "recipe": recipe.to_yaml(),
@@ -53,7 +54,7 @@ def write_simulated_set(
         n=n,
         size=microscope.image_size,
         attrs=attrs,
-        has_instances=getattr(recipe.material, "particles", None) is not None,
+        has_instances=isinstance(material, Nanoparticles) or getattr(material, "particles", None) is not None,
         resume=resume,
     )
 

@@ -10,7 +10,7 @@ from adatom.errors import ArgumentError
 from adatom.models.batches import MARGIN_PX, Sample
 from adatom.models.recipe import Recipe, parse_recipe
 from adatom.prepare import image_periods
-from adatom.simulate.domain_recipe import Domains
+from adatom.simulate.recipe import OF_REGIONS
 
 
 def measure_scale(data: Recipe | xr.Dataset, samples: list[Sample], *, regions: bool) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _typical_spacing(samples: list[Sample]) -> float:
 
 def shows_regions(data: Recipe | xr.Dataset) -> bool:
     """Whether images have regions to be told apart, as domains are, and no atoms."""
-    return isinstance(data.material, Domains) if isinstance(data, Recipe) else data.sizes["atom"] == 0
+    return isinstance(data.material, OF_REGIONS) if isinstance(data, Recipe) else data.sizes["atom"] == 0
 
 
 def _typical_width(samples: list[Sample]) -> float:

@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Any
 _ROOMS = {
     "draw_contact_sheet": "adatom.report.training_samples",
     "draw_decoded": "adatom.report.decoded",
+    "draw_decomposition": "adatom.report.decomposition_figure",
+    "draw_domains": "adatom.report.domain_map",
+    "draw_particles": "adatom.report.particle_figures",
+    "draw_sizes": "adatom.report.particle_figures",
+    "write_particle_results": "adatom.report.particle_results",
+    "draw_mixture": "adatom.report.mixture_figure",
+    "write_distortions": "adatom.report.distortion_results",
+    "write_unmixed": "adatom.report.unmixed_results",
+    "draw_phases": "adatom.report.unmixed_figure",
+    "draw_unmixed": "adatom.report.unmixed_figure",
     "draw_histograms": "adatom.report.histograms",
     "draw_loss": "adatom.report.loss_curve",
     "draw_maps": "adatom.report.maps",
@@ -26,35 +36,53 @@ _ROOMS = {
 __all__ = [
     "draw_contact_sheet",
     "draw_decoded",
+    "draw_decomposition",
+    "draw_domains",
     "draw_histograms",
     "draw_loss",
     "draw_maps",
     "draw_match",
+    "draw_mixture",
     "draw_overlay",
+    "draw_particles",
+    "draw_phases",
     "draw_reliability",
     "draw_samples",
+    "draw_sizes",
     "draw_uncertainty",
+    "draw_unmixed",
     "figure_png",
     "render_report",
     "result_folders",
     "write_analysis",
+    "write_distortions",
+    "write_particle_results",
     "write_results",
+    "write_unmixed",
 ]
 
 if TYPE_CHECKING:
     from adatom.report.analysis_results import write_analysis
     from adatom.report.canvas import figure_png
     from adatom.report.decoded import draw_decoded
+    from adatom.report.decomposition_figure import draw_decomposition
+    from adatom.report.distortion_results import write_distortions
+    from adatom.report.domain_map import draw_domains
     from adatom.report.histograms import draw_histograms
     from adatom.report.loss_curve import draw_loss
     from adatom.report.maps import draw_maps
     from adatom.report.match_figure import draw_match
+    from adatom.report.mixture_figure import draw_mixture
     from adatom.report.overlay import draw_overlay
     from adatom.report.page import render_report
+    from adatom.report.particle_figures import draw_particles, draw_sizes
+    from adatom.report.particle_results import write_particle_results
     from adatom.report.reliability import draw_reliability
     from adatom.report.results import result_folders, write_results
     from adatom.report.training_samples import draw_contact_sheet, draw_samples
     from adatom.report.uncertainty import draw_uncertainty
+    from adatom.report.unmixed_figure import draw_phases, draw_unmixed
+    from adatom.report.unmixed_results import write_unmixed
 
 
 def __getattr__(name: str) -> Any:

@@ -188,3 +188,16 @@ def labelled_lines(store: Path, sheet: Path, facts: dict[str, Any]) -> list[str]
         f"  atoms: {atoms}; each a disc with a radius of {facts['radius_px']:.1f} px",
         f"  learn from it: adatom train RECIPE --data {store} --out my-model",
     ]
+
+
+def particle_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
+    """What particles were found in a file called `name`, from its summary; the results are in `folder`."""
+    n, cut, units = summary["n_particles"], summary["n_cut_by_border"], summary["units"]
+    lines = [f"{name}: {n} particles, {cut} of them cut by the border, by {summary['model']}, {summary['seconds']} s"]
+    low, high = summary["diameter_interval"]
+    if summary["diameter"] is not None:
+        sure = "" if low is None else f" ({low:.3g} to {high:.3g}, {100 * summary['confidence']:.0f} %)"
+        lines.append(f"  diameter of whole ones {summary['diameter']:.4g} {units}{sure}")
+    lines += [f"  warning  {warning}" for warning in summary["warnings"]]
+    lines.append(f"  written  {folder}/overlay.png, histogram.png, particles.csv, instances.tif, summary.json")
+    return lines

@@ -1,4 +1,4 @@
-"""A specimen: the atoms that an image shows, with what is known of each; or domains instead."""
+"""A specimen: the atoms that an image shows, with what is known of each; or domains or whole particles instead."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adatom.simulate.domains import Polarisation
+from adatom.simulate.nanoparticles import ParticleImage
 
 Array = NDArray[np.float64]
 
@@ -52,6 +53,7 @@ class Specimen:
     structure : `ase.Atoms` with x and y [A] in the frame of the image and the beam along z, as defects have left them,
         for engines that need three dimensions.
     polarisation : of a specimen of domains, which has no atoms that are seen.
+    particles : of a specimen of particles, which has none either.
     """
 
     x: Array
@@ -66,6 +68,7 @@ class Specimen:
     instances: NDArray[np.uint16] | None = None
     structure: Any = None
     polarisation: Polarisation | None = None
+    particles: ParticleImage | None = None
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the atoms where `mask` is False."""

@@ -22,7 +22,7 @@ class SimulatedImage:
     Attributes
     ----------
     image : (y, x) in units of an atom's height, NaN where not measured.
-    label : (y, x) class map: 0 background, 1 + species on an atom, or 1 + class in a domain.
+    label : (y, x) class map: 0 background, 1 + species on an atom, or 1 + class in a domain or particle.
     x, y : (n,) positions of the atoms inside the image [px].
     species : (n,) numbers from 0.
     flux : (n,) volume of each atom's peak [image unit x px^2].
@@ -55,10 +55,11 @@ def simulate_image(recipe: ImageRecipe, *, seed: int, index: int) -> SimulatedIm
         (specimen.x >= -0.5) & (specimen.x < right - 0.5) & (specimen.y >= -0.5) & (specimen.y < bottom - 0.5)
     )
     radius = recipe.labels.radius_nm * specimen.px_per_nm
-    if specimen.polarisation is None:
+    regions = specimen.polarisation or specimen.particles
+    if regions is None:
         label = render_labels(specimen.x, specimen.y, specimen.species, radius, size)
     else:
-        label = specimen.polarisation.label(radius)
+        label = regions.label(radius)
     return SimulatedImage(
         image=np.where(measured, exposure.image, np.nan).astype(np.float32),
         label=np.where(measured, label, 0).astype(np.uint8),

@@ -15,7 +15,7 @@ from adatom.simulate.optics import draw_optics
 from adatom.simulate.probe_recipe import ScanErrors
 from adatom.simulate.recipe import Defects, ImageRecipe, Microscope
 from adatom.simulate.render import render_atoms
-from adatom.simulate.scan import move_atoms
+from adatom.simulate.scan import move_atoms, shifted_lines
 
 Array = NDArray[np.float64]
 
@@ -70,6 +70,11 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
         specimen.keep(film.holds[_pixels(specimen, size)])
     if optics is not None:
         image, flux_per_height = optics.take(specimen.scattering(), size, row_shift)
+    elif specimen.particles is not None:
+        image, flux_per_height = (
+            shifted_lines(ndimage.gaussian_filter(specimen.particles.height, width), row_shift),
+            0.0,
+        )
     else:
         image = render_atoms(specimen.scattering(), size, _draw_probe(microscope, width, rng), row_shift)
         flux_per_height = 2 * np.pi * width**2

@@ -1,6 +1,6 @@
 """Outlines of particles and islands, and the mask that tells one particle from another."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -10,7 +10,7 @@ from adatom.simulate.structure_recipe import Particles
 
 Array = NDArray[np.float64]
 
-_SIDES = (4, 6)
+SIDES = (4, 6)
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Outline:
     sides : of the polygon that it is like.
     faceting : 0 for a disc, 1 for the polygon.
     domed : how much thinner it is at its edge than in its middle.
+    elongation : length over width, along `angle`.
     """
 
     centre: Array
@@ -32,18 +33,35 @@ class Outline:
     sides: int
     faceting: float
     domed: float
+    elongation: float = 1.0
 
     def thickness(self, positions: Array) -> Array:
         """At each of the positions (n, 2), 1 in the middle, 0 outside."""
-        x, y = (positions - self.centre).T
+        relative = self._relative(*(positions - self.centre).T)
+        dome = 1 - self.domed * np.minimum(relative, 1.0) ** 2
+        return np.where(relative <= 1, np.maximum(dome, 0.05), 0.0)
+
+    def reach(self, direction: float) -> float:
+        """Distance of its edge from its centre in a direction [radians]."""
+        return 1 / float(self._relative(np.cos(direction), np.sin(direction)))
+
+    def moved_to(self, centre: Array) -> "Outline":
+        """The same particle elsewhere."""
+        return replace(self, centre=centre)
+
+    def _relative(self, x: Array | float, y: Array | float) -> Array:
+        """Distance of places from its centre in units of its edge's in their direction."""
+        if self.elongation != 1:  # what is stretched back across is a particle that is not elongated
+            cos, sin = np.cos(self.angle), np.sin(self.angle)
+            along, across = x * cos + y * sin, self.elongation * (y * cos - x * sin)
+            x, y = along * cos - across * sin, along * sin + across * cos
         sector = 2 * np.pi / self.sides
         within = (np.arctan2(y, x) - self.angle) % sector - sector / 2
         # distance to the polygon's edge, which at the corners is the disc's
         edge = np.cos(sector / 2) / np.cos(within)
         limit = self.radius * ((1 - self.faceting) + self.faceting * edge)
-        relative = np.hypot(x, y) / limit
-        dome = 1 - self.domed * np.minimum(relative, 1.0) ** 2
-        return np.where(relative <= 1, np.maximum(dome, 0.05), 0.0)
+        relative: Array = np.hypot(x, y) / limit
+        return relative
 
 
 def draw_outlines(particles: Particles, size: int, px_per_nm: float, margin: float, rng: Generator) -> list[Outline]:
@@ -56,7 +74,7 @@ def draw_outlines(particles: Particles, size: int, px_per_nm: float, margin: flo
             centre=rng.uniform(-margin, size + margin, 2),
             radius=rng.uniform(*particles.radius_nm) * px_per_nm,
             angle=rng.uniform(0, 2 * np.pi),
-            sides=_SIDES[int(rng.integers(len(_SIDES)))],
+            sides=SIDES[int(rng.integers(len(SIDES)))],
             faceting=rng.uniform(*particles.faceting),
             domed=rng.uniform(*particles.domed),
         )

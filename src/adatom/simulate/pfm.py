@@ -15,6 +15,7 @@ from scipy import ndimage
 from adatom.simulate.atoms_in_image import Specimen
 from adatom.simulate.lag import follow
 from adatom.simulate.probe_recipe import PfmProbe
+from adatom.simulate.scan import shifted_lines
 
 Array = NDArray[np.float64]
 
@@ -50,12 +51,7 @@ class Pfm:
         assert polarisation is not None  # a recipe has this probe for such specimens only
         response = polarisation.out_of_plane + self.in_plane_response * polarisation.in_plane
         response = ndimage.gaussian_filter(response, self.tip_px)
-        if row_shift.any():
-            columns = np.arange(size)
-            response = np.stack(
-                [np.interp(columns - shift, columns, row) for row, shift in zip(response, row_shift, strict=True)]
-            )
-        return response, 0.0
+        return shifted_lines(response, row_shift), 0.0
 
     def detect(self, image: Array, relief: Array, beam: Array | float, pixels: float, rng: Generator) -> Array:
         """What the lock-in tells of the response, with the noise of its two quadratures."""

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, Share, StrictModel
 from adatom.simulate.arrangements import ARRANGEMENTS
 from adatom.simulate.domain_recipe import Domains
+from adatom.simulate.particle_recipe import Nanoparticles
 from adatom.simulate.probe_recipe import PfmProbe, Probe
 from adatom.simulate.structure_recipe import Structure
 
@@ -98,8 +99,11 @@ class SingleAtoms(StrictModel):
 
 
 Material = Annotated[
-    HexagonalTwoAtoms | Si111 | AnyAtoms | SingleAtoms | Structure | Domains, Field(discriminator="kind")
+    HexagonalTwoAtoms | Si111 | AnyAtoms | SingleAtoms | Structure | Domains | Nanoparticles,
+    Field(discriminator="kind"),
 ]
+# Materials whose images show regions, and no atoms.
+OF_REGIONS = (Domains, Nanoparticles)
 
 
 class Defects(StrictModel):
@@ -239,7 +243,8 @@ class Labels(StrictModel):
     """How known atoms become the class map that a network learns."""
 
     radius_nm: float = Field(
-        gt=0, description="radius of the disc of each atom, well below half the bond; or half the width of a wall"
+        gt=0,
+        description="radius of the disc of each atom, well below half the bond; or half the width of a boundary",
     )
     claims_px: int = Field(
         default=1, ge=1, le=4, description="pixels around an atom that may claim it, where its place is uncertain"
@@ -262,11 +267,11 @@ class ImageRecipe(StrictModel):
         return self
 
     @model_validator(mode="after")
-    def _domains_have_no_atoms_to_lose(self) -> Self:
+    def _regions_have_no_atoms_to_lose(self) -> Self:
         named = ("vacancy", "vacancy_cluster", "substitution")
-        wrong = [name for name in named if isinstance(self.material, Domains) and getattr(self.defects, name)[1] > 0]
+        wrong = [name for name in named if isinstance(self.material, OF_REGIONS) and getattr(self.defects, name)[1] > 0]
         if wrong:
-            raise ValueError(f"{wrong[0]} is [0, 0] for a material of domains, which shows no atoms")
+            raise ValueError(f"{wrong[0]} is [0, 0] for a material of {self.material.kind}, which shows no atoms")
         return self
 
     @model_validator(mode="after")
@@ -276,6 +281,8 @@ class ImageRecipe(StrictModel):
             raise ValueError(f"width_spread is [0, 0] beside a probe, got {list(self.material.width_spread)}")
         if isinstance(probe, PfmProbe) != isinstance(self.material, Domains):
             raise ValueError("a probe of the kind pfm goes with a material of the kind domains, and with no other")
+        if isinstance(self.material, Nanoparticles) and probe is not None:
+            raise ValueError("probe is null for a material of nanoparticles, whose images are blurred by peak_width_nm")
         for name in ("weight_filled", "weight_empty", "weight"):
             weights = getattr(probe, name, ())
             if len(weights) not in (0, len(self.material.classes)):

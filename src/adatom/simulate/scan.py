@@ -1,4 +1,4 @@
-"""Slow errors of a scan. They move what the image shows, and the known positions of the atoms with it."""
+"""Errors of a scan. Slow ones move what the image shows, and the known positions of the atoms with it."""
 
 import numpy as np
 from numpy.random import Generator
@@ -36,3 +36,11 @@ def flyback_shift(x: Array, amount: float, length: float) -> Array:
     """
     shift: Array = length * special.lambertw(amount / length * np.exp(-np.maximum(x, 0.0) / length)).real
     return shift
+
+
+def shifted_lines(image: Array, row_shift: Array) -> Array:
+    """Image (y, x) with each scan line moved sideways by its shift (y,) [px]; lines go on as they end."""
+    if not row_shift.any():
+        return image
+    columns = np.arange(image.shape[1])
+    return np.stack([np.interp(columns - shift, columns, row) for row, shift in zip(image, row_shift, strict=True)])

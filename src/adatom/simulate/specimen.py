@@ -12,6 +12,8 @@ from adatom.simulate.distortion import draw_distortion
 from adatom.simulate.domain_recipe import Domains
 from adatom.simulate.domains import draw_polarisation
 from adatom.simulate.lattice import fill_lattice, without_the_later_of_close_pairs
+from adatom.simulate.nanoparticles import draw_nanoparticles
+from adatom.simulate.particle_recipe import Nanoparticles
 from adatom.simulate.recipe import AnyAtoms, ImageRecipe, Microscope, SingleAtoms
 from adatom.simulate.single_atoms import draw_positions
 from adatom.simulate.structure_recipe import Structure
@@ -27,10 +29,12 @@ MATERIALS = {
 
 
 def draw_specimen(recipe: ImageRecipe, rng: Generator) -> Specimen:
-    """Draw atoms with point defects that cover the image and a margin around it, or domains."""
+    """Draw atoms with point defects that cover the image and a margin around it; or domains, or particles."""
     material = recipe.material
     if isinstance(material, Domains):
         return _draw_domains(material, recipe.microscope, rng)
+    if isinstance(material, Nanoparticles):
+        return _draw_nanoparticles(material, recipe.microscope, rng)
     if isinstance(material, AnyAtoms):
         specimen = _draw_arrangement(material, recipe, rng)
     elif isinstance(material, SingleAtoms):
@@ -131,14 +135,26 @@ def _draw_single_atoms(material: SingleAtoms, microscope: Microscope, rng: Gener
 
 
 def _draw_domains(material: Domains, microscope: Microscope, rng: Generator) -> Specimen:
-    px_per_nm, nothing = rng.uniform(*microscope.scale) / microscope.pixel_size_nm, np.zeros(0)
+    specimen = _without_atoms(microscope, rng)
+    specimen.polarisation = draw_polarisation(material, microscope.image_size, specimen.px_per_nm, rng)
+    return specimen
+
+
+def _draw_nanoparticles(material: Nanoparticles, microscope: Microscope, rng: Generator) -> Specimen:
+    specimen = _without_atoms(microscope, rng)
+    specimen.particles = draw_nanoparticles(material, microscope.image_size, specimen.px_per_nm, rng)
+    specimen.instances = specimen.particles.instances
+    return specimen
+
+
+def _without_atoms(microscope: Microscope, rng: Generator) -> Specimen:
+    nothing = np.zeros(0)
     return Specimen(
         x=nothing,
         y=nothing,
         species=np.zeros(0, dtype=np.int64),
         height=nothing,
-        px_per_nm=px_per_nm,
-        polarisation=draw_polarisation(material, microscope.image_size, px_per_nm, rng),
+        px_per_nm=rng.uniform(*microscope.scale) / microscope.pixel_size_nm,
     )
 
 

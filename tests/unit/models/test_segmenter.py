@@ -124,7 +124,7 @@ def test_arguments_that_make_no_sense_say_what_was_expected(brief_recipe, argume
         (lambda data: data.isel(sample=slice(1)), ShapeError, "at least two images"),
         (lambda data: data.isel(y=slice(40)), ShapeError, "square images"),
         (lambda data: data.assign(label=data["label"] + 1), ArgumentError, "labels from 0 to 2, got 1 to 3"),
-        (lambda data: data.isel(atom=slice(0)), ArgumentError, "at least two known atoms"),
+        (lambda data: data.isel(atom=slice(0)).assign(label=0 * data["label"]), ArgumentError, "known atoms, or class"),
     ],
 )
 def test_sets_that_cannot_be_learned_say_why(tiny_store, change, error, message):
