@@ -27,6 +27,7 @@ BENCHMARKS = {
     "match": "recipes matched to images: coverage of the estimates, and whether simulated crops can be told from real",
     "ensemble_cost": "time and memory of ensembles beside one model, and AtomAI's in the same run (make peers)",
     "ensemble_drift": "ensembles under drifting conditions: F1, whether doubts rank errors, coverage of species sets",
+    "movie_events": "atoms that come and go in simulated movies, against dose; a real movie",
     "relaxed_flake": "graphene with a vacancy: found, relaxed, and its bonds against those of the true atoms relaxed",
     "spectra_simulated": "spectra from images of simulated domains: R2 against its ceiling, coverage of error bars",
     "spectra_beps": "real hysteresis loops from a map: blocked folds, baselines, descriptors, AtomAI (make peers)",

@@ -82,3 +82,13 @@ def test_file_that_holds_no_motifs_is_told(found, text, told):
 def test_missing_table_is_told(found):
     done = CliRunner().invoke(app, ["analyse", str(found / "nothing.csv"), "--out", str(found / "no")])
     assert done.exit_code != 0 and "is not there" in str(done.exception)
+
+
+def test_atoms_are_grouped_by_their_surroundings(found):
+    arguments = ["analyse", str(found / "results" / "square"), "--out", str(found / "grouped"), "--domains", "--json"]
+    alone = CliRunner().invoke(app, arguments)
+    assert alone.exit_code == 2 and "image" in alone.output
+    done = CliRunner().invoke(app, [*arguments, "--image", str(found / "square.tif")])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["domains"]["n_kinds"] >= 1
+    assert (found / "grouped" / "domains.png").exists()

@@ -17,6 +17,10 @@ from adatom.data import check_atoms
 from adatom.errors import ArgumentError
 
 
+# With so few atoms nobody tells how many neighbours are usual.
+_FEWEST, _USUAL = 8, 4
+
+
 @dataclass(frozen=True)
 class Distortions:
     """Each step from the atoms to their domains.
@@ -81,14 +85,16 @@ def find_distortions(
 
 
 def _usual_number(atoms: pd.DataFrame, of: str | None, to: str | None) -> int:
-    """Of bonds of an atom; four where the neighbours are of another species."""
-    if of is not None and of != to and to is not None:
-        return 4
+    """Of bonds of an atom to neighbours of the wanted species."""
     first = atoms[atoms["frame"] == atoms["frame"].min()] if len(atoms) else atoms
     species = first["species"].to_numpy(object)
-    mine = first[species == of] if of is not None else first
-    if len(mine) < 4:
-        return 4
-    positions = mine[["x", "y"]].to_numpy(float)
-    numbers = find_neighbours(positions, bond_cutoff(positions)).coordination
-    return int(np.clip(np.bincount(numbers).argmax(), 2, 12))
+    mine = species == of if of is not None else np.ones(len(first), dtype=bool)
+    others = species == to if to is not None else mine
+    asked = mine | others
+    positions = first.loc[asked, ["x", "y"]].to_numpy(float)
+    if len(positions) < _FEWEST:
+        return _USUAL
+    bonds = find_neighbours(positions, bond_cutoff(positions))
+    wanted = bonds.of(mine[asked][bonds.first] & others[asked][bonds.second])
+    numbers = wanted.coordination[mine[asked]]
+    return int(np.clip(np.bincount(numbers).argmax(), 2, 12)) if len(numbers) else _USUAL

@@ -37,6 +37,19 @@ def analyse(
     motifs: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML list of small graphs to look for: name, species, bonds.")
     ] = None,
+    domains: Annotated[
+        bool, typer.Option("--domains", help="Group atoms by their surroundings (PCA, mixture); wants --image.")
+    ] = False,
+    patch: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NM",
+            help="Side of the patch of the image that describes an atom, for --domains; by "
+            "default the vectors to its neighbours do.",
+        ),
+    ] = None,
+    of: Annotated[str | None, typer.Option(help="Species whose atoms are grouped, for --domains.")] = None,
+    to: Annotated[str | None, typer.Option(help="Species of the neighbours that count, for --domains.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -44,14 +57,19 @@ def analyse(
     tables, figures and a page.
     """
     from adatom.analyse import read_lattice_constant
+    from adatom.analyse.distortions import find_distortions
     from adatom.analyse.motifs import read_motifs
     from adatom.analyse.movie import analyse_movie
     from adatom.analyser import analyse_atoms, image_box
     from adatom.files import read
     from adatom.files.atom_table import read_atoms
-    from adatom.report import write_analysis
+    from adatom.report import write_analysis, write_distortions
     from adatom.report.lines import analysis_lines
 
+    if domains and image is None:
+        raise typer.BadParameter("expected the image of the atoms beside it", param_hint="--domains")
+    if not domains and (patch is not None or of is not None or to is not None):
+        raise typer.BadParameter("expected --domains beside --patch, --of and --to", param_hint="--domains")
     table = read_atoms(atoms, pixel_size_nm=pixel_size)
     number = 0 if frame is None else frame
     doubtful = table["probability"] < _LIKELIER_THAN_NOT
@@ -84,6 +102,11 @@ def analyse(
         movie=movie,
         frames=picture if is_movie else None,
     )
+    if domains and picture is not None:
+        still = picture.isel(frame=number) if is_movie else picture
+        grouped = find_distortions(chosen, still if patch is not None else None, patch=patch, of=of, to=to)
+        write_distortions(out, grouped, still)
+        found.summary["domains"] = {"n_kinds": len(grouped.kinds.weights), "n_domains": len(grouped.domains.table)}
     write_run(out, {"atoms": str(atoms), "image": None if image is None else str(image)})
     if as_json:
         print_json(found.summary)
