@@ -16,7 +16,6 @@ from adatom.analyse.patches import patches_around_atoms
 from adatom.data import check_atoms
 from adatom.errors import ArgumentError
 
-
 # With so few atoms nobody tells how many neighbours are usual.
 _FEWEST, _USUAL = 8, 4
 
