@@ -31,9 +31,18 @@ Build = Callable[[Mapping[str, Any]], nn.Module]
 Parts = tuple[nn.Module, Recipe | None, dict[str, NDArray[np.float64]]]
 
 
-def write_model_file(path: Path, header: dict[str, Any], net: nn.Module, beside: Beside) -> None:
-    """Write the weights of a network, arrays beside them, and a header that is JSON-serialisable."""
-    write_tensors(path, header, tensors_of(net, beside))
+def write_model_file(path: Path, header: dict[str, Any], net: nn.Module, beside: Beside, *, half: bool = False) -> None:
+    """Write the weights of a network, arrays beside them, and a header that is JSON-serialisable; with `half` the
+    weights, but not what stands beside them, in half precision.
+    """
+    tensors = tensors_of(net, beside)
+    if half:
+        tensors |= {
+            name: value.half()
+            for name, value in tensors.items()
+            if value.is_floating_point() and value.dim() > 1 and not name.startswith(_BESIDE)
+        }
+    write_tensors(path, header, tensors)
 
 
 def tensors_of(net: nn.Module, beside: Beside) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from adatom.data import make_image
 from adatom.data.training_set import open_training_set
 from adatom.errors import ModelFileError, ShapeError
 from adatom.locate import match_positions
-from adatom.models import Localizer
+from adatom.models import Localizer, load
 from adatom.models.evaluation import evaluate_model
 from adatom.models.simulated_set import write_simulated_set
 from adatom.simulate.other_things import draw_other_thing
@@ -136,3 +136,14 @@ def test_a_stored_set_teaches_it_as_well(tiny_store):
 def test_find_says_how_sure_each_species_is(model, data):
     atoms = ad.find(make_image(data["image"][0].to_numpy(), pixel_size=0.1), model=model)
     assert set(atoms["species"]) == {"A", "B"} and atoms["species_probability"].between(0.5, 1).all()
+
+
+def test_half_precision_halves_the_file_and_moves_nothing(model, tmp_path):
+    model.save(tmp_path / "whole.safetensors")
+    model.save(tmp_path / "half.safetensors", half=True)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.75 * sizes[0]
+    values = np.random.default_rng(0).normal(size=(48, 48))
+    whole, half = (load(tmp_path / f"{name}.safetensors") for name in ("whole", "half"))
+    seen = [each.look(values, (1.0, 1.0)).values for each in (whole, half)]
+    assert np.abs(seen[0] - seen[1]).max() < 0.05 * np.abs(seen[0]).max()
