@@ -357,7 +357,7 @@ def _materials() -> list[tuple[str, float, float]]:
 def _loaded(path: Path, changed_ns: int) -> tuple[ImageModel | Ensemble, str]:
     """A model file, read once for many images; `changed_ns` tells a new file of the same name."""
     model: object = load(path)
-    if not isinstance(model, ImageModel):
+    if not isinstance(model, (ImageModel, Ensemble)):
         raise ArgumentError(f"model: expected one that finds atoms, got {path.name}, a {type(model).__name__}.")
     return model, hashlib.sha256(path.read_bytes()).hexdigest()
 

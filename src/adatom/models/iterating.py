@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from adatom.errors import ArgumentError
 from adatom.locate import Peaks
 from adatom.models.batches import Atoms, Sample, SimulatedSamples, stack_atoms
+from adatom.models.calibration import Calibration
 from adatom.models.ensemble import Ensemble
 from adatom.models.image_model import ImageModel
 from adatom.models.judging import score_finds
@@ -48,6 +49,8 @@ _SURE = 0.9
 # A round must win so much in agreement to be followed by another, and may lose so much on the anchor.
 _GAIN, _LOSS = 0.002, 0.03
 _MUCH_LESS = 0.02  # of agreement
+# Training near matched conditions is kept though it makes the members agree by so much less.
+_MAY_LOSE = 0.01
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class Round:
     way : ``as it was``, ``chosen members``, ``simulated`` or ``findings``.
     n_members : of the ensemble.
     n_expected, n_sure : atoms of the new images: the sum of the probabilities, and those above 0.9.
-    agreement : the F1 that the finds would have if their probabilities, means over all members and sides, were right.
+    agreement : the F1 that the finds would have if their probabilities were right: means over all members and sides,
+        before calibration, which draws those of familiar images to 0 and 1.
     anchor_f1 : on simulated images of the training's conditions; NaN where the model has no recipe.
     is_kept : whether the model went on from here.
     """
@@ -181,11 +185,12 @@ class Iteration:
             return False
         chosen = self._of([member for member, is_good in zip(members, good, strict=True) if is_good])
         # agreement of fewer members is no measure of the choice: it is higher whichever are left out
-        return self._note("chosen members", chosen, is_taken=True)
+        return self._note("chosen members", chosen, may_lose=1.0)
 
     def learn_simulated(self, recipe: Recipe) -> bool:
         """Train all members on images simulated as `recipe` says, which was matched to the new images."""
-        return self._note("simulated", self._trained([], [self._source(recipe, _BATCH_SIZE - _ANCHORS)]))
+        trained = self._trained([], [self._source(recipe, _BATCH_SIZE - _ANCHORS)])
+        return self._note("simulated", trained, may_lose=_MAY_LOSE)
 
     def learn_findings(self, recipe: Recipe | None = None, *, most: int = MAX_ROUNDS) -> int:
         """Train all members on their joint finds, again and again until agreement no longer grows; how many were kept.
@@ -208,14 +213,14 @@ class Iteration:
         """The last round that was kept."""
         return next(each for each in reversed(self.rounds) if each.is_kept)
 
-    def _note(self, way: str, candidate: Ensemble, *, is_taken: bool = False) -> bool:
-        """Judge a candidate, and go on from it if it is no worse, or anyway."""
+    def _note(self, way: str, candidate: Ensemble, *, may_lose: float = 0.0) -> bool:
+        """Judge a candidate, and go on from it if it is better, or loses no more of its agreement than it may."""
         agreement, n_expected, n_sure = self._agreement(candidate)
         anchor_f1 = self._anchor_f1(candidate)
-        kept = is_taken or not self.rounds
+        kept = not self.rounds
         if not kept:
             enough = anchor_f1 >= self.rounds[0].anchor_f1 - _LOSS if self._anchored else True
-            kept = bool(enough and agreement > self._kept.agreement)
+            kept = bool(enough and agreement > self._kept.agreement - may_lose)
         if kept:
             self.ensemble = candidate
         judged = Round(len(self.rounds), way, len(candidate.members_), n_expected, n_sure, agreement, anchor_f1, kept)
@@ -241,7 +246,9 @@ class Iteration:
 
     def _agreement(self, ensemble: Ensemble) -> tuple[float, float, int]:
         """The F1 that the finds would have by their own account; expected and sure atoms."""
-        stated = np.concatenate([self._finds(ensemble, image).probability for image in self.images])
+        plain = self._of(ensemble.members_)
+        plain.calibration_, plain.calibrated_ = Calibration(), "after"
+        stated = np.concatenate([self._finds(plain, image).probability for image in self.images])
         kept = stated[stated >= ensemble.min_probability]
         expected = float(stated.sum())
         f1 = 2 * float(kept.sum()) / max(1e-9, len(kept) + expected)

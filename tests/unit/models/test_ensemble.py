@@ -107,10 +107,11 @@ def test_maps_are_means_and_their_doubts_add_up(learned, image):
 def test_one_model_from_eight_sides_gives_a_turned_image_the_turned_atoms(learned, drawn):
     ensemble = Ensemble.of(learned[0].members_[:1], kind="symmetry")
     values = drawn.image.astype(float)
-    plain = ensemble.peaks(ensemble.look(values, (1.0, 1.0)))
+    # those that are sure: at the limit rounding decides
+    plain = ensemble.peaks(ensemble.look(values, (1.0, 1.0)), min_probability=0.9)
     assert (plain.n_members <= 8).all() and plain.n_members.max() == 8
     for symmetry in SYMMETRIES[1::3]:
-        seen = ensemble.peaks(ensemble.look(symmetry.turned(values).copy(), (1.0, 1.0)))
+        seen = ensemble.peaks(ensemble.look(symmetry.turned(values).copy(), (1.0, 1.0)), min_probability=0.9)
         back = symmetry.peaks_back(seen, values.shape)
         match = match_positions(np.column_stack([back.x, back.y]), np.column_stack([plain.x, plain.y]), tolerance=0.05)
         assert match.f1 > 0.97
