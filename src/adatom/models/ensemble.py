@@ -28,7 +28,8 @@ from adatom.models.conformal import Conformal, species_sets
 from adatom.models.ensemble_maps import EnsembleMaps, MapSummary, uncertainty_as_image
 from adatom.models.ensemble_training import KINDS, Kind, OnRecord, train_members
 from adatom.models.estimator import Estimator
-from adatom.models.image_model import MATCH_SHARE, Array, ImageModel, Run, first_samples, open_data
+from adatom.models.image_learner import open_data
+from adatom.models.image_model import MATCH_SHARE, Array, ImageModel, Run, first_samples
 from adatom.models.judging import Judged, judge_finds, score_finds
 from adatom.models.maps import Factor, maps_as_image
 from adatom.models.model_file import read_parts, read_tensors, tensors_of, write_tensors
