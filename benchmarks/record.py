@@ -23,6 +23,7 @@ class Recorder:
 
     def add(self, figure: str, value: float, *, goal: str | None = None, peer: float | None = None) -> None:
         """Keep `value` under a stable name; `goal` is text such as ``>= 0.98`` that says what is to be reached."""
+        value = float(value)  # numpy's numbers and truths are no JSON
         reached = None if goal is None else _reaches(value, goal)
         self.figures.append(
             {"figure": figure, "value": round(value, 5), "goal": goal, "reached": reached, "peer": peer}
