@@ -15,6 +15,9 @@ EXPECTED: dict[str, tuple[int, set[str]]] = {
     "03_your_own_labelled_image": (5, set()),
     "04_from_a_cif_to_a_trained_model": (2, {"srtio3.safetensors"}),
     "05_image_to_spectrum": (3, set()),
+    "06_counting_defects": (5, set()),
+    "07_from_an_image_to_a_simulation": (2, {"flake.xyz"}),
+    "08_distortion_domains": (6, set()),
 }
 
 
