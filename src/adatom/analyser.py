@@ -21,7 +21,7 @@ from adatom.analyse.defects import (
     species_of_sublattices,
 )
 from adatom.analyse.grains import find_grains
-from adatom.analyse.lattice import Lattice
+from adatom.analyse.lattice import Lattice, find_species_lattice
 from adatom.analyse.lattice_sites import LatticeSites, find_sites
 from adatom.analyse.motifs import Motif
 from adatom.analyse.neighbours import Neighbours, bond_cutoff, find_neighbours
@@ -106,7 +106,7 @@ def analyse_atoms(
     site_sublattice = np.full(len(table), -1)
     inside = _inside(positions, box, float(np.median(neighbours.length)) if len(neighbours.length) else 0.0)
     for number, part in enumerate(parts):
-        sites = find_sites(positions[part])
+        sites = find_sites(positions[part], _vectors(table[part]))
         if sites is None:
             continue
         mine = table[part]
@@ -124,7 +124,7 @@ def analyse_atoms(
     table["site_sublattice"] = site_sublattice
     for name, values in columns.items():
         table[name] = values
-    add_odd_fluxes(defects, table)
+    add_odd_fluxes(defects, table, inside)
     if order.fold == 6:
         add_rings(defects, table, rings)
     add_motifs(defects, table, neighbours, motifs)
@@ -146,6 +146,17 @@ def analyse_atoms(
     )
     result.summary = _summary(result, neighbours, rings, lattices, inside, n_grains)
     return result
+
+
+def _vectors(atoms: pd.DataFrame) -> Array | None:
+    """Vectors of the lattice of the most frequent species, where there are several: all together may stand on a finer
+    one, as a perovskite's columns do.
+    """
+    species = atoms["species"].to_numpy().astype(str)
+    if len(set(species)) < 2:
+        return None
+    lattice = find_species_lattice(atoms["x"].to_numpy(), atoms["y"].to_numpy(), species)
+    return None if lattice is None else lattice.vectors
 
 
 def image_box(atoms: pd.DataFrame) -> Box:
@@ -250,10 +261,11 @@ def _summary(
     usual = int(np.bincount(coordination).argmax()) if len(coordination) else 0
     n_under = int((coordination < usual).sum())
     kinds: dict[str, Any] = {}
-    for name, each in result.defects.groupby("name"):
+    kinds_of_name = {str(name): len(set(each["kind"])) for name, each in result.defects.groupby("name")}
+    for (kind, name), each in result.defects.groupby(["kind", "name"]):
         low, high = count_interval(len(each))
         facts: dict[str, Any] = {
-            "kind": str(each["kind"].iloc[0]),
+            "kind": str(kind),
             "n": len(each),
             "expected": rounded(float(each["probability"].sum())) if each["probability"].notna().all() else None,
             "interval_95": [rounded(low), rounded(high)],
@@ -262,7 +274,7 @@ def _summary(
         }
         if str(name) in result.scattered:
             facts["p_value_random"] = rounded(result.scattered[str(name)].p_value)
-        kinds[str(name)] = facts
+        kinds[str(name) if kinds_of_name[str(name)] == 1 else f"{name} ({kind})"] = facts
     return {
         "n_atoms": n,
         "units": result.atoms.attrs["units"],

@@ -91,7 +91,7 @@ def test_numbers_of_atoms_are_those_of_the_rows():
 
 def test_doubts_of_the_finds_lower_the_probability_of_vacancies():
     sure, unsure = boron_nitride(), boron_nitride()
-    unsure["probability"] = 0.997  # half an atom of 510 is expected to be none, and as many to be overlooked
+    unsure.loc[:2, "probability"] = 0.6  # one of three is expected to be none, and as many to be overlooked
     low, high = (
         found.defects.query("kind == 'vacancy'")["probability"].mean()
         for found in (analyse_atoms(unsure), analyse_atoms(sure))
@@ -131,3 +131,12 @@ def test_what_cannot_be_analysed_is_told(case):
     arguments = {"cutoff": {"cutoff": 5.0}, "constant": {"lattice_constant": -1.0}}.get(case, {})
     with pytest.raises(ArgumentError, match={"few": "at least 3", "frames": "one frame"}.get(case, "expected")):
         analyse_atoms(atoms.iloc[:2] if case == "few" else atoms, **arguments)
+
+
+def test_columns_of_a_perovskite_are_two_sublattices_and_no_substitutions():
+    a_sites, b_sites = square(10, 0.4), square(9, 0.4) + 0.2
+    positions = np.concatenate([a_sites, b_sites])
+    found = analyse_atoms(table(positions, ["A"] * len(a_sites) + ["B"] * len(b_sites)))
+    assert [each["species"] for each in found.summary["lattices"][0]["sublattices"]] == ["A", "B"]
+    assert found.summary["lattices"][0]["edge"] == pytest.approx(0.4, abs=1e-6)
+    assert not len(found.defects)

@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 # A sublattice has a species of its own where at least this share of its atoms is of it.
 _OWN = 0.5
 _LIKELIER_THAN_NOT = 0.5
+# From here on a find says nothing of how many others were overlooked.
+_SURE = 0.9
 # Larger rings are holes, which vacancies tell better; triangles are made by an atom between others, told as such.
 _SMALLEST_RING, _LARGEST_RING = 4, 9
 COLUMNS = ("kind", "name", "x", "y", "x_std", "y_std", "probability", "atoms", "note")
@@ -75,13 +77,14 @@ def add_vacancies(
 ) -> None:
     """Sites without an atom; `others` (m, 2) are the places of atoms of other grains.
 
-    The probability that one is really empty: as many atoms are overlooked just below a limit of probability as finds
-    above it are none, where probabilities are calibrated; the finds' doubts add up to that number, and it is shared
-    out among the empty sites.
+    The probability that one is really empty: where probabilities are calibrated, about as many atoms are overlooked
+    just below the limit as doubtful finds just above it are none. The doubts of the finds less likely than 0.9 add up
+    to that number, with half an atom for what nobody knows, and it is shared out among the empty sites.
     """
     found = find_vacancies(atoms[["x", "y"]].to_numpy(), sites, box, others)
-    doubts = float((1 - atoms["probability"]).clip(0, 1).sum()) if atoms["probability"].notna().all() else np.nan
-    really = 1 - min(1.0, doubts / max(1, len(found.positions))) if np.isfinite(doubts) else np.nan
+    stated = atoms["probability"].to_numpy(dtype=float)
+    doubts = float((1 - stated)[stated < _SURE].sum()) if np.isfinite(stated).all() else np.nan
+    really = 1 - min(1.0, (doubts + 0.5) / (len(found.positions) + 1)) if np.isfinite(doubts) else np.nan
     for place, std, k in zip(found.positions, found.positions_std, found.sublattice, strict=True):
         defects.add("vacancy", f"V_{own[k]}" if own[k] else "V", place, std, really)
 
@@ -104,11 +107,11 @@ def add_off_lattice(defects: Defects, atoms: pd.DataFrame, sites: LatticeSites, 
         defects.add("off_lattice", name, *_of(atoms, atom), atoms["probability"].iloc[atom], [atoms.index[atom]])
 
 
-def add_odd_fluxes(defects: Defects, atoms: pd.DataFrame) -> None:
-    """Atoms brighter or dimmer than their sublattice, where `adatom.find` told them."""
+def add_odd_fluxes(defects: Defects, atoms: pd.DataFrame, inside: NDArray[np.bool_]) -> None:
+    """Atoms brighter or dimmer than their sublattice, where `adatom.find` told them; `inside` (n,) leaves borders out."""
     if "odd_probability" not in atoms or "sublattice" not in atoms:
         return
-    odd = (atoms["odd_probability"] > _LIKELIER_THAN_NOT).to_numpy()
+    odd = (atoms["odd_probability"] > _LIKELIER_THAN_NOT).to_numpy() & inside
     usual = atoms.groupby("sublattice")["flux"].transform("median").to_numpy()
     flux, names = atoms["flux"].to_numpy(), atoms["sublattice"].to_numpy()
     for atom in _numbers(odd):

@@ -1,7 +1,7 @@
 """From atoms to findings."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -104,7 +104,9 @@ def analyse(
     )
     if domains and picture is not None:
         still = picture.isel(frame=number) if is_movie else picture
-        grouped = find_distortions(chosen, still if patch is not None else None, patch=patch, of=of, to=to)
+        grouped = find_distortions(
+            _named(chosen, of, to), still if patch is not None else None, patch=patch, of=of, to=to
+        )
         write_distortions(out, grouped, still)
         found.summary["domains"] = {"n_kinds": len(grouped.kinds.weights), "n_domains": len(grouped.domains.table)}
     write_run(out, {"atoms": str(atoms), "image": None if image is None else str(image)})
@@ -112,6 +114,16 @@ def analyse(
         print_json(found.summary)
         return
     print_lines(analysis_lines(atoms.name, found.summary, out))
+
+
+def _named(atoms: Any, of: str | None, to: str | None) -> Any:
+    """Atoms with the names of their brightness for species, where these are asked for and no species has such a name."""
+    asked = {name for name in (of, to) if name is not None}
+    if not asked or asked <= set(atoms["species"]) or "brightness" not in atoms:
+        return atoms
+    renamed = atoms.assign(species=atoms["brightness"])
+    renamed.attrs = atoms.attrs
+    return renamed
 
 
 def _one(size: tuple[float, float] | None) -> float | None:
