@@ -108,7 +108,7 @@ def add_off_lattice(defects: Defects, atoms: pd.DataFrame, sites: LatticeSites, 
 
 
 def add_odd_fluxes(defects: Defects, atoms: pd.DataFrame, inside: NDArray[np.bool_]) -> None:
-    """Atoms brighter or dimmer than their sublattice, where `adatom.find` told them; `inside` (n,) leaves borders out."""
+    """Atoms brighter or dimmer than their sublattice, as `adatom.find` told; `inside` (n,) leaves borders out."""
     if "odd_probability" not in atoms or "sublattice" not in atoms:
         return
     odd = (atoms["odd_probability"] > _LIKELIER_THAN_NOT).to_numpy() & inside

@@ -117,7 +117,7 @@ def analyse(
 
 
 def _named(atoms: Any, of: str | None, to: str | None) -> Any:
-    """Atoms with the names of their brightness for species, where these are asked for and no species has such a name."""
+    """Atoms with the names of their brightness for species, where these are asked for and are no species."""
     asked = {name for name in (of, to) if name is not None}
     if not asked or asked <= set(atoms["species"]) or "brightness" not in atoms:
         return atoms
