@@ -6,6 +6,7 @@ themselves (`adatom.models.iterating`), which knows of the rest.
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -78,7 +79,7 @@ def adapt_to_images(
     how : ``choose`` drops members that suit the images badly, without training; ``simulate`` trains on images
         simulated by the matched recipe; ``findings`` trains on what the members find together; ``auto`` does the
         latter two.
-    recipe : to be matched, by default the model's own.
+    recipe : to be matched, by default the model's own; of the same classes.
     rounds : of learning from findings, at most.
     steps : of each member in each round.
     seed : of everything drawn.
@@ -86,7 +87,7 @@ def adapt_to_images(
 
     Raises
     ------
-    ArgumentError : if the model is of another kind, or `how` is not one of these.
+    ArgumentError : if the model is of another kind, `how` is not one of these, or `recipe` has other classes.
     ShapeError : if an image has not two dimensions.
     """
     if how not in HOW:
@@ -96,6 +97,7 @@ def adapt_to_images(
     known = load(model) if isinstance(model, (str, Path)) else model
     if not isinstance(known, (Localizer, Ensemble)):
         raise ArgumentError(f"model: expected a Localizer or an Ensemble, got a {type(known).__name__}.")
+    _check_recipe(recipe, known)
     stills = [check_image(image, ndim=2).transpose("y", "x") for image in images]
     values, factors = [], []
     for still in stills:
@@ -133,12 +135,22 @@ def adapt_to_images(
     return result
 
 
+def _check_recipe(recipe: Recipe | None, model: Localizer | Ensemble) -> None:
+    """Species are numbers to a network: those of another recipe would be taken for the model's."""
+    known = model.recipe_.material.classes if model.recipe_ is not None else tuple(model.classes_)
+    if recipe is not None and tuple(recipe.material.classes) != tuple(known):
+        raise ArgumentError(
+            f"recipe: expected one with the classes of the model ({', '.join(known)}), got {recipe.name} with "
+            f"{', '.join(recipe.material.classes)}."
+        )
+
+
 def _matched(
     still: xr.DataArray, recipe: Recipe | None, factor: float, seed: int, result: Adapted
 ) -> tuple[Match | None, Recipe | None]:
     """The match, and its recipe for images seen at a scale, of any orientation."""
     if recipe is None:
-        result.warnings.append("The model holds no recipe that could be matched: it learns from its findings alone.")
+        result.warnings.append("The model holds no recipe that could be matched to the images.")
         return None, None
     try:
         found = match(still, recipe, seed=seed)
@@ -157,10 +169,18 @@ def for_any_orientation(found: Match, recipe: Recipe, factor: float) -> Recipe:
 
 
 def concluded(ensemble: Ensemble, recipe: Recipe | None, stays_ensemble: bool, seed: int) -> Localizer | Ensemble:
-    """The adapted model, with its probabilities calibrated on images simulated as the new ones are."""
+    """The adapted model, with its probabilities calibrated on images simulated as the new ones are, in the way that the
+    ensemble is; what is given stays as it is.
+    """
+    ensemble, members = copy(ensemble), [copy(member) for member in ensemble.members_]
+    ensemble.members_, ensemble.calibrate = members, ensemble.calibrated_
+    ensemble.figures_ = dict(ensemble.figures_)
+    for member in members:
+        member.figures_ = dict(member.figures_)
+    first = members[0]
+    assert isinstance(first, Localizer)
     if recipe is None:
-        member = ensemble.members_[0]
-        return ensemble if stays_ensemble or not isinstance(member, Localizer) else member
+        return ensemble if stays_ensemble else first
 
     def conclude(member: ImageModel) -> None:
         source = SimulatedSamples(
@@ -173,10 +193,6 @@ def concluded(ensemble: Ensemble, recipe: Recipe | None, stays_ensemble: bool, s
         )
         member._conclude(source, source.validation(_CONCLUDING_IMAGES))
 
-    for member in ensemble.members_:
+    for member in members:
         conclude(member)
-    if stays_ensemble:
-        return ensemble.calibrate_on(recipe)
-    member = ensemble.members_[0]
-    assert isinstance(member, Localizer)
-    return member
+    return ensemble.calibrate_on(recipe) if stays_ensemble else first

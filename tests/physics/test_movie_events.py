@@ -94,6 +94,12 @@ def test_what_the_border_cuts_is_no_site():
     assert len(sites.positions) == 81
 
 
+def test_finds_that_scatter_widely_are_still_of_one_site():
+    sites = follow_sites(movie(all_there(), noise=0.03), reach=0.14)
+    assert len(sites.positions) == 121
+    assert (sites.probability > 0).mean() > 0.98
+
+
 def test_one_frame_and_lone_atoms_are_told():
     with pytest.raises(ArgumentError, match="two frames"):
         analyse_movie(movie(all_there()[:1]), BOX)

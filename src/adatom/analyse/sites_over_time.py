@@ -47,8 +47,9 @@ def follow_sites(
 
     Notes
     -----
-    The likeliest finds come first: each opens a site, or belongs to the nearest one within reach. Then each site moves
-    to the mean of its finds, and each frame's find nearest to it is its own.
+    The likeliest finds come first: each opens a site, which takes all finds within reach that are free. A find far from
+    its atom so leaves some of that atom's finds to another site; sites whose means are within reach of each other are
+    one. Then each frame's find nearest to the mean of a site is its own.
     """
     positions = atoms[["x", "y"]].to_numpy(dtype=float)
     frames, frame = np.unique(atoms["frame"].to_numpy(), return_inverse=True)
@@ -62,8 +63,8 @@ def follow_sites(
         free = np.array([other for other in near[row] if site[other] < 0], dtype=np.int64)
         site[free] = n_sites
         n_sites += 1
-    total = np.maximum(np.bincount(site, weight, n_sites), 1e-300)
-    middle = np.column_stack([np.bincount(site, weight * positions[:, k], n_sites) / total for k in (0, 1)])
+    site, middle = _merged(site, positions, weight, reach)
+    n_sites = len(middle)
     found = np.full((len(frames), n_sites), -1)
     distance, nearest = cKDTree(middle).query(positions)
     best = np.full((len(frames), n_sites), np.inf)
@@ -93,3 +94,20 @@ def follow_sites(
         y_std=y_std,
         row=np.where(seen, atoms.index.to_numpy()[np.maximum(found, 0)], -1)[:, kept],
     )
+
+
+def _merged(site: NDArray[np.int64], positions: Array, weight: Array, reach: float) -> tuple[NDArray[np.int64], Array]:
+    """Sites of the finds (n,), and means (n_sites, 2), none of which is within reach of another."""
+    while True:
+        _, site = np.unique(site, return_inverse=True)
+        total = np.maximum(np.bincount(site, weight), 1e-300)
+        middle = np.column_stack([np.bincount(site, weight * positions[:, k]) / total for k in (0, 1)])
+        pairs = cKDTree(middle).query_pairs(reach, output_type="ndarray")
+        if not len(pairs):
+            return site, middle
+        apart = np.linalg.norm(middle[pairs[:, 0]] - middle[pairs[:, 1]], axis=1)
+        into, taken = np.arange(len(middle)), np.zeros(len(middle), dtype=bool)
+        for one, other in pairs[np.argsort(apart, kind="stable")]:  # the closest first, each once before means move
+            if not taken[one] and not taken[other]:
+                into[other], taken[one], taken[other] = one, True, True
+        site = into[site]

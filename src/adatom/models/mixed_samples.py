@@ -1,6 +1,7 @@
 """Batches cut out of whole images whose atoms are partly known, mixed with simulated ones."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Protocol
 
 import numpy as np
@@ -34,7 +35,8 @@ class MixedSamples:
     Parameters
     ----------
     known : at least one, each shown as often as it is large.
-    simulated : where simulated images come from; each gives as many images to a batch as its ``batch_size``.
+    simulated : where simulated images come from; each gives as many images to a batch as its ``batch_size``, as large
+        as the pieces, whatever its recipe says.
     batch_size : of all.
     side : of a piece [px].
     """
@@ -49,7 +51,7 @@ class MixedSamples:
         side: int,
         multiple: int,
     ) -> None:
-        self.known, self.simulated, self.batch_size = known, simulated, batch_size
+        self.known, self.simulated, self.batch_size = known, [_as_large(one, side) for one in simulated], batch_size
         self.seed, self.side, self.multiple = seed, side, multiple
         area = np.array([one.prepared.size for one in known], dtype=float)
         self._share = area / area.sum()
@@ -86,3 +88,15 @@ def side_of_pieces(known: Sequence[PartlyKnown], trained: int) -> int:
     if smallest < 4 * MARGIN_PX:
         raise ArgumentError(f"images: expected at least {4 * MARGIN_PX} working pixels a side, got {smallest}.")
     return min(trained, smallest)
+
+
+def _as_large(source: SimulatedSamples, side: int) -> SimulatedSamples:
+    """Images of the same recipe, `side` px a side: those of a batch are of one size."""
+    microscope = source.recipe.microscope
+    if microscope.image_size == side:
+        return source
+    low, high = (min(edge, side // 4) for edge in microscope.border_px)  # or nothing may be left in between
+    changed = microscope.model_copy(update={"image_size": side, "border_px": (low, high)})
+    resized = copy(source)
+    resized.recipe = source.recipe.model_copy(update={"microscope": changed})
+    return resized
