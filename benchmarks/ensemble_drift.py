@@ -27,6 +27,7 @@ from sklearn.metrics import roc_auc_score
 
 from adatom.adapter import concluded, for_any_orientation
 from adatom.data import make_image
+from adatom.errors import AdatomError
 from adatom.locate import Peaks, match_likeliest_first, match_positions
 from adatom.matching import match
 from adatom.models import Ensemble, Localizer
@@ -125,8 +126,11 @@ def adapted(model: Ensemble, shift: Shift, *, is_matched: bool) -> Model:
     matched = None
     if is_matched:
         image = make_image(values, pixel_size=recipe.microscope.pixel_size_nm)
-        matched = for_any_orientation(match(image, training_recipe()), training_recipe(), 1.0)
-        going.learn_simulated(matched)
+        try:
+            matched = for_any_orientation(match(image, training_recipe()), training_recipe(), 1.0)
+            going.learn_simulated(matched)
+        except AdatomError as error:  # as `adapt_to_images` does, it goes on without
+            print(f"      not matched: {error}", flush=True)
     going.learn_findings(matched, most=2)
     for each in going.rounds:
         print(f"      {each}", flush=True)
