@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
 
 from adatom.analyse.analysis import Analysis
@@ -25,7 +26,9 @@ from adatom.analyse.lattice import Lattice, find_species_lattice
 from adatom.analyse.lattice_sites import LatticeSites, find_sites
 from adatom.analyse.motifs import Motif
 from adatom.analyse.neighbours import Neighbours, bond_cutoff, find_neighbours
+from adatom.analyse.polarisation import off_centre
 from adatom.analyse.rings import Rings, find_rings
+from adatom.analyse.site_brightness import View
 from adatom.analyse.spatial_statistics import (
     Box,
     count_interval,
@@ -34,7 +37,7 @@ from adatom.analyse.spatial_statistics import (
     share_interval,
 )
 from adatom.analyse.strain import Strain, local_strain
-from adatom.data import check_atoms
+from adatom.data import check_atoms, spacing
 from adatom.data.rounding import rounded
 from adatom.errors import ArgumentError
 
@@ -50,8 +53,10 @@ _STRAIN = ("exx", "eyy", "exy", "rotation")
 def analyse_atoms(
     atoms: pd.DataFrame,
     *,
+    image: xr.DataArray | None = None,
     cutoff: float | None = None,
     lattice_constant: float | None = None,
+    off_centre_of: tuple[str, str] | None = None,
     motifs: Sequence[Motif] = (),
     seed: int = 0,
 ) -> Analysis:
@@ -60,8 +65,10 @@ def analyse_atoms(
     Parameters
     ----------
     atoms : an atom table of one frame, see `adatom.data.atoms`; lengths below are in its unit.
+    image : (y, x) that they were found in, where it is at hand: each empty site is looked at in it.
     cutoff : longest bond; by default where pairs are rarest between the first and the second shell.
     lattice_constant : edge of the hexagonal or square cell without strain; by default strain is against the mean.
+    off_centre_of : species of inner atoms and of the cages around them, ``("B", "A")`` in a perovskite along [001].
     motifs : small graphs of atoms to look for.
     seed : of the points at random that densities are compared with.
 
@@ -70,12 +77,14 @@ def analyse_atoms(
     To the atoms these columns are added: ``coordination``; ``bond_order`` (1 for a perfect neighbourhood) and
     ``symmetry`` (2 to 6); ``grain`` (-1 for none) and ``grain_boundary``; ``site_sublattice`` (-1 for none),
     ``displacement_x`` and ``_y`` from the site of the fitted lattice; ``exx``, ``eyy``, ``exy`` and ``rotation``
-    [radians], each with ``_std``.
+    [radians], each with ``_std``; where asked for, ``off_centre_x`` and ``_y`` of inner atoms from the middle of their
+    four cage atoms, with ``_std``.
 
     Raises
     ------
     ShapeError : if it is no atom table.
-    ArgumentError : if there are fewer than three atoms, or they are of several frames.
+    ArgumentError : if there are fewer than three atoms, or they are of several frames, or of no such species.
+    UnitError : if the atoms are in nm, and the image has no pixel size.
     """
     check_atoms(atoms)
     if len(atoms) < _FEWEST:
@@ -100,6 +109,7 @@ def analyse_atoms(
     # a lone grain is the whole crystal, with what lies between its atoms
     parts = [np.ones(len(table), dtype=bool)] if n_grains < 2 else [grains.grain == k for k in range(n_grains)]
     defects, lattices = Defects(), []
+    view = None if image is None else View.of(image, str(table.attrs["units"]), spacing(table))
     columns = {name: np.full(len(table), np.nan) for name in ("displacement_x", "displacement_y")}
     for name in _STRAIN:
         columns |= {name: np.full(len(table), np.nan), f"{name}_std": np.full(len(table), np.nan)}
@@ -116,7 +126,7 @@ def analyse_atoms(
         for name in columns.keys() - {"displacement_x", "displacement_y"}:
             columns[name][part] = getattr(strain, name)
         site_sublattice[part] = sites.sublattice
-        add_vacancies(defects, mine, sites, positions[~part], box, own)
+        add_vacancies(defects, mine, sites, positions[~part], box, own, view)
         add_substitutions(defects, mine, sites, own)
         add_off_lattice(defects, mine, sites, inside[part])
         add_dislocations(defects, positions[part], sites, str(table.attrs["units"]))
@@ -124,6 +134,8 @@ def analyse_atoms(
     table["site_sublattice"] = site_sublattice
     for name, values in columns.items():
         table[name] = values
+    if off_centre_of is not None:
+        _add_off_centre(table, *off_centre_of)
     add_odd_fluxes(defects, table, inside)
     if order.fold == 6:
         add_rings(defects, table, rings)
@@ -146,6 +158,27 @@ def analyse_atoms(
     )
     result.summary = _summary(result, neighbours, rings, lattices, inside, n_grains)
     return result
+
+
+def _add_off_centre(atoms: pd.DataFrame, inner: str, cage: str) -> None:
+    """Columns with the displacement of inner atoms from the middle of their cages, NaN elsewhere."""
+    species = atoms["species"].to_numpy().astype(str)
+    for name in (inner, cage):
+        if name not in species:
+            raise ArgumentError(
+                f"off_centre_of: expected species out of {', '.join(sorted(set(species)))}, got {name}."
+            )
+    found = off_centre(
+        atoms[["x", "y"]].to_numpy(),
+        species == inner,
+        species == cage,
+        positions_std=atoms[["x_std", "y_std"]].to_numpy(),
+    )
+    for axis, name in enumerate(("off_centre_x", "off_centre_y")):
+        for column, values in ((name, found.vector), (f"{name}_std", found.vector_std)):
+            whole = np.full(len(atoms), np.nan)
+            whole[found.atom] = values[:, axis]
+            atoms[column] = whole
 
 
 def _vectors(atoms: pd.DataFrame) -> Array | None:

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from crystals import GRAPHENE_NM, honeycomb, square
 
 from adatom.analyse.motifs import Motif
 from adatom.analyser import analyse_atoms
+from adatom.data import make_image
 from adatom.data.atoms import make_atoms
-from adatom.errors import ArgumentError, ShapeError
+from adatom.errors import ArgumentError, ShapeError, UnitError
 
 RNG = np.random.default_rng(5)
 
@@ -87,6 +89,49 @@ def test_numbers_of_atoms_are_those_of_the_rows():
     numbers = [int(number) for number in motif["atoms"].split()]
     assert atoms.loc[numbers, "species"].tolist() == ["C", "B", "B", "B"]
     assert set(found.bonds["first"]) <= set(atoms.index)
+
+
+def shown(positions: np.ndarray, width: float = 0.035) -> xr.DataArray:
+    """An image (y, x) of atoms at positions that `table` has, with noise."""
+    place = (positions - positions.min(axis=0) + 0.2) / 0.02
+    rows, columns = (int(n) for n in np.ceil(place.max(axis=0) + 10)[::-1])
+    y, x = np.mgrid[:rows, :columns]
+    image = 0.05 * np.random.default_rng(2).standard_normal((rows, columns))
+    for at_x, at_y in place:
+        image += np.exp(-0.5 * ((x - at_x) ** 2 + (y - at_y) ** 2) / (width / 0.02) ** 2)
+    return make_image(image, pixel_size=0.02)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_image_tells_an_empty_site_from_an_atom_that_was_overlooked(sign):
+    crystal = square(12, 0.4)
+    found = np.delete(crystal, [40, 77], axis=0)
+    image = shown(np.delete(crystal, 40, axis=0))
+    defects = analyse_atoms(table(found, "Sr"), image=image.copy(data=sign * image.to_numpy())).defects
+    rows = defects.set_index("kind")
+    assert sorted(rows.index) == ["overlooked", "vacancy"]
+    assert rows.loc["vacancy", ["x", "y"]].to_numpy(float) == pytest.approx(crystal[40] + 0.2, abs=1e-6)
+    assert rows.loc["overlooked", ["x", "y"]].to_numpy(float) == pytest.approx(crystal[77] + 0.2, abs=1e-6)
+    assert rows["probability"].min() > 0.99
+
+
+def test_an_image_without_a_pixel_size_and_atoms_in_nm_do_not_go_together():
+    with pytest.raises(UnitError, match="pixel size"):
+        analyse_atoms(table(honeycomb(6)), image=make_image(np.zeros((40, 40))))
+
+
+def test_inner_atoms_are_told_how_far_they_are_off_the_centre_of_their_cages():
+    a_sites, b_sites = square(10, 0.4), square(9, 0.4) + 0.2 + np.array([0.012, -0.02])
+    atoms = table(np.concatenate([a_sites, b_sites]), ["A"] * len(a_sites) + ["B"] * len(b_sites))
+    found = analyse_atoms(atoms, off_centre_of=("B", "A")).atoms
+    inner = found[found["species"] == "B"]
+    assert inner["off_centre_x"].to_numpy() == pytest.approx(0.012) and inner[
+        "off_centre_y"
+    ].to_numpy() == pytest.approx(-0.02)
+    assert inner["off_centre_x_std"].to_numpy() == pytest.approx(0.003 * np.sqrt(1.25))
+    assert found.loc[found["species"] == "A", "off_centre_x"].isna().all()
+    with pytest.raises(ArgumentError, match="Ti"):
+        analyse_atoms(atoms, off_centre_of=("Ti", "A"))
 
 
 def test_doubts_of_the_finds_lower_the_probability_of_vacancies():

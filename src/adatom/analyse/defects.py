@@ -13,6 +13,7 @@ from adatom.analyse.lattice_sites import LatticeSites
 from adatom.analyse.motifs import Motif, find_motif
 from adatom.analyse.neighbours import Neighbours
 from adatom.analyse.rings import Rings
+from adatom.analyse.site_brightness import View
 from adatom.analyse.vacancies import Box, find_vacancies
 
 Array = NDArray[np.float64]
@@ -33,9 +34,9 @@ class Defects:
 
     Attributes
     ----------
-    rows : with the columns ``kind`` (vacancy, substitution, off_lattice, odd_flux, ring, dislocation, motif), ``name``,
-        ``x``, ``y``, ``x_std``, ``y_std`` in the unit of the positions, ``probability`` (NaN where nothing says it),
-        ``atoms`` (numbers of the rows of the atom table, apart by blanks), ``note``.
+    rows : with the columns ``kind`` (vacancy, overlooked, substitution, off_lattice, odd_flux, ring, dislocation,
+        motif), ``name``, ``x``, ``y``, ``x_std``, ``y_std`` in the unit of the positions, ``probability`` (NaN where
+        nothing says it), ``atoms`` (numbers of the rows of the atom table, apart by blanks), ``note``.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -73,20 +74,38 @@ def species_of_sublattices(sites: LatticeSites, species: NDArray[Any]) -> list[s
 
 
 def add_vacancies(
-    defects: Defects, atoms: pd.DataFrame, sites: LatticeSites, others: Array, box: Box, own: Sequence[str]
+    defects: Defects,
+    atoms: pd.DataFrame,
+    sites: LatticeSites,
+    others: Array,
+    box: Box,
+    own: Sequence[str],
+    view: View | None = None,
 ) -> None:
-    """Sites without an atom; `others` (m, 2) are the places of atoms of other grains.
+    """Sites without an atom; `others` (m, 2) are the places of atoms of other grains, `view` is the image, if at hand.
 
     The probability that one is really empty: where probabilities are calibrated, about as many atoms are overlooked
     just below the limit as doubtful finds just above it are none. The doubts of the finds less likely than 0.9 add up
-    to that number, with half an atom for what nobody knows, and it is shared out among the empty sites.
+    to that number, with half an atom for what nobody knows, and it is shared out among the empty sites. Where the image
+    is at hand, it says so instead (`adatom.analyse.site_brightness`); where it shows an atom, that one was overlooked.
     """
     found = find_vacancies(atoms[["x", "y"]].to_numpy(), sites, box, others)
     stated = atoms["probability"].to_numpy(dtype=float)
     doubts = float((1 - stated)[stated < _SURE].sum()) if np.isfinite(stated).all() else np.nan
     really = 1 - min(1.0, (doubts + 0.5) / (len(found.positions) + 1)) if np.isfinite(doubts) else np.nan
-    for place, std, k in zip(found.positions, found.positions_std, found.sublattice, strict=True):
-        defects.add("vacancy", f"V_{own[k]}" if own[k] else "V", place, std, really)
+    probability = np.full(len(found.positions), really)
+    if view is not None:
+        positions = atoms[["x", "y"]].to_numpy()
+        for k in range(len(own)):
+            here = found.sublattice == k
+            by_eye = view.probability_of_emptiness(found.positions[here], positions[sites.sublattice == k])
+            probability[here] = np.where(np.isfinite(by_eye), by_eye, probability[here])
+    rows = zip(found.positions, found.positions_std, found.sublattice, probability, strict=True)
+    for place, std, k, empty in rows:
+        if empty < _LIKELIER_THAN_NOT and view is not None:
+            defects.add("overlooked", own[k] or "atom", place, std, 1 - empty, note="not found, but the image shows it")
+        else:
+            defects.add("vacancy", f"V_{own[k]}" if own[k] else "V", place, std, empty)
 
 
 def add_substitutions(defects: Defects, atoms: pd.DataFrame, sites: LatticeSites, own: Sequence[str]) -> None:

@@ -48,8 +48,11 @@ def analyse(
             "default the vectors to its neighbours do.",
         ),
     ] = None,
-    of: Annotated[str | None, typer.Option(help="Species whose atoms are grouped, for --domains.")] = None,
-    to: Annotated[str | None, typer.Option(help="Species of the neighbours that count, for --domains.")] = None,
+    of: Annotated[
+        str | None,
+        typer.Option(help="Species whose atoms are told how far they are off the centre of --to atoms, and grouped."),
+    ] = None,
+    to: Annotated[str | None, typer.Option(help="Species of the neighbours that count for --of.")] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -68,8 +71,8 @@ def analyse(
 
     if domains and image is None:
         raise typer.BadParameter("expected the image of the atoms beside it", param_hint="--domains")
-    if not domains and (patch is not None or of is not None or to is not None):
-        raise typer.BadParameter("expected --domains beside --patch, --of and --to", param_hint="--domains")
+    if not domains and patch is not None:
+        raise typer.BadParameter("expected --domains beside --patch", param_hint="--domains")
     table = read_atoms(atoms, pixel_size_nm=pixel_size)
     number = 0 if frame is None else frame
     doubtful = table["probability"] < _LIKELIER_THAN_NOT
@@ -77,8 +80,12 @@ def analyse(
     chosen.attrs = table.attrs
     picture = None if image is None else read(image, channel=channel, pixel_size=_one(table.attrs["pixel_size"]))
     is_movie = picture is not None and "frame" in picture.dims
+    still = picture.isel(frame=number) if picture is not None and is_movie else picture
+    chosen = _named(chosen, of, to)
     found = analyse_atoms(
         chosen,
+        image=still,
+        off_centre_of=(of, to) if of is not None and to is not None and of != to else None,
         cutoff=cutoff,
         lattice_constant=None if lattice_constant is None else read_lattice_constant(lattice_constant),
         motifs=() if motifs is None else read_motifs(motifs),
@@ -94,21 +101,18 @@ def analyse(
         told = "but for events" if movie is not None else "here"
         warnings.append(f"{int(doubtful.sum())} atoms less likely than not are left out {told}.")
     found.summary["warnings"] = warnings
+    if domains and still is not None:
+        grouped = find_distortions(chosen, still if patch is not None else None, patch=patch, of=of, to=to)
+        write_distortions(out, grouped, still)
+        found.summary["domains"] = {"n_kinds": len(grouped.kinds.weights), "n_domains": len(grouped.domains.table)}
     write_analysis(
         out,
         found,
-        picture.isel(frame=number) if picture is not None and is_movie else picture,
+        still,
         title=atoms.name,
         movie=movie,
         frames=picture if is_movie else None,
     )
-    if domains and picture is not None:
-        still = picture.isel(frame=number) if is_movie else picture
-        grouped = find_distortions(
-            _named(chosen, of, to), still if patch is not None else None, patch=patch, of=of, to=to
-        )
-        write_distortions(out, grouped, still)
-        found.summary["domains"] = {"n_kinds": len(grouped.kinds.weights), "n_domains": len(grouped.domains.table)}
     write_run(out, {"atoms": str(atoms), "image": None if image is None else str(image)})
     if as_json:
         print_json(found.summary)
