@@ -4,6 +4,8 @@
     python docs/build.py --check    only execute them
     python docs/build.py --store    execute them, and keep the new outputs in the notebooks themselves
 
+Names after these choose lessons, as ``06_counting_defects``.
+
 A notebook is executed in a temporary copy, so that what it writes leaves no trace here. Needs the extra ``docs``.
 ADATOM_TUTORIAL_STEPS=20 makes the trainings short.
 """
@@ -33,9 +35,14 @@ def main() -> int:
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--check", action="store_true", help="only execute the notebooks")
     choice.add_argument("--store", action="store_true", help="keep the new outputs in the notebooks; write no HTML")
+    parser.add_argument("names", nargs="*", help="of the lessons, as 06_counting_defects; by default all")
     arguments = parser.parse_args()
 
-    notebooks = sorted((DOCS / "tutorials").glob("*.ipynb"))
+    every = {path.stem: path for path in sorted((DOCS / "tutorials").glob("*.ipynb"))}
+    unknown = [name for name in arguments.names if name not in every]
+    if unknown:
+        parser.error(f"expected some of {', '.join(every)}, got {unknown[0]}")
+    notebooks = [every[name] for name in arguments.names or every]
     executed = {}
     for path in notebooks:
         started = time.monotonic()
