@@ -22,8 +22,9 @@ from adatom.data.rounding import rounded
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate.brightness import BrightnessGroups, split_by_flux
 from adatom.models.atom_table import in_units
-from adatom.models.choice import LEAST_SUPPORT, UNFAMILIAR, Contrast, ModelAtScale, choose_model, recognise
+from adatom.models.choice import LEAST_SUPPORT, UNFAMILIAR, Contrast, choose_model, recognise
 from adatom.models.seeing import Classical, classical_spacing, see_all
+from adatom.models.sight import ModelAtScale
 from adatom.prepare import SquareImage, positions_back
 
 if TYPE_CHECKING:

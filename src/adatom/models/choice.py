@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -24,13 +24,12 @@ from adatom.models.catalogue import (
     model_path,
     read_header,
 )
-from adatom.models.dim_atoms import SURE, weigh_dim_atoms
 from adatom.models.ensemble import Ensemble
-from adatom.models.ensemble_maps import EnsembleMaps
 from adatom.models.image_model import ImageModel
-from adatom.models.maps import Factor, Maps
+from adatom.models.maps import Maps
 from adatom.models.recipe import parse_recipe
 from adatom.models.scale import FINEST_FOR_LONE, Look, find_lone_scale, find_scale
+from adatom.models.sight import SURE_LATTICE, ModelAtScale, middle
 
 Array = NDArray[np.float64]
 Contrast = Literal["auto", "bright", "dark"]
@@ -49,7 +48,6 @@ _LONE_BELOW = 0.72
 _LONE_WINDOW = 256
 _LEAST_PROBABILITY = 0.75
 _SKEWNESS_WINDOW = 256
-_FAMILIARITY_WINDOW = 128
 # Atoms are peaks: what stands out of the ground is brighter than it, and so is the long tail of the grey values. Only
 # where the tail is dark, beyond this skewness, may atoms be.
 _DARK_SKEWNESS = -0.05
@@ -65,130 +63,8 @@ _MANY_MORE = 1.4
 _FINER = 1.7
 # Images likelier unlike a model's training than like it are warned of, and not handed over to it.
 UNFAMILIAR = 0.5
-# So many atoms must agree on a lattice for a material to be recognised by it.
-_SURE_LATTICE = 0.5
 _PLAIN_LATTICE = 0.8
 _SAME_CELL = 0.05
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What was seen in an image of square pixels.
-
-    Attributes
-    ----------
-    peaks : atoms, positions in the image's pixels.
-    names : of the species.
-    maps : what the model saw, or None for a method that has no maps.
-    ensemble_maps : what an ensemble saw, instead.
-    """
-
-    peaks: Peaks
-    names: list[str]
-    maps: Maps | None = None
-    ensemble_maps: EnsembleMaps | None = None
-
-
-@dataclass(frozen=True)
-class ModelAtScale:
-    """A model that looks at images of square pixels at one scale.
-
-    Attributes
-    ----------
-    factor : working pixels a pixel of the image.
-    name, sha256 : of the model file (None for a model in memory).
-    sign : 1 for bright atoms, -1 for dark ones.
-    is_stated : whether the scale is the one that the image's calibration states.
-    support : how well the model knows what it sees, 0 to 1, see `adatom.models.support`.
-    seen : what it saw at this scale in the middle of the image, where it searched for the scale.
-    min_probability : atoms less probable are left out, if it is more than the model's own limit.
-    coverage : of the sets of species that are asked for.
-    ensemble : whose scout `model` is, where all members are to look once the scale is known.
-    """
-
-    model: ImageModel
-    factor: float
-    name: str
-    sha256: str | None
-    sign: int = 1
-    is_stated: bool = False
-    support: float = float("nan")
-    seen: Look | None = None
-    min_probability: float | None = None
-    ensemble: Ensemble | None = None
-    coverage: float | None = None
-
-    @property
-    def lattice_constant_nm(self) -> float | None:
-        """Edge of the cell that the model knows, where it is more than nominal."""
-        recipe = self.model.recipe_
-        return recipe.material.lattice_constant_nm if recipe and self.model.scale_["calibrated"] else None
-
-    @property
-    def empty_classes(self) -> tuple[str, ...]:
-        """Classes of sites that hold nothing: vacancies that the model knows by their neighbours."""
-        material = self.model.recipe_.material if self.model.recipe_ else None
-        defects = getattr(material, "point_defects", [])
-        return tuple(defect.name for defect in defects if defect.is_class and not any(defect.becomes.values()))
-
-    @property
-    def is_of_lone_atoms(self) -> bool:
-        """Whether nothing but their looks speaks for the atoms."""
-        return self.min_probability is not None
-
-    @property
-    def spacing_px(self) -> float:
-        """Typical distance of nearest neighbours in the image's pixels."""
-        return float(self.model.scale_["spacing_px"]) / self.factor
-
-    def unfamiliarity(self, square: Array) -> float | None:
-        """Probability that the middle of levelled `square` is unlike what the model was trained on."""
-        return self.model.unfamiliarity(self.sign * _middle(square, self.factor, _FAMILIARITY_WINDOW), self.factor)
-
-    def see(self, values: Array, min_probability: float | None = None, min_distance_px: float | None = None) -> Sight:
-        """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""
-        image, factor = self.sign * values, (self.factor, self.factor)
-        maps, ensemble_maps = None, None
-        find: Callable[..., Peaks]
-        if self.ensemble is None:
-            maps = self.model.look(image, factor, is_levelled=True)
-            find = partial(self.model.peaks, maps, min_distance_px=min_distance_px)
-        else:
-            ensemble_maps = self.ensemble.look(image, factor, is_levelled=True)
-            find = partial(self.ensemble.peaks, ensemble_maps, min_distance_px=min_distance_px)
-        least = self.min_probability if min_probability is None else min_probability
-        if self.model.judges_dim_atoms:
-            peaks = _weighed(find(min_probability=0.0))
-            peaks = peaks.of(peaks.probability >= (self.model.min_probability if least is None else least))
-        else:
-            peaks = find(min_probability=least)
-        return Sight(replace(peaks, flux=self.sign * peaks.flux), self.model.classes_, maps, ensemble_maps)
-
-    def species_sets(self, peaks: Peaks) -> NDArray[Any] | None:
-        """The sets of species of atoms that were seen (n,), where they are asked for."""
-        return None if self.coverage is None else (self.ensemble or self.model).species_sets(peaks, self.coverage)
-
-    def draw(self, sight: Sight, image: xr.DataArray, square: Factor) -> tuple[xr.DataArray, xr.Dataset | None]:
-        """Probability maps of what was seen in `image` (a pixel is `square` square pixels), and their doubts."""
-        if self.ensemble is not None and sight.ensemble_maps is not None:
-            seen = sight.ensemble_maps
-            doubts = self.ensemble.uncertainty_as_image(seen, image, _product(seen.factor, square))
-            return doubts["probability"], doubts
-        assert sight.maps is not None
-        return self.model.maps_as_image(sight.maps, image, _product(sight.maps.factor, square)), None
-
-
-def _product(first: Factor, second: Factor) -> Factor:
-    return first[0] * second[0], first[1] * second[1]
-
-
-def _weighed(peaks: Peaks) -> Peaks:
-    """All finds of an image, dim ones weighed where the sure ones stand on a lattice."""
-    sure = peaks.of(peaks.probability > SURE)
-    lattice = find_lattice(np.column_stack([sure.x, sure.y]))
-    if lattice is None or lattice.coincidence < _SURE_LATTICE:
-        return peaks
-    return replace(peaks, probability=weigh_dim_atoms(peaks.probability, peaks.flux))
 
 
 def choose_model(
@@ -325,7 +201,7 @@ def recognise(lattice: Lattice | None, spacing_px: float, square: Array, least_s
     square : (y, x) image with square pixels, levelled.
     least_support : of the model, to be taken.
     """
-    if lattice is None or not lattice.is_hexagonal or lattice.coincidence < _SURE_LATTICE:
+    if lattice is None or not lattice.is_hexagonal or lattice.coincidence < SURE_LATTICE:
         return None
     for name, edge, distance in _materials():
         # bumps between the atoms, taken for atoms, make the distance of neighbours too small
@@ -385,7 +261,7 @@ def _lone(eyes: ModelAtScale, square: Array) -> ModelAtScale:
         return eyes
     peaks = eyes.seen.peaks()
     lattice = find_lattice(np.column_stack([peaks.x, peaks.y]))
-    if lattice is not None and lattice.coincidence > _SURE_LATTICE:
+    if lattice is not None and lattice.coincidence > SURE_LATTICE:
         return eyes
     lone = find_lone_scale(partial(_glance, eyes, square, _LONE_WINDOW), square.shape)
     if lone.density_of_sure > eyes.seen.density_of_sure or eyes.factor > FINEST_FOR_LONE:
@@ -395,7 +271,7 @@ def _lone(eyes: ModelAtScale, square: Array) -> ModelAtScale:
 
 def _glance(eyes: ModelAtScale, square: Array, window: int, factors: list[float]) -> list[Look]:
     """What is seen at several scales in the middle of an image, `window` working pixels a side."""
-    parts = [eyes.sign * _middle(square, factor, window) for factor in factors]
+    parts = [eyes.sign * middle(square, factor, window) for factor in factors]
     return [
         Look(factor, eyes.model.support(maps), part.size, cache(partial(_atoms, eyes.model, maps, part.shape)))
         for factor, part, maps in zip(factors, parts, eyes.model.glance(parts, factors), strict=True)
@@ -414,7 +290,7 @@ def _skewness(eyes: ModelAtScale, square: Array) -> float:
     apart.
     """
     factor = _FINER * eyes.factor
-    prepared = eyes.model.prepared(_middle(square, factor, _SKEWNESS_WINDOW), factor)
+    prepared = eyes.model.prepared(middle(square, factor, _SKEWNESS_WINDOW), factor)
     smooth = ndimage.gaussian_filter(prepared, 1.0)
     spread = float(smooth.std())
     if spread == 0:
@@ -453,16 +329,9 @@ def _different(factors: list[float]) -> list[float]:
 
 def _look(eyes: ModelAtScale, square: Array, window: int = _WINDOW) -> tuple[ModelAtScale, Peaks]:
     """The same eyes with their support in the middle of the image, and the atoms they saw there."""
-    sight = eyes.see(_middle(square, eyes.factor, window))
+    sight = eyes.see(middle(square, eyes.factor, window))
     assert sight.maps is not None
     return replace(eyes, support=eyes.model.support(sight.maps)), sight.peaks
-
-
-def _middle(square: Array, factor: float, window: int) -> Array:
-    """At most `window` working pixels a side of the middle of an image."""
-    side = int(window / factor)
-    top, left = ((n - min(n, side)) // 2 for n in square.shape)
-    return square[top : top + side, left : left + side]
 
 
 def _against_lattice(eyes: ModelAtScale, peaks: Peaks, square: Array) -> ModelAtScale:

@@ -13,7 +13,7 @@ from adatom.analyse import Lattice, find_bright_lattice, find_species_lattice
 from adatom.data import nearest_distances, spacing
 from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
 from adatom.locate.peaks import suppress_close
-from adatom.models.choice import ModelAtScale, Sight
+from adatom.models.sight import ModelAtScale, Sight
 from adatom.prepare import SquareImage, image_periods
 
 Array = NDArray[np.float64]
