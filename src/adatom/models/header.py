@@ -184,8 +184,8 @@ class PairHeader(_Part):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if "network" not in self.blend:
-            raise ValueError("the blend has no network")
+        if set(self.blend) not in ({"network"}, {"network", "ridge", "trees"}):
+            raise ValueError("the blend is neither of the network alone nor of all opinions")
         return self
 
 

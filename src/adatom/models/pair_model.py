@@ -16,13 +16,12 @@ from torch import Tensor, nn
 
 from adatom import __version__
 from adatom.errors import ArgumentError, ModelFileError
+from adatom.models.blending import Baselines, agree, blended
 from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.estimator import Estimator
 from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.pair_scale import PatchScale, SpectrumScale
 from adatom.models.recipe import first_problem
-from adatom.models.spectrum_baselines import fit_ridge, principal_components
-from adatom.models.trees import Trees
 from adatom.nets import PAIR_ARCHITECTURES, build_net
 from adatom.nets.engine import multiplies_bfloat16
 from adatom.prepare.spatial_folds import Fold, blocked_folds
@@ -42,13 +41,9 @@ TRAINING = {
     "validate_every": 25,
     "patience": 4,
 }
-COVERAGE = 0.9  # of the bands by which error bars are set
-_NORMAL_QUANTILE = 1.6449  # of the standard normal distribution, that holds 90 % within
 _VARIANCE_SHARE = 0.05  # of the loss; the mean must not wait for the variance
 _DIVERGENCE_SHARE = 0.001  # of the loss, a point of a spectrum
 _CHUNK = 96  # patches that a network sees at once; more than the processor's cache holds take longer
-_ENOUGH = 200  # held-out values of one point that its own error bar needs
-_N_TREES = 60
 
 
 @dataclass(frozen=True)
@@ -278,29 +273,28 @@ class PairModel(Estimator):
         n = len(known)
         flat_known, flat_wanted = known.reshape(n, -1), wanted.reshape(n, -1)
         opinions = {"network": held_out.reshape(n, -1)}
-        self.ridge_: tuple[Array, Array] | None = None
-        self.trees_: Trees | None = None
+        self.baselines_: Baselines | None = None
         if self.blend:
             opinions |= {name: np.full(flat_wanted.shape, np.nan) for name in ("ridge", "trees")}
             for fold in folds:
-                ridge, trees = self._baselines(flat_known[fold.train], flat_wanted[fold.train])
-                opinions["ridge"][fold.test] = flat_known[fold.test] @ ridge[0] + ridge[1]
-                opinions["trees"][fold.test] = _trees_say(*trees, flat_known[fold.test])
-            self.ridge_, (self.trees_, self.components_) = self._baselines(flat_known, flat_wanted)
+                learned = Baselines.learned(flat_known[fold.train], flat_wanted[fold.train], seed=self.seed_)
+                opinions["ridge"][fold.test] = learned.ridge(flat_known[fold.test])
+                opinions["trees"][fold.test] = learned.forest(flat_known[fold.test])
+            self.baselines_ = Baselines.learned(flat_known, flat_wanted, seed=self.seed_)
         stated = np.exp(0.5 * log_variance.reshape(n, -1))
         every = np.concatenate([fold.test for fold in folds])
-        self.blend_, self.std_factor_ = _agree(opinions, flat_wanted, stated, every)
-        blended, std = np.full(flat_wanted.shape, np.nan), np.full(flat_wanted.shape, np.nan)
+        self.blend_, self.std_factor_ = agree(opinions, flat_wanted, stated, every)
+        blend, std = np.full(flat_wanted.shape, np.nan), np.full(flat_wanted.shape, np.nan)
         for fold in folds:  # judged by weights and error bars of the other blocks
             others = every if len(folds) == 1 else np.setdiff1d(every, fold.test)
-            weights, factor = _agree(opinions, flat_wanted, stated, others)
-            blended[fold.test] = sum(weight * opinions[name][fold.test] for name, weight in weights.items())
+            weights, factor = agree(opinions, flat_wanted, stated, others)
+            blend[fold.test] = blended({name: each[fold.test] for name, each in opinions.items()}, weights)
             std[fold.test] = stated[fold.test] * factor
-        told = {"blend": blended, **opinions} if self.blend else opinions
+        told = {"blend": blend, **opinions} if self.blend else opinions
         self.held_out_ = HeldOut(
             folds,
             {name: self._wanted_back(each.reshape(wanted.shape)) for name, each in told.items()},
-            self._wanted_std_back(blended.reshape(wanted.shape), std.reshape(wanted.shape)),
+            self._wanted_std_back(blend.reshape(wanted.shape), std.reshape(wanted.shape)),
         )
         true = flat_wanted[every]
         variance = np.mean((true - true.mean(axis=0)) ** 2)
@@ -310,13 +304,6 @@ class PairModel(Estimator):
         }
         last = {each["member"]: each["seconds"] for each in self.history_}
         self.figures_["training_seconds"] = round(sum(last.values()), 1)
-
-    def _baselines(self, known: Array, wanted: Array) -> tuple[tuple[Array, Array], tuple[Trees, tuple[Array, Array]]]:
-        """Ridge regression, and trees with the components that they give."""
-        components = principal_components(wanted)
-        scores = (wanted - components[0]) @ components[1].T
-        trees = Trees.learned(known, scores, n_trees=_N_TREES, min_leaf=2, seed=self.seed_)
-        return fit_ridge(known, wanted), (trees, components)
 
     # ---------------------------------------------------------------- predicting
 
@@ -330,10 +317,10 @@ class PairModel(Estimator):
         total = means.mean(axis=0).reshape(len(known), -1)
         if opinion == "blend":
             total = self.blend_["network"] * total
-            if self.ridge_ is not None and self.blend_.get("ridge"):
-                total = total + self.blend_["ridge"] * (flat @ self.ridge_[0] + self.ridge_[1])
-            if self.trees_ is not None and self.blend_.get("trees"):
-                total = total + self.blend_["trees"] * _trees_say(self.trees_, self.components_, flat)
+            if self.baselines_ is not None and self.blend_["ridge"]:
+                total = total + self.blend_["ridge"] * self.baselines_.ridge(flat)
+            if self.baselines_ is not None and self.blend_["trees"]:
+                total = total + self.blend_["trees"] * self.baselines_.forest(flat)
         std = np.sqrt(variance).reshape(len(known), -1) * self.std_factor_
         return total.reshape(shape), std.reshape(shape)
 
@@ -427,11 +414,7 @@ class PairModel(Estimator):
             **self.spectrum_scale_.arrays(),
             "std_factor": self.std_factor_,
         }
-        if self.ridge_ is not None and self.trees_ is not None:
-            arrays |= {"ridge_weights": self.ridge_[0], "ridge_offset": self.ridge_[1]}
-            arrays |= {"components_mean": self.components_[0], "components": self.components_[1]}
-            arrays |= self.trees_.arrays("trees_")
-        return arrays
+        return arrays if self.baselines_ is None else arrays | self.baselines_.arrays()
 
     @classmethod
     def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
@@ -471,21 +454,16 @@ class PairModel(Estimator):
         n_in, n_out = sizes if self._forwards else sizes[::-1]
         expected: dict[str, tuple[int, ...]] = {"axis": (length,), "std_factor": (n_out,)}
         expected |= PatchScale.shapes(channels) | SpectrumScale.shapes(spectra, length)
-        self.ridge_, self.trees_ = None, None
-        if set(self.blend_) != {"network"}:
-            expected |= {"ridge_weights": (n_in, n_out), "ridge_offset": (n_out,), "components_mean": (n_out,)}
-            expected["components"] = (len(beside["components"]), n_out)
+        has_baselines = set(self.blend_) != {"network"}
+        if has_baselines:
+            expected |= Baselines.shapes(beside, n_in, n_out)
         for name, shape in expected.items():
             if beside[name].shape != shape:
                 raise ModelFileError(f"{name} has shape {beside[name].shape}, not {shape}")
         self.axis_ = SpectralAxis(header["axis"]["name"], beside["axis"], header["axis"]["units"])
         self.patch_scale_, self.spectrum_scale_ = PatchScale.of_arrays(beside), SpectrumScale.of_arrays(beside)
         self.std_factor_ = beside["std_factor"]
-        if set(self.blend_) != {"network"}:
-            self.ridge_ = (beside["ridge_weights"], beside["ridge_offset"])
-            self.components_ = (beside["components_mean"], beside["components"])
-            n_components = len(beside["components"])
-            self.trees_ = Trees.of_arrays(beside, "trees_", n_features=n_in, n_outputs=n_components)
+        self.baselines_ = Baselines.of_arrays(beside, n_in) if has_baselines else None
 
 
 def _build(architecture: Mapping[str, Any]) -> nn.Module:
@@ -535,41 +513,3 @@ def _judge(net: nn.Module, validation: Any, loss_of: Any, device: Any) -> Record
         mean = net(inputs.to(device)).float().cpu()[:, : wanted.shape[1]]
         total, n = total + float((wanted - mean).square().sum()), n + wanted.numel()
     return {"val_loss": total / n}
-
-
-def _trees_say(trees: Trees, components: tuple[Array, Array], known: Array) -> Array:
-    mean, directions = components
-    return trees.predict(known) @ directions + mean
-
-
-def _agree(
-    opinions: Mapping[str, Array], wanted: Array, stated: Array, which: NDArray[np.intp]
-) -> tuple[dict[str, float], Array]:
-    """Weights of the opinions and factors of the stated deviations, from some of the samples."""
-    some = {name: each[which] for name, each in opinions.items()}
-    weights = _blend_weights(some, wanted[which]) if len(some) > 1 else {"network": 1.0}
-    blended = sum(weight * some[name] for name, weight in weights.items())
-    return weights, _std_factors(np.abs(wanted[which] - blended) / stated[which])
-
-
-def _blend_weights(opinions: Mapping[str, Array], wanted: Array) -> dict[str, float]:
-    """Weights, none negative, with which opinions (sample, point) come closest to what was wanted."""
-    from scipy.optimize import nnls
-
-    columns = np.stack([each.ravel() for each in opinions.values()], axis=1)
-    # solved by its few normal equations: the columns may have millions of rows
-    gram, right = columns.T @ columns, columns.T @ wanted.ravel()
-    factor = np.linalg.cholesky(gram + 1e-9 * np.trace(gram) * np.eye(len(gram)))
-    weights, _ = nnls(factor.T, np.linalg.solve(factor, right))
-    return {name: round(float(weight), 6) for name, weight in zip(opinions, weights, strict=True)}
-
-
-def _std_factors(ratios: Array) -> Array:
-    """What stated deviations are multiplied with, so that bands hold 90 % of the held-out values: for each point where
-    there are enough of them.
-    """
-    common = np.quantile(ratios, COVERAGE) / _NORMAL_QUANTILE
-    if len(ratios) < _ENOUGH:
-        return np.full(ratios.shape[1], max(float(common), 1e-6))
-    own = np.quantile(ratios, COVERAGE, axis=0) / _NORMAL_QUANTILE
-    return np.maximum(own, 1e-6)

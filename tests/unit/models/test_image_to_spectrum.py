@@ -77,7 +77,7 @@ def test_it_predicts_what_the_structure_determines_and_says_how_sure_it_is(model
 def test_a_mirrored_border_gives_every_pixel_a_spectrum(scan):
     model = ImageToSpectrum(**{**TINY, "blend": False}, border="mirror").fit(scan.image, scan.spectra)
     assert np.isfinite(model.predict(scan.image)["spectrum"]).all()
-    assert model.blend_ == {"network": 1.0} and model.trees_ is None
+    assert model.blend_ == {"network": 1.0} and model.baselines_ is None
 
 
 def test_arguments_stay_and_what_it_learned_ends_in_an_underscore(model):
