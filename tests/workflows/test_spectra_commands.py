@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from adatom.files import read, write
@@ -70,6 +71,9 @@ def test_predicting_writes_spectra_and_their_errors(trained: Path, files: Path) 
     spectra = read(out / "spectrum.h5")
     assert spectra.dims == ("y", "x", "bias") and spectra.shape == (24, 24, 16)
     assert (out / "spectrum_std.h5").exists() and (out / "predicted.png").exists()
+    loops = pd.read_csv(out / "descriptors.csv")
+    assert len(loops) == 20 * 20 and (loops["work_std"] > 0).all()
+    assert {"y", "x", "coercive_rising", "coercive_rising_std", "imprint", "work"} < set(loops)
 
 
 def test_the_way_back_and_a_map_that_is_called_circular(files: Path) -> None:

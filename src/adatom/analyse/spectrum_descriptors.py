@@ -1,14 +1,17 @@
 """Numbers that say what a spectrum means: of hysteresis loops, of dI/dV with a gap, of a spectrum with a peak.
 
 Every descriptor is a function of spectra (n, point); errors follow from the standard deviations of the points, taken as
-independent of each other.
+independent of each other: where they are not, those of areas and other sums are larger.
 """
 
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
 
+from adatom.data.spectrum_image import check_spectrum_image, spectral_axis
 from adatom.errors import ArgumentError, ShapeError
 
 Array = NDArray[np.float64]
@@ -17,7 +20,7 @@ Describe = Callable[[Array, Array], Descriptors]  # places (point,) and spectra 
 
 _GRID = 128  # places along the bias at which the branches of a loop are compared
 _GAP_SHARE = 0.1  # of the conductance at the ends of the spectrum, below which there is a gap
-_CHUNK = 4096  # spectra at once
+_N_DRAWS = 64  # of the noise, by which errors follow
 
 
 def loop_descriptors(bias: Array, loops: Array) -> Descriptors:
@@ -126,27 +129,58 @@ def peak_descriptors(places: Array, spectra: Array) -> Descriptors:
     return {"peak_position": position, "peak_height": height, "peak_width": width}
 
 
-def with_errors(describe: Describe, places: Array, spectra: Array, std: Array) -> Descriptors:
+def with_errors(describe: Describe, places: Array, spectra: Array, std: Array, *, seed: int = 0) -> Descriptors:
     """Descriptors and, as ``..._std``, their errors from the standard deviations of the points (n, point).
 
-    Each point is moved by half its deviation up and down, and what that changes is summed up in squares.
+    Noise of these deviations is drawn 64 times and added: where a descriptor jumps, as the crossing of a small loop
+    does, its slope says nothing of its error. Draws without such a descriptor do not count; NaN if half are so.
     """
     places, spectra = _checked(places, spectra)
     if np.shape(std) != spectra.shape:
         raise ShapeError(f"std: expected shape {spectra.shape}, got {np.shape(std)}.")
     result = describe(places, spectra)
-    n = spectra.shape[1]
-    square = {name: np.zeros(len(spectra)) for name in result}
-    size = max(1, _CHUNK // n)
-    for start in range(0, len(spectra), size):
-        some, deviation = spectra[start : start + size], np.asarray(std)[start : start + size]
-        shifts = 0.5 * deviation[:, None, :] * np.eye(n)  # (n, moved, point)
-        above = describe(places, (some[:, None, :] + shifts).reshape(-1, n))
-        below = describe(places, (some[:, None, :] - shifts).reshape(-1, n))
-        for name, values in square.items():
-            change = (above[name] - below[name]).reshape(-1, n)
-            values[start : start + size] = (change**2).sum(axis=1)
-    return result | {f"{name}_std": np.sqrt(values) for name, values in square.items()}
+    rng = np.random.default_rng(seed)
+    drawn = [describe(places, spectra + std * rng.standard_normal(spectra.shape)) for _ in range(_N_DRAWS)]
+    return result | {f"{name}_std": _spread(np.stack([each[name] for each in drawn])) for name in result}
+
+
+def _spread(drawn: Array) -> Array:
+    """Standard deviation of the finite values along the first axis; NaN where half of them are not."""
+    known = np.isfinite(drawn)
+    n = known.sum(axis=0)
+    count = np.maximum(n, 1)
+    mean = np.where(known, drawn, 0).sum(axis=0) / count
+    variance = np.where(known, (drawn - mean) ** 2, 0).sum(axis=0) / np.maximum(count - 1, 1)
+    return np.where(2 * n > len(drawn), np.sqrt(variance), np.nan)
+
+
+def describe_map(spectra: xr.DataArray, std: xr.DataArray | None = None) -> pd.DataFrame:
+    """The descriptors that fit, at each place of a map whose spectrum is known.
+
+    Parameters
+    ----------
+    spectra, std : (y, x, energy | bias | time); standard deviations of the points, as of `ImageToSpectrum.predict`.
+
+    Returns
+    -------
+    One row a place: ``y``, ``x`` and the descriptors, places in the units of the map, biases in those of its axis;
+    with `std` also ``..._std``, see `with_errors`.
+
+    Raises
+    ------
+    ShapeError : if the map is no spectrum image.
+    """
+    axis = spectral_axis(check_spectrum_image(spectra))
+    order = ("y", "x", axis)
+    values = spectra.transpose(*order).to_numpy().astype(float)
+    known = np.isfinite(values).all(axis=2)
+    places = spectra[axis].to_numpy().astype(float)
+    describe = descriptors_of(axis, places)
+    rows, columns = np.nonzero(known)
+    table = {"y": spectra["y"].to_numpy()[rows], "x": spectra["x"].to_numpy()[columns]}
+    if std is None:
+        return pd.DataFrame(table | describe(places, values[known]))
+    return pd.DataFrame(table | with_errors(describe, places, values[known], std.transpose(*order).to_numpy()[known]))
 
 
 def descriptors_of(axis: str, places: Array) -> Describe:

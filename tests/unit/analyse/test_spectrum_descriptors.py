@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
+import adatom as ad
 from adatom.analyse.spectrum_descriptors import (
+    describe_map,
     descriptors_of,
     gap_descriptors,
     loop_descriptors,
@@ -74,3 +77,18 @@ def test_what_makes_no_sense_says_so():
         peak_descriptors(np.linspace(0, 1, 9), np.zeros((2, 8)))
     with pytest.raises(ShapeError, match="std: expected shape"):
         with_errors(peak_descriptors, np.linspace(0, 1, 9), np.zeros((2, 9)), np.zeros((2, 8)))
+
+
+def test_a_map_gives_a_row_for_each_place_that_is_known() -> None:
+    energy = np.linspace(0, 10, 41)
+    centres = np.array([[4.0, 5.0, 6.0], [5.0, 6.0, 4.0]])
+    values = np.exp(-0.5 * (energy - centres[:, :, None]) ** 2)
+    values[1, 0] = np.nan
+    spectra = ad.make_image(values, pixel_size=0.5, dims=("y", "x", "energy"), coordinates={"energy": (energy, "eV")})
+    found = describe_map(spectra, 0.01 * xr.ones_like(spectra))
+    assert found["x"].tolist() == [0, 0.5, 1, 0.5, 1] and found["y"].tolist() == [0, 0, 0, 0.5, 0.5]
+    assert found["peak_position"].tolist() == pytest.approx([4, 5, 6, 6, 4], abs=0.05)
+    assert (found["peak_position_std"] > 0).all()
+    assert "peak_position_std" not in describe_map(spectra)
+    with pytest.raises(ShapeError, match="3 dimensions"):
+        describe_map(spectra.isel(energy=0))
