@@ -19,6 +19,7 @@ from adatom.analyse.defects import (
     add_rings,
     add_substitutions,
     add_vacancies,
+    defect_labels,
     species_of_sublattices,
 )
 from adatom.analyse.grains import find_grains
@@ -294,8 +295,8 @@ def _summary(
     usual = int(np.bincount(coordination).argmax()) if len(coordination) else 0
     n_under = int((coordination < usual).sum())
     kinds: dict[str, Any] = {}
-    kinds_of_name = {str(name): len(set(each["kind"])) for name, each in result.defects.groupby("name")}
-    for (kind, name), each in result.defects.groupby(["kind", "name"]):
+    for label, each in result.defects.groupby(defect_labels(result.defects)):
+        kind, name = each["kind"].iloc[0], str(each["name"].iloc[0])
         low, high = count_interval(len(each))
         facts: dict[str, Any] = {
             "kind": str(kind),
@@ -305,9 +306,9 @@ def _summary(
             "density": rounded(len(each) / area),
             "density_95": [rounded(low / area), rounded(high / area)],
         }
-        if str(name) in result.scattered:
-            facts["p_value_random"] = rounded(result.scattered[str(name)].p_value)
-        kinds[str(name) if kinds_of_name[str(name)] == 1 else f"{name} ({kind})"] = facts
+        if name in result.scattered:
+            facts["p_value_random"] = rounded(result.scattered[name].p_value)
+        kinds[str(label)] = facts
     return {
         "n_atoms": n,
         "units": result.atoms.attrs["units"],

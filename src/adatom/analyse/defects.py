@@ -64,6 +64,15 @@ class Defects:
         ).reset_index(drop=True)
 
 
+def defect_labels(defects: pd.DataFrame) -> pd.Series:
+    """What each defect of a table is called where its kind does not stand beside it: the kind too, where the name says
+    nothing of it.
+    """
+    name, kind = defects["name"].astype(str), defects["kind"].astype(str)
+    is_plain = (kind.groupby(name).transform("nunique") == 1) & (kind != "overlooked")
+    return name.where(is_plain, name + " (" + kind + ")")
+
+
 def species_of_sublattices(sites: LatticeSites, species: NDArray[Any]) -> list[str]:
     """The species that most atoms of each sublattice are of; "" where none is most."""
     names = []

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from adatom.analyse.defects import defect_labels
 from adatom.report.canvas import FONT, INK, fit_text, make_figure, place_axes, style_chart
 from adatom.report.greyscale import frame_image, pixel_step, show_grey
 from adatom.report.palette import species_colour
-from adatom.report.panels import PanelGrid, add_class_legend
+from adatom.report.panels import PanelGrid, add_class_legend, add_legend
 from adatom.report.scale_bar import add_scale_bar
 
 Box = tuple[float, float, float, float]
@@ -25,7 +26,7 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDA
 _NAMES = {"exx": "strain xx [%]", "eyy": "strain yy [%]", "exy": "strain xy [%]", "rotation": "rotation [°]"}
 _IN_PERCENT = 100.0
 _CROPS = 24
-_LEGEND_COLUMNS = 3
+_LEGEND_COLUMNS = 2
 # Rings by size, the usual six in pale grey.
 _RING = {3: "#0072B2", 4: "#56B4E9", 5: "#009E73", 6: "#DDDDDD", 7: "#E69F00", 8: "#D55E00"}
 _LARGER = "#CC79A7"
@@ -97,7 +98,8 @@ def draw_defects(image: xr.DataArray | None, atoms: pd.DataFrame, defects: pd.Da
     """Each defect ringed in the colour of its name over the image, or over the atoms, with counts in the legend."""
     left, top, right, bottom = box
     aspect = (bottom - top) / (right - left)
-    names = sorted(set(defects["name"]))
+    called = defect_labels(defects)
+    names = sorted(set(called))
     lines = -(-max(1, len(names)) // _LEGEND_COLUMNS)
     grid = PanelGrid(n_panels=1, columns=1, aspect=aspect, head=0.0, foot=0.12 + 0.2 * lines)
     figure = grid.make_figure()
@@ -114,30 +116,14 @@ def draw_defects(image: xr.DataArray | None, atoms: pd.DataFrame, defects: pd.Da
         )
     size = 3.0 * _spot_size(atoms, box, grid.panel_size)
     for number, name in enumerate(names):
-        mine = defects[defects["name"] == name]
+        mine = defects[called == name]
         axes.scatter(mine["x"], mine["y"], s=size, facecolors="none", edgecolors=species_colour(number), linewidths=1.0)
-    labels = [f"{fit_text(name, 1.0, max_lines=1)} ({(defects['name'] == name).sum()})" for name in names] or [
-        "no defects"
-    ]
+    labels = [f"{fit_text(name, 1.4, max_lines=1)} ({(called == name).sum()})" for name in names] or ["no defects"]
     marks = [
         Line2D([], [], marker="o", linestyle="", markerfacecolor="none", markeredgecolor=species_colour(number))
         for number in range(max(1, len(names)))
     ]
-    legend = figure.legend(
-        marks,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0.01, 0.01),
-        ncols=_LEGEND_COLUMNS,
-        fontsize=FONT,
-        labelcolor=INK,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handletextpad=0.2,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    add_legend(figure, marks, labels, columns=_LEGEND_COLUMNS)
     return figure
 
 
@@ -146,8 +132,9 @@ def draw_defect_crops(image: xr.DataArray, defects: pd.DataFrame, side: float, u
     step, _ = pixel_step(image)
     step = step if units == "nm" else (1.0, 1.0)
     values = image.to_numpy()
+    defects = defects.assign(name=defect_labels(defects))
     chosen = defects.groupby("name", sort=True).head(max(1, _CROPS // max(1, defects["name"].nunique()))).head(_CROPS)
-    grid = PanelGrid(n_panels=len(chosen), columns=min(6, max(2, len(chosen))), aspect=1.0, head=0.22, gap=0.1)
+    grid = PanelGrid(n_panels=len(chosen), columns=min(6, max(2, len(chosen))), aspect=1.0, head=0.34, gap=0.1)
     figure = grid.make_figure()
     columns = (chosen[name] for name in ("x", "y", "name", "probability"))
     for index, (at_x, at_y, name, probability) in enumerate(zip(*columns, strict=True)):
@@ -161,7 +148,7 @@ def draw_defect_crops(image: xr.DataArray, defects: pd.DataFrame, side: float, u
         around: dict[str, Any] = {"markersize": 16, "markerfacecolor": "none", "markeredgecolor": species_colour(0)}
         axes.plot(x - first_column, y - first_row, "o", markeredgewidth=0.9, **around)
         sure = "" if np.isnan(probability) else f" {probability:.2f}"
-        title = f"{fit_text(str(name), 0.8, max_lines=1)}{sure}"
+        title = fit_text(f"{name}{sure}", grid.panel_size[0], fontsize=FONT - 1)
         axes.set_title(title, fontsize=FONT - 1, color=INK, pad=2, loc="left", parse_math=False)
     return figure
 

@@ -67,14 +67,18 @@ class PanelGrid:
 
 def add_class_legend(figure: Figure, colours: Sequence[ColorType], labels: Sequence[str]) -> None:
     """Say below the panels, in their foot, which colour is which class."""
-    patches: list[Artist] = [Patch(facecolor=colour, edgecolor="none") for colour in colours]
+    add_legend(figure, [Patch(facecolor=colour, edgecolor="none") for colour in colours], labels)
+
+
+def add_legend(figure: Figure, marks: Sequence[Artist], labels: Sequence[str], *, columns: int | None = None) -> None:
+    """Say below the panels, in their foot, what the marks mean; by default with an inch for each."""
     legend = figure.legend(
-        patches,
+        marks,
         # matplotlib leaves out labels that begin with an underscore
         [f" {label}" if label.startswith("_") else label for label in labels],
         loc="lower left",
         bbox_to_anchor=(MARGIN / figure.get_figwidth(), MARGIN / figure.get_figheight()),
-        ncols=max(1, min(len(labels), int(figure.get_figwidth()))),  # an inch for each
+        ncols=columns or max(1, min(len(labels), int(figure.get_figwidth()))),
         fontsize=FONT,
         labelcolor=INK,
         frameon=False,

@@ -3,7 +3,6 @@
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -12,12 +11,13 @@ from adatom.data import check_image
 from adatom.report.canvas import FONT, INK, make_figure, place_axes, style_chart
 from adatom.report.greyscale import pixel_step, show_grey
 from adatom.report.palette import COLOURS
+from adatom.report.panels import MARGIN, add_class_legend
 from adatom.report.scale_bar import add_scale_bar
 
 WHOLE, CUT = COLOURS[0], COLOURS[1]
 BAR = "#56B4E9"
 _LONG_SIDE = 6.5  # [inch], of the drawn image
-_MARGIN, _FOOT = 0.08, 0.28  # [inch]
+_FOOT = 0.28  # [inch]
 _MOST_NUMBERS = 60  # particles that are numbered in the figure
 
 
@@ -35,8 +35,8 @@ def draw_particles(image: xr.DataArray, instances: NDArray[np.integer], is_cut: 
     extent = image.shape[1] * step[1], image.shape[0] * step[0]
     scale = _LONG_SIDE / max(extent)
     width, height = extent[0] * scale, extent[1] * scale
-    figure = make_figure(max(width, 2.0) + 2 * _MARGIN, height + _FOOT + 2 * _MARGIN)
-    axes = place_axes(figure, _MARGIN, _MARGIN + _FOOT, width, height)
+    figure = make_figure(max(width, 2.0) + 2 * MARGIN, height + _FOOT + 2 * MARGIN)
+    axes = place_axes(figure, MARGIN, MARGIN + _FOOT, width, height)
     show_grey(axes, image.values, step)
     n = len(is_cut)
     kinds = np.zeros(n + 1)
@@ -59,20 +59,7 @@ def draw_particles(image: xr.DataArray, instances: NDArray[np.integer], is_cut: 
             axes.text(x * step[1], y * step[0], str(number), color="white", fontsize=FONT - 1, ha="center", va="center")
     add_scale_bar(axes, (width, height), extent[0], units)
     labels = [f"whole: {n - int(is_cut.sum())}", f"cut by the border: {int(is_cut.sum())}"]
-    figure.legend(
-        [Patch(facecolor=colour) for colour in (WHOLE, CUT)],
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(_MARGIN / figure.get_figwidth(), 0.02),
-        ncols=2,
-        fontsize=FONT,
-        labelcolor=INK,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.0,
-        handleheight=1.0,
-    )
+    add_class_legend(figure, (WHOLE, CUT), labels)
     return figure
 
 
