@@ -76,7 +76,8 @@ def main() -> None:
                 name = f"{file.stem}.png"
                 _reduce(picture).save(pictures / name, optimize=True)
                 shown.append(f"![{file.name}](images/gallery/{name})")
-        page += rows + [""] + ([" ".join(shown), ""] if shown else ["(Not shown: no licence text that allows it is at hand.)", ""])
+        pictured = " ".join(shown) or "(Not shown: no licence text that allows it is at hand.)"
+        page += [*rows, "", pictured, ""]
     page.append("The licences of the images shown are in `images/gallery/licences/`.\n")
     (DOCS / "gallery.md").write_text("\n".join(page), encoding="utf-8")
 

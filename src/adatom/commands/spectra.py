@@ -147,7 +147,7 @@ def predict(
     import numpy as np
 
     from adatom.analyse.spectrum_descriptors import describe_map
-    from adatom.data.atomic_file import write_atomically
+    from adatom.data.atomic_file import write_atomically, write_table
     from adatom.data.spectrum_image import spectral_axis
     from adatom.files import read, write
     from adatom.models import ImageToSpectrum, SpectrumToImage, load
@@ -174,8 +174,7 @@ def predict(
             ending = f"_{number}" if several else ""
             for name in ("spectrum", "spectrum_std"):
                 write(one[name], out / f"{name}{ending}.h5", overwrite=True)
-            table = describe_map(one["spectrum"], one["spectrum_std"])
-            write_atomically(out / f"descriptors{ending}.csv", table.to_csv(index=False))
+            write_table(out, f"descriptors{ending}", describe_map(one["spectrum"], one["spectrum_std"]))
             written += [f"spectrum{ending}.h5", f"spectrum_std{ending}.h5", f"descriptors{ending}.csv"]
             if number == 0:
                 axis = spectral_axis(one["spectrum"])

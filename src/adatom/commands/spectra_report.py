@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from adatom.analyse.spectrum_descriptors import Describe, descriptors_of
-from adatom.data.atomic_file import write_atomically
+from adatom.data.atomic_file import write_atomically, write_json, write_table
 from adatom.models.attribution import occlusion
 from adatom.models.image_to_spectrum import ImageToSpectrum
 from adatom.models.manifold import lay_out
@@ -92,8 +92,8 @@ def write_spectra_report(
         )
     for name, figure in figures.values():
         write_atomically(out / name, figure_png(figure))
-    write_atomically(out / "comparison.csv", comparison.table.to_csv(index=False))
-    write_atomically(out / "descriptors.csv", descriptors.to_csv(index=False))
+    write_table(out, "comparison", comparison.table)
+    write_table(out, "descriptors", descriptors)
     page = render_spectra_report(
         summary,
         {"Models and baselines on blocks that were left out": comparison.table, "Descriptors": descriptors},
@@ -102,7 +102,7 @@ def write_spectra_report(
         history=[*structure.attrs.get("history", []), *measured.attrs.get("history", [])],
     )
     write_atomically(out / "report.html", page)
-    write_atomically(out / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
+    write_json(out / "summary.json", summary)
 
 
 def _number(describe: Describe, places: Array, name: str, spectra: Array) -> Array:

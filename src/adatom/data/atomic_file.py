@@ -1,8 +1,15 @@
 """Files that are either the old one or the new one, never half of it."""
 
+import io
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -23,3 +30,17 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write facts as people read them; a number that is not finite is an error, as JSON knows none."""
+    write_atomically(path, json.dumps(dict(facts), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def write_table(folder: Path, name: str, table: "pd.DataFrame", *, parquet: bool = False) -> None:
+    """Write ``<name>.csv``; with `parquet` also ``<name>.parquet``, which keeps types and attributes."""
+    write_atomically(folder / f"{name}.csv", table.to_csv(index=False))
+    if parquet:
+        stream = io.BytesIO()
+        table.to_parquet(stream)
+        write_atomically(folder / f"{name}.parquet", stream.getvalue())

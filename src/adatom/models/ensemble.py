@@ -1,6 +1,5 @@
 """The ensemble: several models, or one model seen from several sides, that answer together and say how they differ."""
 
-import platform
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from adatom import __version__
 from adatom.errors import ArgumentError, ModelFileError
 from adatom.locate import Peaks
 from adatom.locate.joined import JoinedPeaks, join_peaks
@@ -23,7 +21,7 @@ from adatom.locate.peaks import suppress_close
 from adatom.models.atom_table import table_of_frames
 from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, open_samples
 from adatom.models.calibration import Calibration, expected_calibration_error, fit_curve, fit_std_factor
-from adatom.models.catalogue import ESTIMATORS, FORMAT_VERSION
+from adatom.models.catalogue import ESTIMATORS
 from adatom.models.conformal import Conformal, species_sets
 from adatom.models.ensemble_maps import EnsembleMaps, MapSummary, uncertainty_as_image
 from adatom.models.ensemble_training import KINDS, Kind, OnRecord, train_members
@@ -474,19 +472,14 @@ class Ensemble(Estimator):
         """What the model file says about the ensemble, JSON-serialisable."""
         first = self.scout.header()
         return {
+            **self._made_by(),
             **{name: first[name] for name in ("name", "description", "classes", "recipe")},
-            "format_version": FORMAT_VERSION,
-            "kind": type(self).__name__,
             "form": self.kind_,
             "estimator": type(self.scout).__name__,
             "members": [member.header() for member in self.members_],
             "calibration": self.calibration_.as_dict(),
             "calibrated": self.calibrated_,
             "conformal": None if self.conformal_ is None else self.conformal_.as_dict(),
-            "seed": self.seed_,
-            "figures": self.figures_,
-            "versions": {"adatom": __version__, "torch": torch.__version__, "python": platform.python_version()},
-            "licence": "MIT",
         }
 
     def save(self, path: str | Path) -> None:

@@ -1,12 +1,15 @@
 """What every estimator keeps of scikit-learn's ways: arguments stored as given, and known by name."""
 
 import inspect
+import platform
 from typing import Any, Self
 
 import torch
 from pydantic import ValidationError
 
+from adatom import __version__
 from adatom.errors import ArgumentError
+from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.recipe import Recipe, first_problem
 from adatom.prepare.augment import Augmentation
 from adatom.train import TrainingSettings
@@ -26,6 +29,9 @@ class Estimator:
     random_state : seed of the weights and of the data; by default the recipe's.
     device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
     """
+
+    seed_: int
+    figures_: dict[str, float]
 
     def __init__(
         self,
@@ -82,6 +88,17 @@ class Estimator:
             return Augmentation.model_validate(given)
         except ValidationError as error:
             raise ArgumentError(f"augmentation: {first_problem(error)}.") from error
+
+    def _made_by(self) -> dict[str, Any]:
+        """What every model file says of its kind and its making."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "kind": type(self).__name__,
+            "seed": self.seed_,
+            "figures": self.figures_,
+            "versions": {"adatom": __version__, "torch": torch.__version__, "python": platform.python_version()},
+            "licence": "MIT",
+        }
 
     def _check_fitted(self, method: str) -> None:
         if not hasattr(self, "net_"):

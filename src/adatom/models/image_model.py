@@ -1,6 +1,5 @@
 """What all estimators share that look at images at a working scale: training, preparation, scale, and their file."""
 
-import platform
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,12 +13,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import nn
 
-from adatom import __version__
 from adatom.data import check_image, pixel_size_nm
 from adatom.errors import ArgumentError, ShapeError
 from adatom.locate import Peaks
 from adatom.models.batches import Sample
-from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.conformal import species_sets
 from adatom.models.image_learner import ImageLearner
 from adatom.models.judging import score_finds
@@ -294,8 +291,7 @@ class ImageModel(ImageLearner):
     def header(self) -> dict[str, Any]:
         """What the model file says about the model, JSON-serialisable."""
         return {
-            "format_version": FORMAT_VERSION,
-            "kind": type(self).__name__,
+            **self._made_by(),
             "name": self.name,
             "description": self.recipe_.description if self.recipe_ else "",
             "architecture": self.architecture_,
@@ -303,10 +299,6 @@ class ImageModel(ImageLearner):
             "scale": self.scale_,
             "preprocessing": self.preprocessing_,
             "recipe": self.recipe_.to_yaml() if self.recipe_ else None,
-            "seed": self.seed_,
-            "figures": self.figures_,
-            "versions": {"adatom": __version__, "torch": torch.__version__, "python": platform.python_version()},
-            "licence": "MIT",
         }
 
     def save(self, path: str | Path, *, half: bool = False) -> None:

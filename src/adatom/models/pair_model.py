@@ -1,6 +1,5 @@
 """What the estimators between patches and spectra share: members, blending with baselines, error bars, their file."""
 
-import platform
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from adatom import __version__
 from adatom.errors import ArgumentError, ModelFileError
 from adatom.models.blending import Baselines, agree, blended
-from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.estimator import Estimator
 from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.pair_scale import PatchScale, SpectrumScale
@@ -382,8 +379,7 @@ class PairModel(Estimator):
     def header(self) -> dict[str, Any]:
         """What the model file says about the model, JSON-serialisable."""
         return {
-            "format_version": FORMAT_VERSION,
-            "kind": type(self).__name__,
+            **self._made_by(),
             "name": type(self).__name__.lower(),
             "description": "",
             "architecture": self.architecture_,
@@ -396,10 +392,6 @@ class PairModel(Estimator):
             "n_pairs": self.n_pairs_,
             "classes": [],
             "recipe": None,
-            "seed": self.seed_,
-            "figures": self.figures_,
-            "versions": {"adatom": __version__, "torch": torch.__version__, "python": platform.python_version()},
-            "licence": "MIT",
         }
 
     def save(self, path: str | Path) -> None:

@@ -1,14 +1,12 @@
 """The files that an analysis leaves behind, each written whole or not at all."""
 
-import io
-import json
 from pathlib import Path
 
 import xarray as xr
 
 from adatom.analyse.analysis import Analysis
 from adatom.analyse.movie import MovieEvents
-from adatom.data.atomic_file import write_atomically
+from adatom.data.atomic_file import write_atomically, write_json, write_table
 from adatom.report.analysis_figures import (
     draw_defect_crops,
     draw_defects,
@@ -80,13 +78,9 @@ def write_analysis(
             crops = draw_event_crops(frames, movie.events, movie.spacing, units)
             figures["event_crops.png"] = ("The likeliest events, before and after", crops)
     for name, table in tables.items():
-        parquet = io.BytesIO()
-        table.to_parquet(parquet)
-        write_atomically(folder / f"{name}.csv", table.to_csv(index=False))
-        write_atomically(folder / f"{name}.parquet", parquet.getvalue())
+        write_table(folder, name, table, parquet=True)
     for file, (_, figure) in figures.items():
         write_atomically(folder / file, figure_png(figure))
     page = render_analysis(found.summary, defects, dict(figures.values()), title=title)
     write_atomically(folder / "report.html", page)
-    text = json.dumps(found.summary, indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(folder / "summary.json", text)
+    write_json(folder / "summary.json", found.summary)

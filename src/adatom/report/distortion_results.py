@@ -5,7 +5,7 @@ from pathlib import Path
 import xarray as xr
 
 from adatom.analyse import Distortions
-from adatom.data.atomic_file import write_atomically
+from adatom.data.atomic_file import write_atomically, write_table
 from adatom.report.canvas import figure_png
 from adatom.report.decomposition_figure import draw_decomposition
 from adatom.report.domain_map import draw_domains
@@ -20,9 +20,9 @@ def write_distortions(folder: Path, found: Distortions, image: xr.DataArray) -> 
     ----------
     image : (y, x) that the atoms were found in.
     """
-    write_atomically(folder / "distortions.csv", found.atoms.to_csv(index=False))
-    write_atomically(folder / "domains.csv", found.domains.table.to_csv(index=False))
-    write_atomically(folder / "walls.csv", found.domains.walls.to_csv(index=False))
+    write_table(folder, "distortions", found.atoms)
+    write_table(folder, "domains", found.domains.table)
+    write_table(folder, "walls", found.domains.walls)
     figures = {
         "components.png": draw_decomposition(image, found.atoms, found.parts),
         "kinds.png": draw_mixture(found.parts, found.kinds),

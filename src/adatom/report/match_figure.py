@@ -1,6 +1,5 @@
 """A real image beside simulated ones, before and after a recipe was matched to it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adatom.data.atomic_file import write_atomically
+from adatom.data.atomic_file import write_atomically, write_json
 from adatom.errors import ShapeError
 from adatom.report.canvas import FONT, INK, figure_png, make_figure, place_axes, style_chart
 from adatom.report.greyscale import frame_image
@@ -38,7 +37,7 @@ def write_match(
     )
     write_atomically(folder / "match.yaml", recipe)
     write_atomically(folder / "match.png", figure_png(figure))
-    write_atomically(folder / "match.json", json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
+    write_json(folder / "match.json", summary)
 
 
 def draw_match(

@@ -1,7 +1,6 @@
 """The files that a search for particles leaves behind."""
 
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import tifffile
 import xarray as xr
 
 from adatom.analyse.size_distribution import SizeDistribution
-from adatom.data.atomic_file import write_atomically
+from adatom.data.atomic_file import write_atomically, write_json, write_table
 
 
 def write_particle_results(
@@ -31,13 +30,11 @@ def write_particle_results(
 
     still, mask = (one if one.ndim == 2 else one.isel(frame=0) for one in (image, instances))
     is_cut = particles.loc[particles["frame"] == 0, "touches_border"].to_numpy(bool)
-    parquet, numbers = io.BytesIO(), io.BytesIO()
-    particles.to_parquet(parquet)
+    numbers = io.BytesIO()
     numbered = instances.to_numpy()
     tifffile.imwrite(numbers, numbered.astype(np.uint16 if numbered.max() < 2**16 else np.uint32), compression="zlib")
-    write_atomically(folder / "particles.csv", particles.to_csv(index=False))
-    write_atomically(folder / "particles.parquet", parquet.getvalue())
+    write_table(folder, "particles", particles, parquet=True)
     write_atomically(folder / "instances.tif", numbers.getvalue())
     write_atomically(folder / "overlay.png", figure_png(draw_particles(still, mask.to_numpy(), is_cut)))
     write_atomically(folder / "histogram.png", figure_png(draw_sizes(sizes, str(particles.attrs["units"]))))
-    write_atomically(folder / "summary.json", json.dumps(dict(summary), indent=2, ensure_ascii=False, allow_nan=False))
+    write_json(folder / "summary.json", summary)

@@ -1,7 +1,5 @@
 """The files that a search leaves behind, each written whole or not at all."""
 
-import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from adatom.data.atomic_file import write_atomically
+from adatom.data.atomic_file import write_atomically, write_json, write_table
 
 
 def result_folders(files: Sequence[Path], out: Path) -> list[Path]:
@@ -62,14 +60,11 @@ def write_results(
         uncertainty = draw_uncertainty(shown, doubts)
         figures["What data leave open, and what the models of the ensemble disagree in"] = uncertainty
     page = render_report(summary, atoms, figures, title=title)
-    parquet = io.BytesIO()
-    atoms.to_parquet(parquet)
-    write_atomically(folder / "atoms.csv", atoms.to_csv(index=False))
-    write_atomically(folder / "atoms.parquet", parquet.getvalue())
+    write_table(folder, "atoms", atoms, parquet=True)
     write_atomically(folder / "overlay.png", figure_png(overlay))
     if decoded is not None:
         write_atomically(folder / "decoded.png", figure_png(decoded))
     if uncertainty is not None:
         write_atomically(folder / "uncertainty.png", figure_png(uncertainty))
     write_atomically(folder / "report.html", page)
-    write_atomically(folder / "summary.json", json.dumps(dict(summary), indent=2, ensure_ascii=False, allow_nan=False))
+    write_json(folder / "summary.json", summary)

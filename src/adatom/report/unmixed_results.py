@@ -1,7 +1,6 @@
 """The files of a spectrum image, or of the phases of a lattice, that was unmixed."""
 
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pandas as pd
 import tifffile
 
 from adatom.analyse import LatticePhases, Unmixed
-from adatom.data.atomic_file import write_atomically
+from adatom.data.atomic_file import write_atomically, write_json, write_table
 from adatom.report.canvas import figure_png
 from adatom.report.unmixed_figure import draw_phases, draw_unmixed
 
@@ -25,13 +24,13 @@ def write_unmixed(folder: Path, found: Unmixed | LatticePhases, summary: Mapping
         axis = str(found.spectra.dims[1])
         columns = {f"component_{k + 1}": one for k, one in enumerate(found.spectra.to_numpy())}
         table = pd.DataFrame({axis: found.spectra[axis].to_numpy(), **columns, "mean": found.mean.to_numpy()})
-        write_atomically(folder / "spectra.csv", table.to_csv(index=False))
+        write_table(folder, "spectra", table)
         figure = draw_unmixed(found)
     else:
         write_atomically(folder / "diffraction.tif", _pages(found.spectra.to_numpy()))
         figure = draw_phases(found)
     write_atomically(folder / "components.png", figure_png(figure))
-    write_atomically(folder / "summary.json", json.dumps(dict(summary), indent=2, ensure_ascii=False, allow_nan=False))
+    write_json(folder / "summary.json", summary)
 
 
 def _pages(pictures: np.ndarray) -> bytes:

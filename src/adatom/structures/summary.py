@@ -1,6 +1,5 @@
 """What stands beside a structure's file: what was done, measured and warned of."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adatom import __version__
-from adatom.data.atomic_file import write_atomically
+from adatom.data.atomic_file import write_atomically, write_json
 from adatom.data.rounding import rounded
 from adatom.structures.bonds import measure_bonds, pixel_size_warning
 from adatom.structures.build import ANGSTROM
@@ -75,7 +74,7 @@ def write_beside(
         write_atomically(table, comparison.contradicted.to_csv(index=False))
         written = [picture, table]
     record = {"command": command, "adatom": __version__, "file": out.name, **facts}
-    write_atomically(page, json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
+    write_json(page, record)
     return record, [*written, page]
 
 
