@@ -8,7 +8,8 @@ atoms; all widths up to 0.36 bonds are told beside it, with the contrast given.
 
 Real: the cell of MoS2 at the files' own pixel size (their scan is known to be stretched, so the regular cell of the
 same area is told beside it); dopant candidates of 1 % V in MoS2, with the number that 1 % would make; adatoms missing
-in Si(111)-7x7; whether the experts' marks of Pt atoms lie at random.
+in Si(111)-7x7; whether the experts' marks of Pt atoms lie at random; the columns of a whole Au particle, which is a
+twin seen along [110]: the edges of either part's cell are as 1.155 to 1, whatever the pixel size.
 """
 
 import json
@@ -50,6 +51,8 @@ PEER_PROGRAM = FOLDER / "peers" / "atomai_graph.py"
 NOISE_NM = 0.004
 N_IMAGES = 24
 DOSE = 100.0
+AU_PARTICLE = FOLDER.parent.parent / "shared" / "data" / "vendor" / "example_Au_nanoparticle.emd"
+AU_NM = 0.40782  # lattice constant of gold at room temperature
 SIZES = (3_000, 10_000, 30_000, 100_000)
 
 
@@ -177,6 +180,15 @@ def real(recorder: Recorder) -> None:
     n_missing = int((found.defects["kind"] == "vacancy").sum())
     recorder.add("neighbourhoods/si111/missing_adatoms", n_missing)
     recorder.add("neighbourhoods/si111/missing_adatoms_a_cell", 12 * n_missing / (len(found.atoms) + n_missing))
+
+    found = analyse_atoms(ad.find(ad.read(AU_PARTICLE)))
+    recorder.add("neighbourhoods/au_particle/n_columns", len(found.atoms))
+    for facts in found.summary["lattices"]:
+        name = f"neighbourhoods/au_particle/part_{facts['grain']}"
+        short, long = sorted((float(facts["a"]), float(facts["b"])))
+        recorder.add(f"{name}/n_columns", float(facts["n_atoms"]))
+        recorder.add(f"{name}/edges_over_known", long / short / (2 / np.sqrt(3)))
+        recorder.add(f"{name}/short_edge_over_known", short / (AU_NM * np.sqrt(6) / 4))
 
     p_values = []
     for each in pt_images():

@@ -1,24 +1,19 @@
-"""Simulated particles, many of them touching: found by a threshold and watershed, and by a network trained here.
+"""Simulated particles, many of them touching: found by a threshold and watershed, and by the network that ships.
 
 Average precision is that of instance segmentation: hits / (hits + false finds + missed), a hit being an overlap of at
-least half of the union. The network is trained for 700 steps (some ten minutes on two free cores), unless
-ADATOM_PARTICLE_MODEL names one that is trained already, or says ``skip``.
+least half of the union.
 """
-
-import os
-import tempfile
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 import adatom as ad
-from adatom.models import Segmenter
-from adatom.models.recipe import Recipe, load_recipe
+from adatom.models.recipe import load_recipe
 from adatom.simulate import simulate_image
 from benchmarks.record import Recorder
 
-N_IMAGES, SEED, STEPS = 60, 77, 700
+MODEL = "nanoparticles"
+N_IMAGES, SEED = 60, 77
 SMALLEST_PX = 4.0  # diameter of what counts, as in find
 SETS = {
     "all": {},
@@ -28,14 +23,11 @@ SETS = {
 
 def run(recorder: Recorder) -> None:
     """Average precision at IoU 0.5 and the mean diameter of whole particles."""
-    recipe = load_recipe("nanoparticles")
-    model = _model(recipe)
+    recipe, model = load_recipe(MODEL), ad.load(MODEL)
     for name, microscope in SETS.items():
         changed = recipe.model_copy(update={"microscope": recipe.microscope.model_copy(update=microscope)})
         images = [simulate_image(changed, seed=SEED, index=k) for k in range(N_IMAGES)]
         for way, seer in (("threshold", None), ("network", model)):
-            if way == "network" and seer is None:
-                continue
             scores = np.zeros(3)
             sizes: list[list[float]] = [[], []]
             for drawn in images:
@@ -53,21 +45,6 @@ def run(recorder: Recorder) -> None:
             goals = (">= 0.9", "<= 0.02") if way == "network" else (None, None)
             recorder.add(f"{figure}/average_precision", float(hits / (hits + false + missed)), goal=goals[0])
             recorder.add(f"{figure}/mean_diameter_error", float(error), goal=goals[1])
-
-
-def _model(recipe: Recipe) -> Segmenter | None:
-    given = os.environ.get("ADATOM_PARTICLE_MODEL")
-    if given == "skip":
-        return None
-    if given:
-        loaded = ad.load(given)
-        assert isinstance(loaded, Segmenter)
-        return loaded
-    brief = recipe.model_copy(
-        update={"training": recipe.training.model_copy(update={"steps": STEPS, "validate_every": 100})}
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        return Segmenter().fit(brief, checkpoint=Path(folder) / "checkpoint.safetensors")
 
 
 def _numbered(instances: NDArray[np.integer]) -> NDArray[np.int64]:

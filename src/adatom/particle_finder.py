@@ -70,8 +70,9 @@ def find_particles(
     Parameters
     ----------
     image : (y, x) or (frame, y, x).
-    model : a `Segmenter` with the classes ``particle`` and ``boundary``, or its file (`adatom train nanoparticles`); by
-        default a threshold and a watershed, which need no training.
+    model : a `Segmenter` with the classes ``particle`` and ``boundary``, its file, or the name of one that ships:
+        ``nanoparticles``, which finds more of what touches or drowns in noise. By default a threshold and a watershed,
+        which know no particles and so take any shape.
     contrast : whether particles are brighter or darker than the ground; ``auto`` lets the image say.
     min_diameter_nm : smaller ones are left out; 4 pixels by default.
     split : whether to cut particles that touch (the threshold's; a network does so in any case).
@@ -174,7 +175,7 @@ def _particle_model(model: "ImageModel | str | Path") -> "ImageModel":
     if not isinstance(loaded, ImageModel) or not loaded.is_of_regions or not {PARTICLE, BOUNDARY} <= classes:
         raise ArgumentError(
             f"model: expected one with the classes {PARTICLE} and {BOUNDARY}, got {', '.join(loaded.classes_)}. "
-            "adatom train nanoparticles --out DIR makes one."
+            "The model nanoparticles is one."
         )
     return loaded
 

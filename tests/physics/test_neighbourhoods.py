@@ -212,6 +212,37 @@ def test_two_turned_crystals_are_two_grains_with_their_boundary_between_them():
     assert away[grains.is_boundary].max() < 1.2 and grains.is_boundary[away < 0.2].mean() > 0.8
 
 
+def gold_along_110(noise: float, *, twinned: bool) -> np.ndarray:
+    """Columns of gold along [110] [nm], above y = 0 in a twin of those below."""
+    row = 0.408 * np.sqrt(6) / 4
+    up = row * np.array([1 / 3, np.sqrt(8) / 3])  # {111} planes stand at 70.5 degrees
+    k, n = np.meshgrid(np.arange(-40, 41), np.arange(-9, 10))
+    shift = np.abs(n) if twinned else n
+    places = np.stack([k * row + shift * up[0], n * up[1]], axis=-1).reshape(-1, 2)
+    places = places[np.hypot(*places.T) < 2.0]
+    return turned(places + noise * np.random.default_rng(4).standard_normal(places.shape), 33.0)
+
+
+@pytest.mark.parametrize("vacant", [[], [31, 90, 131]])
+def test_twin_of_gold_is_two_grains_of_mirrored_cells(vacant):
+    columns = np.delete(gold_along_110(0.008, twinned=True), vacant, axis=0)
+    grain = find_grains(bonds_of(columns), bond_order(bonds_of(columns))).grain
+    side = turned(columns, -33.0)[:, 1]
+    clear = (np.abs(side) > 0.3) & (grain >= 0)
+    assert set(grain[clear]) == {0, 1} and len(set(grain[clear & (side > 0)])) == 1
+    assert (grain[clear & (side > 0)][0] == grain[clear]).sum() == (clear & (side > 0)).sum()
+    for number in (0, 1):
+        sites = find_sites(columns[grain == number])
+        assert sites.angle_deg == pytest.approx(54.74, abs=1.0) or sites.angle_deg == pytest.approx(70.53, abs=1.0)
+
+
+def test_what_is_no_twin_stays_one_grain():
+    x, y = (hexagonal(30, 0.3) + 0.006 * np.random.default_rng(1).standard_normal((900, 2))).T
+    bent = np.column_stack([x * (1 + 0.008 * x), y])  # strained by 0 to 15 % along x
+    for crystal in (gold_along_110(0.008, twinned=False), np.column_stack([x, y]), bent):
+        assert len(find_grains(bonds_of(crystal), bond_order(bonds_of(crystal))).orientation) == 1
+
+
 def test_polarisation_of_a_perovskite_is_its_off_centre_vector():
     a_sites = square(10, 0.4)
     b_sites = square(9, 0.4) + 0.2 + np.array([0.011, -0.02])

@@ -87,6 +87,16 @@ def test_a_model_tells_how_probable_particles_are(trained):
     assert found.summary["model"] == "nanoparticles"
 
 
+def test_the_model_that_ships_splits_particles_that_touch_in_noise():
+    rng = np.random.default_rng(0)
+    places = [(30, 30, 12), (52, 30, 11), (90, 40, 14), (40, 85, 10), (60, 85, 11), (100, 95, 13), (20, 115, 9)]
+    noisy = rng.poisson(6 * (0.3 + discs(*places))).astype(float)
+    found = ad.find_particles(ad.make_image(noisy), model="nanoparticles")
+    assert len(found.particles) == len(places)
+    true = np.sort([2 * radius for *_, radius in places])
+    assert np.sort(found.particles["diameter"]) == pytest.approx(true, rel=0.12)
+
+
 def test_simulated_sets_hold_instances(trained):
     store = trained / "set.zarr"
     done = CliRunner().invoke(app, ["simulate", str(trained / "mine.yaml"), "--n", "4", "--out", str(store)])

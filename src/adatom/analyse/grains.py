@@ -1,4 +1,4 @@
-"""Grains: pieces of one orientation, and the atoms at their boundaries."""
+"""Grains: pieces of one orientation, or of one twin, and the atoms at their boundaries."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from scipy.sparse import csgraph
 
 from adatom.analyse.bond_order import BondOrder, smoothed_order
 from adatom.analyse.neighbours import Neighbours
+from adatom.analyse.twins import part_twins
 
 Array = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ class Grains:
 
 
 def find_grains(neighbours: Neighbours, bonds: BondOrder, *, misorientation_deg: float = 4.0) -> Grains:
-    """Join neighbours whose bonds point the same way.
+    """Join neighbours whose bonds point the same way, and part twins (`adatom.analyse.twins`).
 
     Parameters
     ----------
@@ -57,7 +58,8 @@ def find_grains(neighbours: Neighbours, bonds: BondOrder, *, misorientation_deg:
     number = np.full(len(sizes), -1, dtype=np.int64)
     number[kept] = np.arange(len(kept))
     grain = number[label] if n else label
-    adopted = _adopted(neighbours, _joined(grain, psi, bonds.fold, misorientation_deg))
+    joined_pieces = _joined(grain, psi, bonds.fold, misorientation_deg)
+    adopted = _adopted(neighbours, part_twins(neighbours, joined_pieces, fewest_atoms=_FEWEST_ATOMS))
     kept = np.arange(adopted.max(initial=-1) + 1)
     meets = np.zeros(n, dtype=bool)
     differs = adopted[neighbours.first] != adopted[neighbours.second]

@@ -34,7 +34,7 @@ def find(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Name of a model that ships (adatom models), or a file; by default any_atoms, or a threshold."
+            help="Name of a model that ships (adatom models), or a file; by default any_atoms, or for particles none."
         ),
     ] = None,
     channel: Channel = None,

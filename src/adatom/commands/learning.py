@@ -338,7 +338,9 @@ def models(as_json: Json = False, debug: Debug = False) -> None:
     for row in rows:
         figures = row["figures"]
         print(f"{row['name']} ({row['megabytes']} MB, {row['licence']}): {row['description']}")
-        print(
-            f"  {row['kind']}, classes {', '.join(row['classes'])}; on simulated validation images F1 "
-            f"{figures['val_f1']:.3f}, position error {figures['val_position_rms_px']:.2f} working px"
+        reached = (
+            f"F1 {figures['val_f1']:.3f}, position error {figures['val_position_rms_px']:.2f} working px"
+            if "val_f1" in figures
+            else f"IoU {figures['val_iou']:.3f}"
         )
+        print(f"  {row['kind']}, classes {', '.join(row['classes'])}; on simulated validation images {reached}")
