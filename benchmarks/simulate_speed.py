@@ -40,8 +40,8 @@ _KINDS = {
     "hexagonal_two_atoms_abf": ("hexagonal_two_atoms", _STEM | {"detector": "abf"}, True),
     "si111_7x7_stm": ("si111_7x7", _STM, True),
 }
-_N_ALONE, _N_TOGETHER, _N_WARM = 1000
-_N_MEMORY = 150, 1000, 3000
+_N_ALONE, _N_TOGETHER = 150, 1000
+_N_WARM, _N_MEMORY = 1000, 3000
 
 
 def run(recorder: Recorder) -> None:

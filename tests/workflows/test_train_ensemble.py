@@ -9,10 +9,12 @@ import time
 
 import pandas as pd
 import pytest
+import torch
 
 from adatom.data import make_image
+from adatom.errors import ArgumentError
 from adatom.files import write
-from adatom.models import Recipe
+from adatom.models import Ensemble, Recipe
 from adatom.simulate import simulate_image
 
 
@@ -71,6 +73,39 @@ def test_an_ensemble_is_interrupted_resumed_and_used(recipe, tmp_path):
     assert {"n_members", "probability_std", "entropy_model", "x_std_model", "species_set"} <= set(table.columns)
     assert (found / "image" / "uncertainty.png").exists()
     assert "disagree" in (found / "image" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_cluster_trains_the_same_members_though_a_worker_is_killed(recipe):
+    distributed = pytest.importorskip("distributed")
+    training = recipe.training.model_copy(update={"steps": 60, "validate_every": 20})
+    recipe = recipe.model_copy(update={"training": training})
+    killed = []
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="ERROR"
+    ) as cluster:
+
+        def kill_the_first(record: dict) -> None:
+            if not killed:
+                killed.append(next(iter(cluster.workers.values())).pid)
+                os.kill(killed[0], signal.SIGKILL)
+
+        trained = Ensemble(n_members=2).fit(recipe, cluster=cluster.scheduler_address, on_record=kill_the_first)
+    assert killed
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = Ensemble(n_members=2).fit(recipe)
+    torch.set_num_threads(threads)
+    for one, other in zip(trained.members_, alone.members_, strict=True):
+        weights = other.net_.state_dict()
+        assert all(torch.equal(value, weights[name]) for name, value in one.net_.state_dict().items())
+
+
+def test_a_cluster_that_is_not_there_is_told(recipe, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("adatom.models.cluster_training._CONNECT_S", 0.5)
+    for address in ("tcp://127.0.0.1:1", "nonsense://here"):
+        with pytest.raises(ArgumentError, match=f"expected the address of a dask scheduler, got {address}"):
+            Ensemble(n_members=2).fit(recipe, cluster=address)
 
 
 def test_options_that_do_not_go_together_are_told(recipe, tmp_path):

@@ -44,6 +44,10 @@ def train(
         typer.Option(help="Kind of the ensemble: seeds (default), trunk, swag, or symmetry (one model, eight sides)."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Members trained at a time, each in a process of its own.")] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Members are trained by this dask cluster, such as tcp://10.0.0.5:8786."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     as_json: Json = False,
@@ -56,7 +60,7 @@ def train(
 
     read_recipe = load_recipe if data is None else load_learning
     chosen = change_training(read_recipe(recipe), steps=steps, seed=seed)
-    wanted = _members(members, ensemble, jobs)
+    wanted = _members(members, ensemble, jobs, cluster)
     with progress(f"training {chosen.name}", n_steps(chosen.training, wanted)) as advance:
         reached: dict[str, int] = {}  # step of each member
 
@@ -79,19 +83,19 @@ def train(
         print(f"{out}/model.safetensors: {told} on validation images; see loss.png, samples.png")
 
 
-def _members(n: int | None, kind: str | None, jobs: int) -> "Members | None":
+def _members(n: int | None, kind: str | None, jobs: int, cluster: str | None) -> "Members | None":
     """The ensemble that the options ask for, if they do."""
     from adatom.models.ensemble_training import KINDS
     from adatom.models.training_run import Members
 
     if n is None and kind != "symmetry":
-        if kind is not None or jobs > 1:
+        if kind is not None or jobs > 1 or cluster is not None:
             raise typer.BadParameter("expected how many members the ensemble has", param_hint="--members")
         return None
     chosen = next((each for each in KINDS if each == (kind or "seeds")), None)
     if chosen is None:
         raise typer.BadParameter(f"expected one of {', '.join(KINDS)}", param_hint="--ensemble")
-    return Members(n or 1, chosen, jobs)
+    return Members(n or 1, chosen, jobs, cluster)
 
 
 def draw_training(out: Path, model: Any) -> None:

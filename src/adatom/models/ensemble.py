@@ -119,6 +119,7 @@ class Ensemble(Estimator):
         resume: bool = False,
         on_record: OnRecord | None = None,
         jobs: int = 1,
+        cluster: str | None = None,
     ) -> Self:
         """Train all members from scratch.
 
@@ -130,6 +131,8 @@ class Ensemble(Estimator):
         on_record : called after each step with its record, see `adatom.train.train`; ``member`` says whose it is.
         jobs : members trained at a time, each in a process of its own where more than one. Processes are started anew
             (spawned): a program that asks for them keeps what it does under ``if __name__ == "__main__"``.
+        cluster : address of a dask scheduler, whose workers train the members instead (what they have in common, of a
+            ``trunk`` or ``swag``, is trained here).
         """
         opened = open_data(data)
         self._check_arguments(jobs)
@@ -154,6 +157,7 @@ class Ensemble(Estimator):
                 n_members=self.n_members,
                 resume=resume,
                 jobs=jobs,
+                cluster=cluster,
                 on_record=on_record,
             )
         self._assemble(members, self.kind)

@@ -262,6 +262,7 @@ def train_members(
     n_members: int,
     resume: bool,
     jobs: int,
+    cluster: str | None,
     on_record: OnRecord | None,
 ) -> tuple[list[ImageModel], list[list[Record]]]:
     """Train all models of an ensemble into folders in `folder`; the models and the records of their trainings."""
@@ -273,7 +274,13 @@ def train_members(
         assert first is not None
         after = _draw_members(first, settings, n_members, on_record)
     else:
-        train_tasks([replace(task, resume=resume) for task in after], jobs=jobs, on_record=on_record)
+        after = [replace(task, resume=resume) for task in after]
+        if cluster is None:
+            train_tasks(after, jobs=jobs, on_record=on_record)
+        else:
+            from adatom.models.cluster_training import train_on_cluster
+
+            train_on_cluster(after, cluster=cluster, on_record=on_record)
     every = [task for task in (first, *after) if task is not None]
     histories = [json.loads((task.folder / "history.json").read_text(encoding="utf-8")) for task in every]
     return [_load_member(task.model) for task in after], histories

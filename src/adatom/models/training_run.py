@@ -32,11 +32,12 @@ def change_training(recipe: R, *, steps: int | None, seed: int | None) -> R:
 
 @dataclass(frozen=True)
 class Members:
-    """How many members an ensemble has, of which kind, and how many of them are trained at a time."""
+    """How many members an ensemble has, of which kind, and how many of them are trained at a time, or where."""
 
     n: int
     kind: Kind = "seeds"
     jobs: int = 1
+    cluster: str | None = None
 
 
 def n_steps(settings: TrainingSettings, members: Members | None) -> int:
@@ -103,7 +104,12 @@ def train_model(
         )
     else:
         model = Ensemble(estimator=recipe.estimator, n_members=members.n, kind=members.kind, **arguments).fit(
-            source, checkpoint=out, resume=resume, on_record=on_record, jobs=members.jobs
+            source,
+            checkpoint=out,
+            resume=resume,
+            on_record=on_record,
+            jobs=members.jobs,
+            cluster=members.cluster,
         )
     write_atomically(out / "history.json", json.dumps(model.history_))
     model.save(out / "model.safetensors")
