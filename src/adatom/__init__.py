@@ -20,16 +20,20 @@ _ROOMS = {
     "find_particles": "adatom.particle_finder",
     "load": "adatom.models",
     "match": "adatom.matching",
+    "Classifier": "adatom.models",
     "Ensemble": "adatom.models",
     "ImageToSpectrum": "adatom.models",
     "Localizer": "adatom.models",
+    "Regressor": "adatom.models",
     "Segmenter": "adatom.models",
     "SpectrumToImage": "adatom.models",
 }
 __all__ = [
+    "Classifier",
     "Ensemble",
     "ImageToSpectrum",
     "Localizer",
+    "Regressor",
     "Segmenter",
     "SpectrumToImage",
     "__version__",
@@ -50,7 +54,16 @@ if TYPE_CHECKING:
     from adatom.files import read
     from adatom.finder import find
     from adatom.matching import match
-    from adatom.models import Ensemble, ImageToSpectrum, Localizer, Segmenter, SpectrumToImage, load
+    from adatom.models import (
+        Classifier,
+        Ensemble,
+        ImageToSpectrum,
+        Localizer,
+        Regressor,
+        Segmenter,
+        SpectrumToImage,
+        load,
+    )
     from adatom.particle_finder import find_particles
 
 

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 # Loaded when first asked for: listing the models that ship, or reading a recipe, needs no torch.
 _MEMBERS = {
+    "Classifier": "adatom.models.classifier",
     "Ensemble": "adatom.models.ensemble",
     "ImageToSpectrum": "adatom.models.image_to_spectrum",
     "Localizer": "adatom.models.localizer",
     "Recipe": "adatom.models.recipe",
+    "Regressor": "adatom.models.regressor",
     "Segmenter": "adatom.models.segmenter",
     "SpectrumToImage": "adatom.models.spectrum_to_image",
     "load": "adatom.models.catalogue",
@@ -16,10 +18,12 @@ _MEMBERS = {
     "shipped_models": "adatom.models.catalogue",
 }
 __all__ = [
+    "Classifier",
     "Ensemble",
     "ImageToSpectrum",
     "Localizer",
     "Recipe",
+    "Regressor",
     "Segmenter",
     "SpectrumToImage",
     "load",
@@ -29,10 +33,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     from adatom.models.catalogue import load, shipped_models
+    from adatom.models.classifier import Classifier
     from adatom.models.ensemble import Ensemble
     from adatom.models.image_to_spectrum import ImageToSpectrum
     from adatom.models.localizer import Localizer
     from adatom.models.recipe import Recipe, load_recipe
+    from adatom.models.regressor import Regressor
     from adatom.models.segmenter import Segmenter
     from adatom.models.spectrum_to_image import SpectrumToImage
 

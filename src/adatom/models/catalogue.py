@@ -16,9 +16,11 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 FORMAT_VERSION = 1
 # kind of a model -> module with its class; a new one is one file and one line here
 ESTIMATORS = {
+    "Classifier": "adatom.models.classifier",
     "Ensemble": "adatom.models.ensemble",
     "ImageToSpectrum": "adatom.models.image_to_spectrum",
     "Localizer": "adatom.models.localizer",
+    "Regressor": "adatom.models.regressor",
     "Segmenter": "adatom.models.segmenter",
     "SpectrumToImage": "adatom.models.spectrum_to_image",
 }

@@ -189,11 +189,42 @@ class PairHeader(_Part):
         return self
 
 
+class _WholeImageArguments(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    channels: int = Field(ge=1, le=64)
+    outputs: int = Field(ge=1, le=1024)
+    width: int = Field(ge=1, le=256)
+    depth: int = Field(ge=1, le=8)
+
+
+class _WholeImageArchitecture(_Part):
+    name: str
+    arguments: _WholeImageArguments
+
+
+class WholeImageHeader(_Part):
+    """Header of a `Regressor` or a `Classifier`."""
+
+    architecture: _WholeImageArchitecture
+    n_members: int = Field(ge=1, le=64)
+    size_px: list[Annotated[int, Field(ge=1, le=65536)]] = Field(min_length=2, max_length=2)
+    symmetric: bool
+    names: list[str] = Field(min_length=1)
+    recipe: None
+    seed: int
+    figures: dict[str, float]
+    versions: dict[str, str]
+    licence: str
+
+
 MEMBER_HEADERS: dict[str, type[ModelHeader]] = {"Segmenter": ModelHeader, "Localizer": LocalizerHeader}
 HEADERS: dict[str, type[_Part]] = {
     **MEMBER_HEADERS,
+    "Classifier": WholeImageHeader,
     "Ensemble": EnsembleHeader,
     "ImageToSpectrum": PairHeader,
+    "Regressor": WholeImageHeader,
     "SpectrumToImage": PairHeader,
 }
 

@@ -24,6 +24,8 @@ from adatom.nets.engine import multiplies_bfloat16
 from adatom.prepare.spatial_folds import Fold, blocked_folds
 from adatom.prepare.spectrum_pairs import Border, Pairs, SpectralAxis, pair_up
 from adatom.train import Batch, Record, TrainingSettings, train
+from adatom.train.losses import mean_and_variance_loss
+from adatom.train.orientations import turned_by_chance
 
 Array = NDArray[np.float64]
 Opinion = Literal["blend", "network"]
@@ -38,7 +40,6 @@ TRAINING = {
     "validate_every": 25,
     "patience": 4,
 }
-_VARIANCE_SHARE = 0.05  # of the loss; the mean must not wait for the variance
 _DIVERGENCE_SHARE = 0.001  # of the loss, a point of a spectrum
 _CHUNK = 96  # patches that a network sees at once; more than the processor's cache holds take longer
 
@@ -242,7 +243,7 @@ class PairModel(Estimator):
                 chosen = torch.from_numpy(rng.integers(0, len(inputs), size))
                 drawn = inputs[chosen]
                 if self._symmetric:
-                    drawn = _turned_by_chance(drawn, rng)
+                    drawn = turned_by_chance(drawn, rng)
                 return drawn, targets[chosen]
 
             validation = [(_tensor(known[fold.test], self._forwards), torch.from_numpy(wanted[fold.test]).float())]
@@ -469,17 +470,6 @@ def _tensor(known: Array, forwards: bool) -> Tensor:
     return tensor if forwards else tensor[:, :, None]
 
 
-def _turned_by_chance(patches: Tensor, rng: np.random.Generator) -> Tensor:
-    """Each patch (n, channels, y, x) in one of its eight orientations."""
-    result = patches.clone()
-    drawn = rng.integers(0, 8, len(patches))
-    for way in range(1, 8):
-        some = torch.from_numpy(np.flatnonzero(drawn == way))
-        turned = torch.rot90(patches[some], way % 4, (2, 3))
-        result[some] = turned.flip(3) if way > 3 else turned
-    return result
-
-
 def _parts(given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     """Means, logarithms of the variances, and what a VED gives beside them."""
     n = wanted.shape[1]
@@ -487,11 +477,8 @@ def _parts(given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor | None
 
 
 def _loss(given: Tensor, wanted: Tensor) -> Tensor:
-    """Squared error of the means; the variances learn beside them from errors that they do not change."""
     mean, log_variance, divergence = _parts(given, wanted)
-    square = (wanted - mean).square()
-    likelihood = 0.5 * (log_variance + square.detach() * torch.exp(-log_variance))
-    loss = square.mean() + _VARIANCE_SHARE * likelihood.mean()
+    loss = mean_and_variance_loss(mean, log_variance, wanted)
     return loss if divergence is None else loss + _DIVERGENCE_SHARE * divergence.mean()
 
 

@@ -28,6 +28,8 @@ PAIR_ARCHITECTURES = {
     "ved": ("adatom.nets.ved", "ImageToSpectrumVED"),
     "ved_reversed": ("adatom.nets.ved", "SpectrumToImageVED"),
 }
+# And of networks from whole images (n, channels, y, x), of any size, to numbers (n, outputs).
+WHOLE_IMAGE_ARCHITECTURES = {"patch_net": ("adatom.nets.patch_net", "PatchNet")}
 
 
 def build_net(
@@ -60,4 +62,4 @@ def build_net(
     return net
 
 
-__all__ = ["ARCHITECTURES", "PAIR_ARCHITECTURES", "build_net"]
+__all__ = ["ARCHITECTURES", "PAIR_ARCHITECTURES", "WHOLE_IMAGE_ARCHITECTURES", "build_net"]

@@ -1,4 +1,6 @@
-"""Losses of segmentation. Each takes logits (n, classes, y, x) and a class map (n, y, x), and returns one number."""
+"""Losses of segmentation, each of logits (n, classes, y, x) and a class map (n, y, x), and one of numbers with
+variances.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -7,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+_VARIANCE_SHARE = 0.05  # of the loss; the mean must not wait for the variance
 
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
@@ -33,6 +36,13 @@ def focal(logits: Tensor, label: Tensor, gamma: float = 2.0) -> Tensor:
     """
     log_probability = logits.log_softmax(dim=1).gather(1, label[:, None])[:, 0]
     return -((1 - log_probability.exp()) ** gamma * log_probability).mean()
+
+
+def mean_and_variance_loss(mean: Tensor, log_variance: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of means; the variances learn beside them from errors that they do not change."""
+    square = (wanted - mean).square()
+    likelihood = 0.5 * (log_variance + square.detach() * torch.exp(-log_variance))
+    return square.mean() + _VARIANCE_SHARE * likelihood.mean()
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "dice": dice, "focal": focal}
