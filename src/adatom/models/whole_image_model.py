@@ -233,9 +233,8 @@ class WholeImageModel(Estimator):
         if not np.isfinite(values).all():
             raise ArgumentError("images: expected finite values, got others.")
         inputs = self._tensor(values)
-        return np.stack([_run(member, inputs, _device_of(member)) for member in self.net_]), self._distance(
-            inputs
-        ) / self.usual_distance_
+        said = np.stack([_run(member, inputs, _device_of(member)) for member in self.net_])
+        return said, self._distance(inputs) / self.usual_distance_
 
     def _tensor(self, values: Array) -> Tensor:
         scaled = (values - self.offset_[:, None, None]) / self.contrast_[:, None, None]
