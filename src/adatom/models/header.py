@@ -175,6 +175,7 @@ class PairHeader(_Part):
     border: Literal["leave out", "mirror"]
     clean: bool
     blend: dict[Literal["network", "ridge", "trees"], float]
+    student: bool
     n_pairs: int = Field(ge=0)
     recipe: None
     seed: int

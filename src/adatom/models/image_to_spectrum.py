@@ -25,6 +25,7 @@ class ImageToSpectrum(PairModel):
     Attributes
     ----------
     net_ : the networks.
+    student_ : the small network that predicts in their place, or None.
     blend_ : weight of the networks (``network``), of ridge regression and of trees in the prediction.
     figures_ : R^2 on blocks that were left out, of each of them (``val_r2_...``) and of the blend.
     axis_ : of the spectra.
@@ -51,8 +52,8 @@ class ImageToSpectrum(PairModel):
         return self.fit_pairs(self.pair(image, spectra), on_record=on_record)
 
     def predict_patches(self, patches: Array, *, opinion: Opinion = "blend") -> tuple[Array, Array]:
-        """Spectra (n, spectrum, point) of patches (n, channel, y, x), and their standard deviations; of the blend, or,
-        with ``opinion="network"``, of the networks alone.
+        """Spectra (n, spectrum, point) of patches (n, channel, y, x), and their standard deviations; of the blend, by
+        its student where there is one; with ``opinion="whole"`` by all of it, with ``"network"`` of the networks alone.
         """
         self._check_fitted("predict")
         arguments = self.architecture_["arguments"]

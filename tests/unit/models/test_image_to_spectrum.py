@@ -58,6 +58,20 @@ def weights(model):
 # ---------------------------------------------------------------- learning and predicting
 
 
+@pytest.mark.parametrize("faithful", [-10.0, 2.0])
+def test_a_student_predicts_where_it_is_faithful(pairs, monkeypatch, tmp_path, faithful):
+    monkeypatch.setattr("adatom.models.pair_model._FAITHFUL", faithful)
+    model = ImageToSpectrum(**{**TINY, "training": {"steps": 5}}).fit_pairs(pairs)
+    assert "student_gives_back" in model.figures_ and (model.student_ is None) == (faithful > 1)
+    some = pairs.patches[:5]
+    said, whole = (model.predict_patches(some, opinion=opinion)[0] for opinion in ("blend", "whole"))
+    assert np.array_equal(said, whole) == (faithful > 1)
+    model.save(tmp_path / "m.safetensors")
+    loaded = adatom.load(tmp_path / "m.safetensors")
+    assert np.array_equal(loaded.predict_patches(some)[0], said)
+    assert ImageToSpectrum(**{**TINY, "training": {"steps": 5}}, distil=False).fit_pairs(pairs).student_ is None
+
+
 def test_it_predicts_what_the_structure_determines_and_says_how_sure_it_is(model):
     """On a specimen that it has not seen."""
     rng = np.random.default_rng(9)
