@@ -95,7 +95,7 @@ class LatentTable:
         half = self.frame.half
         scale = np.exp(numbers.log_scale)
         value_mean, value_spread = self.value_scale or (0.0, 1.0)
-        known = {
+        known: dict[str, tuple[Array, Array | float]] = {
             "angle": (np.angle(np.exp(1j * numbers.angle)), 1.0),
             "shift": (numbers.shift[:, 0] * half, half),
             "shift_x": (numbers.shift[:, 0] * half, half),
@@ -103,7 +103,7 @@ class LatentTable:
             "scale": (scale, scale),
         }
         for number, name in enumerate(self.content_columns):
-            told = numbers.content[:, number]
+            told: Array = numbers.content[:, number]
             known[name] = (told, 1.0) if name != "value" else (told * value_spread + value_mean, value_spread)
         columns: dict[str, NDArray[np.generic]] = {}
         for number, name in enumerate([*self.pose_columns, *self.content_columns]):
@@ -165,8 +165,9 @@ class LatentTable:
 
 def _finite(table: pd.DataFrame, name: str) -> Array:
     values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
-    if not np.isfinite(values).all():
+    is_finite = np.isfinite(values)
+    if not is_finite.all():
         raise ArgumentError(
-            f"table: expected finite numbers in column {name}, got {table[name].iloc[int(np.argmin(np.isfinite(values)))]!r}."
+            f"table: expected finite numbers in column {name}, got {table[name].iloc[int(np.argmin(is_finite))]!r}."
         )
     return values

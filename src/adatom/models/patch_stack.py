@@ -45,7 +45,7 @@ class Frame:
         """Whether samples of `other` may be seen by a model that learned from samples of this frame."""
         return self.units == other.units and bool(np.isclose(self.step, other.step, rtol=0.02))
 
-    def stack(self, values: Array) -> xr.DataArray:
+    def labelled(self, values: Array) -> xr.DataArray:
         """Samples (n, channel, y, x) in the form that they came in."""
         n = len(values)
         coords: dict[str, Any] = {"sample": np.arange(n)}
@@ -91,8 +91,8 @@ class PatchStack:
         broken = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
         if broken.any():
             raise ArgumentError(
-                f"patches: expected finite numbers, got NaN or infinity in {broken.sum()} of {len(values)}, the first of "
-                f"them number {int(np.argmax(broken))}. Leave those out."
+                f"patches: expected finite numbers, got NaN or infinity in {broken.sum()} of {len(values)}, the first "
+                f"number {int(np.argmax(broken))}. Leave those out."
             )
         if values.ndim == 2:
             frame = _spectral_frame(patches if named else None, values.shape[1])

@@ -44,7 +44,7 @@ class Found:
 
 @torch.no_grad()
 def find_best(net: SpatialVAE, images: Tensor, known: Tensor | None = None, *, refine: bool = True) -> Found:
-    """Look for the best pose and content of images (n, channels, y, x); of kinds that are `known` (n,), where not -1."""
+    """Look for the best pose and content of images (n, channels, y, x), of kinds `known` (n,) where these are not -1."""
     n = len(images)
     mean, _ = net.propose(images)
     kinds = torch.arange(net.kinds, device=images.device).expand(n, -1)

@@ -47,8 +47,8 @@ class VariationalAutoencoder(Estimator):
     latent : numbers that say what a patch shows.
     invariances : what is told apart from it, any of ``"rotation"``, ``"translation"``, ``"scale"``; none for a plain
         autoencoder. Spectra can be shifted and scaled.
-    classes : names of known classes, or their number; `fit` then takes labels, all or some of them known, and each class
-        is drawn by itself.
+    classes : names of known classes, or their number; `fit` then takes labels, all or some of them known, and each
+        class is drawn by itself.
     kinds : number of kinds that are to be found beside the latent numbers.
     numbers : whether the labels of `fit` are numbers, such as a concentration; column ``value`` tells them.
     angle_std : standard deviation of the angle that is expected [rad]; None where all angles are alike.
@@ -168,7 +168,7 @@ class VariationalAutoencoder(Estimator):
         judged_on = torch.from_numpy(np.sort(order[:n_held_out] if n_held_out else order))
         with torch.random.fork_rng(devices=[]):  # the user's generator stays where it is
             torch.default_generator.manual_seed(settings.seed)
-            net: Any = _build(self.architecture_["arguments"])
+            net: Any = _build(self._net_arguments(stack))
             if self.noise is not None:
                 net.log_noise.data = torch.log(torch.tensor(self.noise / self.scale_.spread)).float()
 
@@ -269,7 +269,7 @@ class VariationalAutoencoder(Estimator):
             canvas = net.paint(content, torch.tensor(numbers.kind[part], device=device))
             pieces.append(net.place(canvas, angle, shift, log_scale).cpu().double().numpy())
         drawn = np.concatenate(pieces) if pieces else np.zeros((0, net.channels, *net.patch))
-        return self.table_.frame.stack(self.scale_.back(drawn))
+        return self.table_.frame.labelled(self.scale_.back(drawn))
 
     def manifold(
         self, n: int = 8, *, along: tuple[str, str] | None = None, kind: Any = None, reach: float = 0.95

@@ -2,8 +2,8 @@
 
 The decoder draws the content on a canvas in a pose of its own, and the canvas is then turned, shifted and scaled into
 the patch (a spatial decoder). An encoder that has to give an angle as one number is poor at it, because angles are a
-circle and the image is anything but linear in them. So the patch is looked at in many orientations by one small network,
-which says for each what the pose would be if the content lay about upright there; the decoder draws all of these
+circle and the image is anything but linear in them. So the patch is looked at in many orientations by one small
+network, which says for each what the pose would be if the content lay about upright there; the decoder draws all of these
 proposals, and those that resemble the patch are the likely ones. Discrete choices (orientation, kind) are summed
 over, not drawn, so the bound is that of the best possible choice.
 
@@ -91,7 +91,7 @@ class SpatialVAE(nn.Module):
         self.extent = (
             1 + 0.42 * self.turns + min(2.5 * shift_std, 0.6) * self.shifts + min(scale_std, 0.3) * self.scales
         )
-        self.half = max(1.0, (max(rows, columns) - 1) / 2)  # px in one unit of length
+        self.half_px = max(1.0, (max(rows, columns) - 1) / 2)  # px in one unit of length
         longest = max(rows, columns)
         nodes = min(_LARGEST_CANVAS if rows > 1 else _LONGEST_LINE, round(longest * self.extent))
         self.canvas = tuple(1 if side == 1 else max(2, round(nodes * side / longest)) for side in patch)
@@ -158,8 +158,8 @@ class SpatialVAE(nn.Module):
     def canvas_places(self, angle: Tensor, shift: Tensor, log_scale: Tensor) -> Tensor:
         """Where on the canvas the pixels of a patch lie: (m, y, x, 2), x first."""
         rows, columns = self.patch
-        y = (torch.arange(rows, device=angle.device) - (rows - 1) / 2) / self.half
-        x = (torch.arange(columns, device=angle.device) - (columns - 1) / 2) / self.half
+        y = (torch.arange(rows, device=angle.device) - (rows - 1) / 2) / self.half_px
+        x = (torch.arange(columns, device=angle.device) - (columns - 1) / 2) / self.half_px
         dx = x[None, None, :] - shift[:, 0, None, None]
         dy = y[None, :, None] - shift[:, 1, None, None]
         small = torch.exp(-log_scale)[:, None, None]
