@@ -170,7 +170,7 @@ class VariationalAutoencoder(Estimator):
             torch.default_generator.manual_seed(settings.seed)
             net: Any = _build(self._net_arguments(stack))
             if self.noise is not None:
-                net.log_noise.data = torch.log(torch.tensor(self.noise / self.scale_.spread)).float()
+                net.set_noise(torch.tensor(self.noise / self.scale_.spread))
 
             def prepared(chosen: Tensor, step: int, draws: np.random.Generator) -> Batch:
                 noise = torch.from_numpy(draws.standard_normal((len(chosen), net.n_gauss))).float()

@@ -24,6 +24,7 @@ INVARIANCES = ("rotation", "translation", "scale")
 ANGLE_STEP = 2 * math.pi / 16
 _LARGEST_CANVAS = 96  # nodes along a side; a larger patch is drawn from a coarser canvas
 _LONGEST_LINE = 2048  # the same of spectra
+_NOISE_GAIN = 10  # one step of Adam changes a parameter by the learning rate; the noise has far to go
 _LOG_STD = (-6.0, 1.0)  # of a posterior, relative to the prior
 
 
@@ -105,7 +106,16 @@ class SpatialVAE(nn.Module):
             nn.SiLU(),
             nn.Linear(width, n_canvas),
         )
-        self.log_noise = nn.Parameter(torch.zeros(channels), requires_grad=learns_noise)
+        self.slow_log_noise = nn.Parameter(torch.zeros(channels), requires_grad=learns_noise)
+
+    @property
+    def log_noise(self) -> Tensor:
+        """Logarithm of the standard deviation of a pixel's noise, of each channel."""
+        return _NOISE_GAIN * self.slow_log_noise
+
+    def set_noise(self, noise: Tensor) -> None:
+        """Set the standard deviation of a pixel's noise (channels,)."""
+        self.slow_log_noise.data = (torch.log(noise) / _NOISE_GAIN).to(self.slow_log_noise)
 
     # ---------------------------------------------------------------- looking
 
