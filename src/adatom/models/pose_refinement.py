@@ -44,7 +44,7 @@ class Found:
 
 @torch.no_grad()
 def find_best(net: SpatialVAE, images: Tensor, known: Tensor | None = None, *, refine: bool = True) -> Found:
-    """Look for the best pose and content of images (n, channels, y, x), of kinds `known` (n,) where these are not -1."""
+    """Look for the best pose and content of images (n, channels, y, x); kinds `known` (n,) are taken, save for -1."""
     n = len(images)
     mean, _ = net.propose(images)
     kinds = torch.arange(net.kinds, device=images.device).expand(n, -1)
@@ -65,6 +65,9 @@ def find_best(net: SpatialVAE, images: Tensor, known: Tensor | None = None, *, r
     patch = images[:, None, None].expand(-1, n_starts, net.kinds, -1, -1, -1).flatten(0, 2)
     state, energy, precision = _descend(net, patch, kind, state, _STEPS if refine else 0)
     evidence = -energy - 0.5 * torch.logdet(precision.double())  # (m,)
+    if net.turns and net.angle_std is not None:  # the prior ends where no orientation is looked in
+        farthest = max(net.angles) + net.spacing
+        evidence = evidence.masked_fill(state[:, 0].abs() > farthest, -1e6)
     evidence = evidence.reshape(n, n_starts, net.kinds)
     if known is not None and net.kinds > 1:
         is_other = (known[:, None] >= 0) & (known[:, None] != kinds)

@@ -55,8 +55,11 @@ class VariationalAutoencoder(Estimator):
     shift_std : of the shift, as a share of the longer side.
     shift_std_nm : the same in the patches' unit of length, instead.
     scale_std : of the logarithm of the scale.
-    beta : weight of the divergence from the prior, or ``(first, last, steps)`` of a linear schedule.
-    capacity : ``(nats, steps, weight)``: the divergence is held at a value that rises to `nats` within `steps`.
+    beta : weight of the divergence from the prior, or ``(first, last, share)``: from the first to the last within a
+        share of the training. A high weight at first lets all patches agree about what is upright before they are told
+        apart.
+    capacity : ``(nats, share, weight)``: the divergence is held at a value that rises to `nats` within a share of the
+        training, with that weight on its departures, instead of `beta`.
     noise : standard deviation of a pixel in the unit of the patches; learned by default.
     width, filters : of the dense, and of the first convolutional layers.
     training : settings that differ from `TRAINING`.
@@ -83,8 +86,8 @@ class VariationalAutoencoder(Estimator):
         shift_std: float = 0.05,
         shift_std_nm: float | None = None,
         scale_std: float = 0.1,
-        beta: float | tuple[float, float, int] = 1.0,
-        capacity: tuple[float, int, float] | None = None,
+        beta: float | tuple[float, float, float] = (20.0, 1.0, 0.5),
+        capacity: tuple[float, float, float] | None = None,
         noise: float | None = None,
         width: int = 128,
         filters: int = 16,
@@ -172,20 +175,19 @@ class VariationalAutoencoder(Estimator):
             if self.noise is not None:
                 net.set_noise(torch.tensor(self.noise / self.scale_.spread))
 
-            def prepared(chosen: Tensor, step: int, draws: np.random.Generator) -> Batch:
+            def prepared(chosen: Tensor, done: float, draws: np.random.Generator) -> Batch:
                 noise = torch.from_numpy(draws.standard_normal((len(chosen), net.n_gauss))).float()
-                weights = torch.tensor(self._weights(step))
+                weights = torch.tensor(self._weights(done))
                 return (images[chosen], known[chosen], noise, weights[0]), weights
 
             def batch(step: int) -> Batch:
                 draws = np.random.default_rng([settings.seed, step])
                 size = min(settings.batch_size, len(train_on))
-                return prepared(
-                    train_on[torch.from_numpy(draws.choice(len(train_on), size, replace=False))], step, draws
-                )
+                chosen = train_on[torch.from_numpy(draws.choice(len(train_on), size, replace=False))]
+                return prepared(chosen, step / settings.steps, draws)
 
             draws = np.random.default_rng([settings.seed, 2**21])
-            validation = [prepared(part, settings.steps, draws) for part in judged_on.split(_CHUNK)]
+            validation = [prepared(part, 1.0, draws) for part in judged_on.split(_CHUNK)]
             self.history_ = train(
                 net,
                 batch,
@@ -388,11 +390,11 @@ class VariationalAutoencoder(Estimator):
             value = getattr(self, name)
             if value is not None and not (np.isscalar(value) and 0 < float(value) < math.inf):  # type: ignore[arg-type]
                 raise ArgumentError(f"{name}: expected a positive number, got {value!r}.")
-        beta = self.beta if isinstance(self.beta, (tuple, list)) else (self.beta, self.beta, 1)
-        if len(beta) != 3 or min(beta) <= 0:
-            raise ArgumentError(f"beta: expected a positive number or (first, last, steps), got {self.beta!r}.")
-        if self.capacity is not None and (len(self.capacity) != 3 or min(self.capacity) <= 0):
-            raise ArgumentError(f"capacity: expected (nats, steps, weight), all positive, got {self.capacity!r}.")
+        beta = self.beta if isinstance(self.beta, (tuple, list)) else (self.beta, self.beta, 1.0)
+        if len(beta) != 3 or min(beta) <= 0 or beta[2] > 1:
+            raise ArgumentError(f"beta: expected a positive number or (first, last, share), got {self.beta!r}.")
+        if self.capacity is not None and (len(self.capacity) != 3 or min(self.capacity) <= 0 or self.capacity[1] > 1):
+            raise ArgumentError(f"capacity: expected (nats, share, weight), all positive, got {self.capacity!r}.")
 
     def _vae_settings(self) -> TrainingSettings:
         given = self.training if self.training is not None else {}
@@ -438,14 +440,13 @@ class VariationalAutoencoder(Estimator):
         n = self.classes if self.classes is not None else self.kinds
         return () if n is None else tuple(str(number) for number in range(n))
 
-    def _weights(self, step: int) -> list[float]:
-        """Weight of the divergence at a step; the capacity and its weight, or -1 and 0."""
-        first, last, steps = self.beta if isinstance(self.beta, (tuple, list)) else (self.beta, self.beta, 1)
-        beta = first + (last - first) * min(1.0, step / steps)
-        if self.capacity is None:
-            return [beta, -1.0, 0.0]
-        nats, rise, weight = self.capacity
-        return [beta, nats * min(1.0, step / rise), weight]
+    def _weights(self, done: float) -> list[float]:
+        """Weight of the divergence when a share of the training is done; the capacity and its weight, or -1 and 0."""
+        if self.capacity is not None:
+            nats, share, weight = self.capacity
+            return [1.0, nats * min(1.0, done / share), weight]
+        first, last, share = self.beta if isinstance(self.beta, (tuple, list)) else (self.beta, self.beta, 1.0)
+        return [first * (last / first) ** min(1.0, done / share), -1.0, 0.0]
 
     def _known(self, labels: Any, n: int) -> Tensor:
         """Known classes (n,), -1 where unknown, or known numbers, standardised, NaN where unknown."""

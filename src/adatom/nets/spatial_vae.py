@@ -3,8 +3,8 @@
 The decoder draws the content on a canvas in a pose of its own, and the canvas is then turned, shifted and scaled into
 the patch (a spatial decoder). An encoder that has to give an angle as one number is poor at it, because angles are a
 circle and the image is anything but linear in them. So the patch is looked at in many orientations by one small
-network, which says for each what the pose would be if the content lay about upright there; the decoder draws all of these
-proposals, and those that resemble the patch are the likely ones. Discrete choices (orientation, kind) are summed
+network, which says for each what the pose would be if the content lay about upright there; the decoder draws all of
+these proposals, and those that resemble the patch are the likely ones. Discrete choices (orientation, kind) are summed
 over, not drawn, so the bound is that of the best possible choice.
 
 Sources: Bepler et al., arXiv 1909.11663 (spatial decoder); Nasiri & Bepler, arXiv 2210.12918 (inference over turned
