@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from adatom.nets.spatial_vae import ANGLE_STEP, SpatialVAE
 
-_STARTS = 3  # orientations of one kind that are followed
-_STEPS = 8
+_STARTS = 2  # orientations of one kind that are followed
+_STEPS = 6
 
 
 @dataclass(frozen=True)

@@ -203,9 +203,7 @@ class VariationalAutoencoder(Estimator):
             )
         self.net_ = net
         best = min((each for each in self.history_ if "val_loss" in each), key=lambda each: each["val_loss"])
-        rows, columns = stack.frame.shape  # the bound of patches in their own unit, not of scaled ones
-        unit = rows * columns * float(np.log(self.scale_.spread).sum())
-        best = {**best, "val_elbo": best["val_elbo"] - unit, "val_error": best["val_error"] + unit}
+        best = {**best, "val_elbo": best["val_elbo"] - self._unit(), "val_error": best["val_error"] + self._unit()}
         self.figures_ = {name: round(best[name], 4) for name in ("val_elbo", "val_divergence", "val_error")}
         self.figures_["training_seconds"] = round(self.history_[-1]["seconds"], 1)
         return self
@@ -246,6 +244,32 @@ class VariationalAutoencoder(Estimator):
             found["angle"], found["shift"], found["log_scale"], found["content"], found["kind"].astype(np.int64)
         )
         return self.table_.table(numbers, found["std"], found["angle_probability"], found["kind_probability"])
+
+    @torch.no_grad()
+    def score(self, patches: Any, labels: Any = None) -> float:
+        """Lower bound of the log likelihood of a patch (mean over patches) as the network alone reaches it, without the
+        constant of the normal distribution, with draws that are the same each time; arguments as of `encode`.
+        """
+        self._check_fitted("score")
+        stack = PatchStack.of(patches)
+        self._check_like(stack)
+        known = self._known_kinds(labels, len(stack.values))
+        if self.table_.value_scale is not None:
+            known = torch.full_like(known, torch.nan)
+        images = torch.from_numpy(self.scale_.scaled(stack.values)).float()
+        draws = np.random.default_rng(0).standard_normal((len(images), self.net_.n_gauss))
+        noise, one = torch.from_numpy(draws).float(), torch.ones(())
+        device = self._torch_device()
+        net = self.net_.to(device)
+        parts = zip(images.split(_CHUNK), known.split(_CHUNK), noise.split(_CHUNK), strict=True)
+        terms = [net(tuple(each.to(device) for each in (*part, one))).cpu() for part in parts]
+        error, divergence, _ = torch.cat(terms).double().mean(dim=0).tolist()
+        return -error - divergence - self._unit()
+
+    def _unit(self) -> float:
+        """What the bound loses by being that of patches in their own unit and not of scaled ones."""
+        rows, columns = self.table_.frame.shape
+        return rows * columns * float(np.log(self.scale_.spread).sum())
 
     @torch.no_grad()
     def decode(self, table: pd.DataFrame) -> xr.DataArray:
