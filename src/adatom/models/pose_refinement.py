@@ -48,7 +48,7 @@ def find_best(net: SpatialVAE, images: Tensor, known: Tensor, *, refine: bool = 
     """Look for the best pose and content of images (n, channels, y, x); kinds `known` (n,) are taken, save for -1."""
     n = len(images)
     every = net.propose(images, known)
-    height = every.log_prior - net.misdrawn(images, every.mean, every)
+    height = every.allowed - net.misdrawn(images, every.mean, every)
     height = height - 0.5 * (every.mean / net.prior(images.device)).square().sum(dim=2)  # (n, proposal)
     every = every.pick(_starts(net, every.kind, height))
     n_starts = every.kind.shape[1]
@@ -60,7 +60,7 @@ def find_best(net: SpatialVAE, images: Tensor, known: Tensor, *, refine: bool = 
     if net.turns and net.angle_std is not None:  # the prior ends where no orientation is looked in
         farthest = max(net.angles) + net.spacing
         evidence = evidence.masked_fill(state[:, 0].abs() > farthest, -1e6)
-    evidence = evidence.reshape(n, n_starts).masked_fill(every.log_prior < -1e6, -torch.inf)
+    evidence = evidence.reshape(n, n_starts).masked_fill(every.is_wrong, -torch.inf)
     best = evidence.argmax(dim=1)  # (n,)
     number = torch.arange(n, device=images.device) * n_starts + best
     angle, shift, log_scale, content = _unpacked(net, state)
@@ -116,19 +116,10 @@ def _descend(net: SpatialVAE, patch: Tensor, kind: Tensor, state: Tensor, steps:
 def _slope(net: SpatialVAE, patch: Tensor, kind: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Energy of states (m,), its gradient (m, number), and the Gauss-Newton approximation of its curvature."""
     angle, shift, log_scale, content = _unpacked(net, state)
-    m, n_content = content.shape
-
-    def paint(numbers: Tensor) -> Tensor:
-        return net.paint(numbers, kind)
-
-    canvas = paint(content)
-    layers = [canvas]
-    for number in range(n_content):
-        direction = torch.zeros_like(content)
-        direction[:, number] = 1
-        layers.append(torch.func.jvp(paint, (content,), (direction,))[1])
+    m = len(content)
+    canvas, by_content = net.paint_with_slopes(content, kind)
     pitch = 2 * net.extent / (max(net.canvas) - 1)
-    layers += [_difference(canvas, 3) / pitch, _difference(canvas, 2) / pitch]
+    layers = [canvas, *by_content.unbind(1), _difference(canvas, 3) / pitch, _difference(canvas, 2) / pitch]
     places = net.canvas_places(angle, shift, log_scale)
     sampled = functional.grid_sample(
         torch.cat(layers, dim=1), places / net.extent, padding_mode="border", align_corners=True

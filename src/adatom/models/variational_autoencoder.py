@@ -37,6 +37,7 @@ TRAINING = {
 }
 _HELD_OUT_SHARE = 0.1
 _CHUNK = 64
+_LABELLED_SHARE = 0.25  # of a batch, at least
 
 
 class VariationalAutoencoder(Estimator):
@@ -169,6 +170,7 @@ class VariationalAutoencoder(Estimator):
         n_held_out = max(1, round(_HELD_OUT_SHARE * n)) if n >= 20 else 0
         train_on = torch.from_numpy(np.sort(order[n_held_out:]))
         judged_on = torch.from_numpy(np.sort(order[:n_held_out] if n_held_out else order))
+        chance = _chances(known[train_on], self.numbers)
         with torch.random.fork_rng(devices=[]):  # the user's generator stays where it is
             torch.default_generator.manual_seed(settings.seed)
             net: Any = _build(self._net_arguments(stack))
@@ -183,8 +185,8 @@ class VariationalAutoencoder(Estimator):
             def batch(step: int) -> Batch:
                 draws = np.random.default_rng([settings.seed, step])
                 size = min(settings.batch_size, len(train_on))
-                chosen = train_on[torch.from_numpy(draws.choice(len(train_on), size, replace=False))]
-                return prepared(chosen, step / settings.steps, draws)
+                chosen = draws.choice(len(train_on), size, replace=False, p=chance)
+                return prepared(train_on[torch.from_numpy(chosen)], step / settings.steps, draws)
 
             draws = np.random.default_rng([settings.seed, 2**21])
             validation = [prepared(part, 1.0, draws) for part in judged_on.split(_CHUNK)]
@@ -534,8 +536,18 @@ def _class_numbers(labels: Any, n: int, names: tuple[str, ...]) -> Tensor:
     number = {name: k for k, name in enumerate(names)} | {"": -1}
     wrong_names = [name for name in given if str(name) not in number]
     if wrong_names:
-        raise ArgumentError(f"labels: expected one of {', '.join(names)}, or '', got {wrong_names[0]!r}.")
+        raise ArgumentError(f"labels: expected one of {', '.join(names)}, or '', got {str(wrong_names[0])!r}.")
     return torch.tensor([float(number[str(name)]) for name in given])
+
+
+def _chances(known: Tensor, are_numbers: bool) -> Array | None:
+    """How likely each patch is to be drawn: where few have labels, these come more often."""
+    is_known = ~torch.isnan(known) if are_numbers else known >= 0
+    n_known, n = int(is_known.sum()), len(known)
+    if n_known == 0 or n_known >= _LABELLED_SHARE * n:
+        return None
+    each = np.where(is_known.numpy(), _LABELLED_SHARE / n_known, (1 - _LABELLED_SHARE) / (n - n_known))
+    return each / each.sum()
 
 
 def _build(arguments: Mapping[str, Any]) -> nn.Module:

@@ -13,7 +13,7 @@ copies); Kingma & Welling, arXiv 1312.6114.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,7 @@ class Proposals:
     mean, log_std : of pose and content (n, proposal, number).
     orientation, kind : numbers from 0 (n, proposal).
     log_prior : logarithm of how likely orientation and kind are beforehand (n, proposal).
+    is_wrong : whether the kind is known to be another (n, proposal).
     """
 
     mean: Tensor
@@ -47,11 +48,17 @@ class Proposals:
     orientation: Tensor
     kind: Tensor
     log_prior: Tensor
+    is_wrong: Tensor
+
+    @property
+    def allowed(self) -> Tensor:
+        """`log_prior`, next to nothing where the kind is wrong."""
+        return self.log_prior.masked_fill(self.is_wrong, _IMPOSSIBLE)
 
     def pick(self, index: Tensor) -> "Proposals":
         """Some of them, by their numbers (n, proposal)."""
         deep = index[..., None].expand(-1, -1, self.mean.shape[2])
-        flat = (each.gather(1, index) for each in (self.orientation, self.kind, self.log_prior))
+        flat = (each.gather(1, index) for each in (self.orientation, self.kind, self.log_prior, self.is_wrong))
         return Proposals(self.mean.gather(1, deep), self.log_std.gather(1, deep), *flat)
 
 
@@ -167,15 +174,12 @@ class SpatialVAE(nn.Module):
             ((raw - 1.0).clamp(*_LOG_STD) + torch.log(prior)).flatten(1, 2),
             orientation,
             kind,
-            log_prior,
+            log_prior - math.log(self.kinds),
+            (known[:, None] >= 0) & (known[:, None] != kind) & (self.kinds > 1),
         )
-        if self.kinds == 1:
-            return every
-        if bool((known >= 0).all()):  # no other kind need be looked at
+        if self.kinds > 1 and bool((known >= 0).all()):  # no other kind need be looked at
             return every.pick(torch.arange(n_angles, device=images.device) * self.kinds + known.long()[:, None])
-        is_wrong = (known[:, None] >= 0) & (known[:, None] != kind)
-        of_kind = torch.where(known >= 0, 0.0, -math.log(self.kinds))[:, None].masked_fill(is_wrong, _IMPOSSIBLE)
-        return replace(every, log_prior=log_prior + of_kind)
+        return every
 
     def in_patch(self, numbers: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Angle (...), shift (..., 2), logarithm of the scale (...) and content (..., number) of numbers (..., number)
@@ -202,10 +206,28 @@ class SpatialVAE(nn.Module):
 
     def paint(self, content: Tensor, kind: Tensor) -> Tensor:
         """Content (m, values + latent) of kinds (m,) on canvases (m, channels, y, x)."""
-        if self.kinds > 1:
-            content = torch.cat([content, functional.one_hot(kind, self.kinds).to(content.dtype)], dim=1)
-        painted: Tensor = self.draws(content)
+        painted: Tensor = self.draws(self._with_kind(content, kind))
         return painted.reshape(len(content), self.channels, *self.canvas)
+
+    def paint_with_slopes(self, content: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
+        """What `paint` gives, and its derivatives by the content (m, number, channels, y, x)."""
+        m, n = content.shape
+        value = self._with_kind(content, kind)
+        slope = torch.eye(n, value.shape[1], device=content.device).expand(m, -1, -1)  # by number, of input
+        for layer in self.draws:
+            if isinstance(layer, nn.Linear):
+                value, slope = layer(value), slope @ layer.weight.T
+            else:
+                gate = torch.sigmoid(value)
+                slope = slope * (gate * (1 + value * (1 - gate)))[:, None]
+                value = value * gate
+        shape = (self.channels, *self.canvas)
+        return value.reshape(m, *shape), slope.reshape(m, n, *shape)
+
+    def _with_kind(self, content: Tensor, kind: Tensor) -> Tensor:
+        if self.kinds == 1:
+            return content
+        return torch.cat([content, functional.one_hot(kind, self.kinds).to(content.dtype)], dim=1)
 
     def place(self, canvas: Tensor, angle: Tensor, shift: Tensor, log_scale: Tensor) -> Tensor:
         """Canvases in patches (m, channels, y, x): turned by angles (m,), scaled, then shifted by (m, 2)."""
@@ -235,7 +257,7 @@ class SpatialVAE(nn.Module):
 
     def forward(self, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
         """Of each patch: how badly it is drawn (negative log likelihood without its constant), divergence from the
-        prior, and how badly its known value is told: (n, 3).
+        prior, and how badly its known kind or value is told: (n, 3).
 
         Parameters
         ----------
@@ -248,15 +270,18 @@ class SpatialVAE(nn.Module):
             with torch.no_grad():
                 divergence = self._divergence(every).sum(dim=2)
                 height = every.log_prior - divergence - self.misdrawn(images, every.mean, every) / beta
-            every = every.pick(height.topk(_SCREENED, dim=1).indices)
+                allowed = height.masked_fill(every.is_wrong, _IMPOSSIBLE)
+                first = allowed.topk(_SCREENED // 2, dim=1).indices  # then the next, of a wrong kind or not
+                others = height.scatter(1, first, -torch.inf).topk(_SCREENED // 2, dim=1).indices
+            every = every.pick(torch.cat([first, others], dim=1))
         drawn = every.mean + torch.exp(every.log_std) * noise[:, None, :]
         divergence = self._divergence(every)  # (n, proposal, number)
-        misfit = torch.zeros_like(drawn[..., 0])
+        told_badly = torch.zeros_like(drawn[..., 0])
         if self.values:
             at, is_known = self.n_pose, ~torch.isnan(known)[:, None]
             told = torch.where(is_known, known[:, None], 0.0)
             off = (told - every.mean[..., at]) / torch.exp(every.log_std[..., at])
-            misfit = is_known * (0.5 * off.square() + every.log_std[..., at])
+            told_badly = is_known * (0.5 * off.square() + every.log_std[..., at])
             value = torch.where(is_known, told, drawn[..., at])[..., None]
             drawn = torch.cat([drawn[..., :at], value, drawn[..., at + 1 :]], dim=-1)
             left = torch.where(is_known, 0.0, divergence[..., at])[..., None]
@@ -264,10 +289,15 @@ class SpatialVAE(nn.Module):
         divergence = divergence.sum(dim=2)  # (n, proposal)
         error = self.misdrawn(images, drawn, every)
         with torch.no_grad():  # the best choice: its gradient is none, because nothing would be better
-            log_share = torch.log_softmax(every.log_prior - divergence - error / beta, dim=1)
+            log_share = torch.log_softmax(every.allowed - divergence - error / beta, dim=1)
             share = torch.exp(log_share)
-            choice = (share * (log_share - every.log_prior)).sum(dim=1)
-        error, divergence, misfit = ((share * each).sum(dim=1) for each in (error, divergence, misfit))
+            choice = (share * (log_share - every.log_prior)).masked_fill(share == 0, 0.0).sum(dim=1)
+        misfit = (share * told_badly).sum(dim=1)
+        if bool(every.is_wrong.any()):  # what is drawn as well with another kind is told badly
+            height = every.log_prior - divergence - error / beta
+            right = (height.masked_fill(every.is_wrong, _IMPOSSIBLE)).logsumexp(dim=1)
+            misfit = misfit + torch.where(every.is_wrong.any(dim=1), height.logsumexp(dim=1) - right, 0.0)
+        error, divergence = (share * error).sum(dim=1), (share * divergence).sum(dim=1)
         return torch.stack([error, divergence + choice, misfit], dim=1)
 
     def _divergence(self, proposals: "Proposals") -> Tensor:
