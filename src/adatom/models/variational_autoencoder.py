@@ -180,7 +180,7 @@ class VariationalAutoencoder(Estimator):
 
             def prepared(chosen: Tensor, done: float, draws: np.random.Generator) -> Batch:
                 noise = torch.from_numpy(draws.standard_normal((len(chosen), net.n_gauss))).float()
-                weights = torch.tensor(self._weights(done))
+                weights = torch.tensor(self._weights(done), dtype=torch.float32)
                 return (images[chosen], known[chosen], noise, weights[0]), weights
 
             def batch(step: int) -> Batch:
@@ -268,7 +268,7 @@ class VariationalAutoencoder(Estimator):
             known = torch.full_like(known, torch.nan)
         images = torch.from_numpy(self.scale_.scaled(stack.values)).float()
         draws = np.random.default_rng(0).standard_normal((len(images), self.net_.n_gauss))
-        noise, one = torch.from_numpy(draws).float(), torch.ones(())
+        noise, one = torch.from_numpy(draws).float(), torch.ones((), dtype=torch.float32)
         device = self._torch_device()
         net = self.net_.to(device)
         parts = zip(images.split(_CHUNK), known.split(_CHUNK), noise.split(_CHUNK), strict=True)
@@ -415,8 +415,8 @@ class VariationalAutoencoder(Estimator):
             raise ArgumentError("kinds: expected none beside classes, got both. Classes with no label are kinds.")
         for name, value in (("classes", self.classes), ("kinds", self.kinds)):
             n = len(value) if isinstance(value, list) else value
-            if n is not None and (not isinstance(n, int) or n < 2):
-                raise ArgumentError(f"{name}: expected at least 2, got {value!r}.")
+            if n is not None and (not isinstance(n, int) or not 2 <= n <= 256):
+                raise ArgumentError(f"{name}: expected 2 to 256, got {value!r}.")
         positive = ("angle_std", "shift_std", "shift_std_nm", "scale_std", "noise")
         for name in positive:
             value = getattr(self, name)
@@ -526,7 +526,7 @@ def _size(frame: Frame) -> str:
 def _class_numbers(labels: Any, n: int, names: tuple[str, ...]) -> Tensor:
     """Classes as numbers (n,), -1 where unknown."""
     if labels is None:
-        return torch.full((n,), -1.0)
+        return torch.full((n,), -1.0, dtype=torch.float32)
     given = np.asarray(labels)
     if given.shape != (n,):
         raise ArgumentError(f"labels: expected {n}, one a patch, got shape {given.shape}.")
@@ -543,7 +543,7 @@ def _class_numbers(labels: Any, n: int, names: tuple[str, ...]) -> Tensor:
     wrong_names = [name for name in given if str(name) not in number]
     if wrong_names:
         raise ArgumentError(f"labels: expected one of {', '.join(names)}, or '', got {str(wrong_names[0])!r}.")
-    return torch.tensor([float(number[str(name)]) for name in given])
+    return torch.tensor([float(number[str(name)]) for name in given], dtype=torch.float32)
 
 
 def _chances(known: Tensor, are_numbers: bool) -> Array | None:
