@@ -33,6 +33,7 @@ BENCHMARKS = {
     "spectra_beps": "real hysteresis loops from a map: blocked folds, baselines, descriptors, AtomAI (make peers)",
     "ensemble_against_atomai": "ensembles of five beside AtomAI's of five: F1, ranking of errors and time of training",
     "real_pt_elit": "Pt atoms without marks: the model that ships, an ensemble on its trunk, and the ensemble adapted",
+    "digits": "rotated digits by a variational autoencoder: angles, content, time, AtomAI (make peers)",
     "particles": "simulated particles that touch: average precision and mean diameter, by threshold and by network",
     "demo": "the time that `adatom demo` takes from scratch",
 }

@@ -27,6 +27,7 @@ _ROOMS = {
     "Regressor": "adatom.models",
     "Segmenter": "adatom.models",
     "SpectrumToImage": "adatom.models",
+    "VariationalAutoencoder": "adatom.models",
 }
 __all__ = [
     "Classifier",
@@ -36,6 +37,7 @@ __all__ = [
     "Regressor",
     "Segmenter",
     "SpectrumToImage",
+    "VariationalAutoencoder",
     "__version__",
     "adapt_to_images",
     "analyse_atoms",
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         Regressor,
         Segmenter,
         SpectrumToImage,
+        VariationalAutoencoder,
         load,
     )
     from adatom.particle_finder import find_particles

@@ -13,6 +13,7 @@ _MEMBERS = {
     "Regressor": "adatom.models.regressor",
     "Segmenter": "adatom.models.segmenter",
     "SpectrumToImage": "adatom.models.spectrum_to_image",
+    "VariationalAutoencoder": "adatom.models.variational_autoencoder",
     "load": "adatom.models.catalogue",
     "load_recipe": "adatom.models.recipe",
     "shipped_models": "adatom.models.catalogue",
@@ -26,6 +27,7 @@ __all__ = [
     "Regressor",
     "Segmenter",
     "SpectrumToImage",
+    "VariationalAutoencoder",
     "load",
     "load_recipe",
     "shipped_models",
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from adatom.models.regressor import Regressor
     from adatom.models.segmenter import Segmenter
     from adatom.models.spectrum_to_image import SpectrumToImage
+    from adatom.models.variational_autoencoder import VariationalAutoencoder
 
 
 def __getattr__(name: str) -> Any:

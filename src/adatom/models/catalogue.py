@@ -23,6 +23,7 @@ ESTIMATORS = {
     "Regressor": "adatom.models.regressor",
     "Segmenter": "adatom.models.segmenter",
     "SpectrumToImage": "adatom.models.spectrum_to_image",
+    "VariationalAutoencoder": "adatom.models.variational_autoencoder",
 }
 # Looked through where the user names no model.
 DEFAULT_MODEL = "any_atoms"

@@ -30,6 +30,8 @@ PAIR_ARCHITECTURES = {
 }
 # And of networks from whole images (n, channels, y, x), of any size, to numbers (n, outputs).
 WHOLE_IMAGE_ARCHITECTURES = {"patch_net": ("adatom.nets.patch_net", "PatchNet")}
+# The same of autoencoders: (n, channels, y, x) apart from pose; see `adatom.nets.spatial_vae`.
+VAE_ARCHITECTURES = {"spatial_vae": ("adatom.nets.spatial_vae", "SpatialVAE")}
 
 
 def build_net(
@@ -62,4 +64,4 @@ def build_net(
     return net
 
 
-__all__ = ["ARCHITECTURES", "PAIR_ARCHITECTURES", "WHOLE_IMAGE_ARCHITECTURES", "build_net"]
+__all__ = ["ARCHITECTURES", "PAIR_ARCHITECTURES", "VAE_ARCHITECTURES", "WHOLE_IMAGE_ARCHITECTURES", "build_net"]
