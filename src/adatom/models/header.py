@@ -15,16 +15,21 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
+_Small = Annotated[int, Field(ge=-4096, le=4096)]
+
+
 class _NetworkArguments(_Part):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, bool | _Small | float | str | list[_Small]] = Field(init=False)
 
     classes: int = Field(ge=2, le=512)
-    width: int = Field(ge=1, le=256)
-    depth: int = Field(ge=1, le=8)
+    width: int | None = Field(default=None, ge=1, le=256)
+    depth: int | None = Field(default=None, ge=1, le=8)
 
 
 class _Architecture(_Part):
     name: str
+    own: bool = False  # whether only its user has the network
     arguments: _NetworkArguments
 
 

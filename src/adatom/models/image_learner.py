@@ -19,7 +19,8 @@ from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, open_
 from adatom.models.estimator import Estimator
 from adatom.models.recipe import NetworkSettings, Recipe
 from adatom.models.working_scale import measure_scale, shows_regions
-from adatom.nets import build_net
+from adatom.models.network import make_network
+from adatom.nets import ARCHITECTURES
 from adatom.nets.crown import Crown
 from adatom.train import Batch, Loss, Record, TrainingSettings, train
 from adatom.train.averaging import estimate_statistics
@@ -65,18 +66,10 @@ class ImageLearner(Estimator, ABC):
         self.recipe_ = recipe
         known = data.material.classes if isinstance(data, Recipe) else data.attrs["classes"]
         self.classes_ = self._class_names(list(known))
-        network = recipe.network if recipe else NetworkSettings()
-        width = network.width if self.width is None else self.width
-        depth = network.depth if self.depth is None else self.depth
-        architecture = network.architecture if self.net is None else self.net
-        self.architecture_: dict[str, Any] = {
-            "name": architecture,
-            "arguments": {"classes": self._n_channels(), "width": width, "depth": depth},
-        }
         self.seed_ = settings.seed
         with torch.random.fork_rng(devices=[]):  # weights from our seed; the user's generator stays where it is
             torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed would seed GPUs as well
-            self.net_ = build_net(architecture, **self.architecture_["arguments"])
+            self.architecture_, self.net_ = self._network(recipe)
         self._start(self.net_)
         self.scale_ = {}  # measured on the validation images, which need it for their own preparation
         regions = self._knows_regions and shows_regions(data)
@@ -102,6 +95,11 @@ class ImageLearner(Estimator, ABC):
         Parameters: as of `fit`; `trunk` is the fitted model. Classes, network and scale are its own.
         """
         trunk._check_fitted("fit_crown")
+        if not hasattr(trunk.net_, "crown"):
+            raise ArgumentError(
+                f"trunk: expected a network with a trunk and a crown ({', '.join(ARCHITECTURES)}), got "
+                f"{trunk.architecture_['name']}. Train whole members (kind='seeds')."
+            )
         data = open_data(data)
         self.recipe_ = data if isinstance(data, Recipe) else None
         settings = self._settings(self.recipe_)
@@ -111,7 +109,7 @@ class ImageLearner(Estimator, ABC):
         self.net_ = deepcopy(trunk.net_)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(settings.seed)
-            fresh = build_net(self.architecture_["name"], **self.architecture_["arguments"])
+            fresh = trunk._like_new()
         self._start(fresh)
         crown = Crown(self.net_.to(self._torch_device()))
         crown.renew(fresh)
@@ -175,6 +173,26 @@ class ImageLearner(Estimator, ABC):
             one._conclude(source, validation)
             drawn.append(one)
         return drawn
+
+    def _network(self, recipe: Recipe | None) -> tuple[dict[str, Any], nn.Module]:
+        """The network that learns, and what a model file says of it."""
+        settings = recipe.network if recipe else NetworkSettings()
+        arguments = {
+            "classes": self._n_channels(),
+            "width": settings.width if self.width is None else self.width,
+            "depth": settings.depth if self.depth is None else self.depth,
+            **(settings.arguments if self.net_arguments is None else self.net_arguments),
+        }
+        net = settings.architecture if self.net is None else self.net
+        return make_network(net, arguments, stand_for=self._channels_told())
+
+    def _like_new(self) -> nn.Module:
+        """A network of the same architecture that has learned nothing."""
+        return make_network(self.architecture_["name"], self.architecture_["arguments"])[1]
+
+    def _channels_told(self) -> str:
+        """What the channels that the network gives stand for."""
+        return f"the background and {', '.join(self.classes_)}"
 
     def _open_source(self, data: Recipe | xr.Dataset, settings: TrainingSettings) -> SimulatedSamples | StoredSamples:
         """Where this model's batches come from."""

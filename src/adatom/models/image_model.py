@@ -22,6 +22,7 @@ from adatom.models.image_learner import ImageLearner
 from adatom.models.judging import score_finds
 from adatom.models.maps import Factor, Maps, maps_as_image
 from adatom.models.model_file import read_model_file, write_model_file
+from adatom.models.network import Net, builder_of
 from adatom.models.recipe import Recipe
 from adatom.nets.engine import Engine
 from adatom.prepare import (
@@ -315,15 +316,20 @@ class ImageModel(ImageLearner):
         return {}
 
     @classmethod
-    def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
-        return cls._from_parts(header, *read_model_file(path, header))
+    def _from_file(cls, path: Path, header: dict[str, Any], *, net: Net | None = None) -> Self:
+        return cls._from_parts(header, *read_model_file(path, header, build=builder_of(path, net)))
 
     @classmethod
     def _from_parts(
         cls, header: dict[str, Any], net: nn.Module, recipe: Recipe | None, beside: dict[str, Array]
     ) -> Self:
-        arguments = header["architecture"]["arguments"]
-        model = cls(classes=list(header["classes"]), width=arguments["width"], depth=arguments["depth"])
+        architecture, arguments = header["architecture"], header["architecture"]["arguments"]
+        model = cls(
+            classes=list(header["classes"]),
+            net=None if architecture.get("own") else architecture["name"],
+            width=arguments.get("width"),
+            depth=arguments.get("depth"),
+        )
         model.architecture_, model.classes_ = header["architecture"], header["classes"]
         model.scale_, model.preprocessing_ = header["scale"], header["preprocessing"]
         model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []

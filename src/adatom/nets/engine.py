@@ -36,7 +36,8 @@ class Engine:
         self.has_bfloat16 = multiplies_bfloat16(self.device)
         self._request: Any = None
         self._turn = Lock()
-        self._left = pays_after if self.device.type == "cpu" and has_openvino() else None
+        ships = type(net).__module__.startswith(f"{__package__}.")  # of others nobody knows what hands over rightly
+        self._left = pays_after if self.device.type == "cpu" and ships and has_openvino() else None
 
     @property
     def name(self) -> str:
