@@ -17,9 +17,9 @@ from adatom.data.training_set import check_training_set, open_training_set
 from adatom.errors import ArgumentError
 from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, open_samples
 from adatom.models.estimator import Estimator
+from adatom.models.network import make_network
 from adatom.models.recipe import NetworkSettings, Recipe
 from adatom.models.working_scale import measure_scale, shows_regions
-from adatom.models.network import make_network
 from adatom.nets import ARCHITECTURES
 from adatom.nets.crown import Crown
 from adatom.train import Batch, Loss, Record, TrainingSettings, train

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from adatom.data.atomic_file import write_atomically
 from adatom.errors import AdatomError, ModelFileError
 from adatom.models.header import HEADERS, is_whole, sealed
-from adatom.models.recipe import Recipe, first_problem, parse_recipe
 from adatom.models.network import builder_of
+from adatom.models.recipe import Recipe, first_problem, parse_recipe
 from adatom.nets import ARCHITECTURES, PAIR_ARCHITECTURES
 
 # Names of arrays that are no weights of the network begin with this.

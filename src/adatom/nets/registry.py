@@ -17,6 +17,10 @@ Factory = Callable[..., "nn.Module"]
 ARCHITECTURES = {
     "unet": ("adatom.nets.unet", "UNet"),
     "folded_unet": ("adatom.nets.folded_unet", "FoldedUNet"),
+    "leaky_unet": ("adatom.nets.leaky_unet", "LeakyUNet"),
+    "dilated_net": ("adatom.nets.dilated_net", "DilatedNet"),
+    "residual_unet": ("adatom.nets.residual_unet", "ResidualUNet"),
+    "nested_net": ("adatom.nets.nested_net", "NestedNet"),
 }
 # A package names its networks in this group of its entry points.
 GROUP = "adatom.nets"
