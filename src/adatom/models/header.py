@@ -42,6 +42,7 @@ class _Scale(_Part):
     claims_px: int = Field(default=1, ge=1, le=4)
     calibrated: bool
     regions: bool = False
+    as_is: bool = False
 
 
 class _Preprocessing(_Part):
@@ -49,6 +50,11 @@ class _Preprocessing(_Part):
     clip: float = Field(gt=0)
     bend: float | None = Field(default=None, gt=0)
     levelled: bool = True
+
+
+class _ToRange(_Part):
+    scaled: Literal["range"]
+    levelled: bool = False
 
 
 class ModelHeader(_Part):
@@ -61,7 +67,8 @@ class ModelHeader(_Part):
     architecture: _Architecture
     classes: list[str] = Field(min_length=1)
     scale: _Scale
-    preprocessing: _Preprocessing
+    preprocessing: _Preprocessing | _ToRange
+    exact: bool = False  # whether its products are never rounded to bfloat16
     recipe: str | None
     seed: int
     figures: dict[str, float]

@@ -32,6 +32,7 @@ from adatom.prepare import (
     pad_to_multiple,
     positions_back,
     resample,
+    scale_to_range,
 )
 
 Array = NDArray[np.float64]
@@ -56,7 +57,8 @@ class ImageModel(ImageLearner):
         ``period_px`` (what `image_periods` measures on the training images), ``label_radius_px``, ``margin_px`` (how
         far the maps of `look` reach beyond an image), ``claims_px`` (pixels around an atom that a localizer sums),
         ``calibrated`` (whether nm mean something: False for a lattice of no certain size), ``regions`` (whether its
-        classes are regions of the image, as domains are, and not kinds of atoms).
+        classes are regions of the image, as domains are, and not kinds of atoms), ``as_is`` (whether images are
+        taken pixel by pixel, as nobody knows the scale of its training).
     history_ : records of the training.
     figures_ : figures reached on the validation images.
     recipe_ : the recipe, or None.
@@ -65,6 +67,8 @@ class ImageModel(ImageLearner):
     _maps_type: ClassVar[type[Maps]] = Maps
     judges_dim_atoms: ClassVar[bool] = False  # whether its doubtful atoms are weighed against their equals
     _fast: tuple[object, Engine] | None = None
+    origin_: str = ""  # where it comes from, if no recipe says
+    exact_: bool = False  # whether it gives what its network gives to the last figures, at some cost of time
 
     # ---------------------------------------------------------------- judging
 
@@ -173,6 +177,8 @@ class ImageModel(ImageLearner):
         aspect = 1.0 if size is None else size[0] / size[1]
         # what makes pixels square: finer rows, or coarser columns where the rows would be too many
         square = (aspect, 1.0) if aspect * image.sizes["y"] <= _LARGEST_WORKING_SIDE else (1.0, 1 / aspect)
+        if self.takes_as_is:
+            return [square]
         factors: list[Factor] = []
         if size is not None and self.scale_["calibrated"]:
             pixel = self.scale_["pixel_size_nm"]
@@ -218,7 +224,10 @@ class ImageModel(ImageLearner):
         settings = dict(self.preprocessing_)
         is_levelled |= not settings.pop("levelled", True)
         working, true_factor = resample(values if is_levelled else levelled(values), factor)
-        prepared, contrast = normalise_with_contrast(working, **settings)
+        if settings.pop("scaled", "contrast") == "range":
+            prepared, contrast = scale_to_range(working)
+        else:
+            prepared, contrast = normalise_with_contrast(working, **settings)
         return prepared, true_factor, contrast
 
     def _prepare_working(self, values: Array) -> tuple[Array, float]:
@@ -238,6 +247,11 @@ class ImageModel(ImageLearner):
     def finds_scale(self) -> bool:
         """Whether the model was trained for any scale near its own, which is then to be found in the image."""
         return self.recipe_ is not None and self.recipe_.microscope.scale_from == "atoms"
+
+    @property
+    def takes_as_is(self) -> bool:
+        """Whether it takes images pixel by pixel, as nobody knows the scale of its training."""
+        return bool(self.scale_.get("as_is", False))
 
     @property
     def is_of_regions(self) -> bool:
@@ -279,7 +293,7 @@ class ImageModel(ImageLearner):
         tensors = chain(self.net_.parameters(), self.net_.buffers())
         state = (id(self.net_), *((id(value), value._version) for value in tensors))
         if self._fast is None or self._fast[0] != state:
-            self._fast = (state, Engine(self.net_))
+            self._fast = (state, Engine(self.net_, exact=self.exact_))
         return self._fast[1]
 
     # ---------------------------------------------------------------- keeping
@@ -294,11 +308,12 @@ class ImageModel(ImageLearner):
         return {
             **self._made_by(),
             "name": self.name,
-            "description": self.recipe_.description if self.recipe_ else "",
+            "description": self.recipe_.description if self.recipe_ else self.origin_,
             "architecture": self.architecture_,
             "classes": self.classes_,
             "scale": self.scale_,
             "preprocessing": self.preprocessing_,
+            **({"exact": True} if self.exact_ else {}),
             "recipe": self.recipe_.to_yaml() if self.recipe_ else None,
         }
 
@@ -334,6 +349,7 @@ class ImageModel(ImageLearner):
         model.scale_, model.preprocessing_ = header["scale"], header["preprocessing"]
         model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []
         model.recipe_, model.net_ = recipe, net
+        model.origin_, model.exact_ = header["description"], header.get("exact", False)
         model._take(header, beside)
         return model
 

@@ -60,7 +60,7 @@ def write_tensors(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]
 
 def read_model_file(path: Path, header: dict[str, Any], *, build: Build | None = None) -> Parts:
     """The network of a model file, ready to predict, its recipe, and the arrays beside; `header` from
-    `catalogue.read_header`, `build` makes the network that a checked header describes, by default the one that it names.
+    `catalogue.read_header`, `build` makes the network that a checked header describes, by default the named one.
 
     Raises
     ------

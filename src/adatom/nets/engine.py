@@ -28,12 +28,13 @@ class Engine:
     ----------
     net : takes (n, 1, y, x), gives (n, classes, y, x). Later changes of its weights are not seen.
     pays_after : number of pixels after which OpenVINO takes over, where it is installed.
+    exact : take no products in bfloat16, whatever the processor has.
     """
 
-    def __init__(self, net: nn.Module, *, pays_after: int = _PAYS_AFTER) -> None:
+    def __init__(self, net: nn.Module, *, pays_after: int = _PAYS_AFTER, exact: bool = False) -> None:
         self.net = fuse_normalisation(net).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = next(net.parameters()).device
-        self.has_bfloat16 = multiplies_bfloat16(self.device)
+        self.has_bfloat16 = not exact and multiplies_bfloat16(self.device)
         self._request: Any = None
         self._turn = Lock()
         ships = type(net).__module__.startswith(f"{__package__}.")  # of others nobody knows what hands over rightly
