@@ -8,7 +8,7 @@ import typer
 from adatom.commands.terminal import Debug, Json, app, print_json
 
 models_app = typer.Typer(rich_markup_mode=None)
-app.add_typer(models_app, name="models")
+app.add_typer(models_app, name="models", epilog="Example: adatom models --json")
 
 
 @models_app.callback(invoke_without_command=True)
@@ -79,3 +79,28 @@ def import_model(
         return
     scale = "takes images as they are" if spacing_px is None else f"knows atoms {spacing_px:g} px apart"
     print(f"{out}: a Segmenter ({facts['network']}), classes {', '.join(model.classes_)}; {scale}")
+
+
+@models_app.command("export", epilog="Example: adatom models export any_atoms --out any_atoms.onnx")
+def export_model(
+    model: Annotated[str, typer.Argument(help="Model file, or the name of one that ships.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="ONNX file to be written.")],
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a model as ONNX, which `adatom find` and other programs run, and check it against torch."""
+    from typing import Any
+
+    from adatom.models import load
+    from adatom.models.onnx_file import TOLERANCE, export_onnx
+
+    if out.suffix.lower() != ".onnx":
+        raise typer.BadParameter("expected a name that ends in .onnx", param_hint="--out")
+    loaded: Any = load(model)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    difference = export_onnx(loaded, out)
+    facts = {"model": str(out), "greatest_difference": difference, "tolerance": TOLERANCE}
+    if as_json:
+        print_json(facts)
+        return
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, logits as torch gives them to {difference:.1g}")

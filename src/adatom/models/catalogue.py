@@ -84,7 +84,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def load(source: str | Path, *, net: "Net | None" = None) -> "ImageModel | Ensemble":
-    """Load a model from its file, or by the name of one that ships.
+    """Load a model from its file (safetensors, or ONNX), or by the name of one that ships.
 
     Parameters
     ----------
@@ -97,6 +97,10 @@ def load(source: str | Path, *, net: "Net | None" = None) -> "ImageModel | Ensem
     ModelFileError : if it is not a model of ours, is damaged, or was written by a newer Adatom.
     """
     path = model_path(source)
+    if path.suffix.lower() == ".onnx":
+        from adatom.models.onnx_file import load_onnx
+
+        return load_onnx(path)
     header = read_header(path)
     kind = header.get("kind")
     if not isinstance(kind, str) or kind not in ESTIMATORS:

@@ -25,6 +25,7 @@ from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.network import Net, builder_of
 from adatom.models.recipe import Recipe
 from adatom.nets.engine import Engine
+from adatom.nets.onnx_net import OnnxNet
 from adatom.prepare import (
     image_periods,
     levelled,
@@ -324,6 +325,8 @@ class ImageModel(ImageLearner):
         can be measured.
         """
         self._check_fitted("save")
+        if isinstance(self.net_, OnnxNet):
+            raise ArgumentError("save: expected a model of torch, got one out of an ONNX file. Copy the file.")
         write_model_file(Path(path), self.header(), self.net_, self._beside(), half=half)
 
     def _beside(self) -> dict[str, Array]:

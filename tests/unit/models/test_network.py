@@ -63,9 +63,9 @@ def test_what_does_not_fit_is_said_before_anything_is_trained(tiny_recipe):
         brief(Two(classes=2)).fit(tiny_recipe)
     with pytest.raises(ShapeError, match=r"expected \(2, 9, .* got \(2, 3, .*A, B; then 6 numbers of an atom"):
         brief(Two(), Localizer).fit(tiny_recipe)
-    with pytest.raises(ArgumentError, match="expected a name, a torch.nn.Module, or a class or function.*got 7"):
+    with pytest.raises(ArgumentError, match=r"expected a name, a torch.nn.Module, or a class or function.*got 7"):
         brief(7).fit(tiny_recipe)
-    with pytest.raises(ArgumentError, match="expected one of unet, .*got 'mine'"):
+    with pytest.raises(ArgumentError, match=r"expected one of unet, .*got 'mine'"):
         brief("mine").fit(tiny_recipe)
 
 

@@ -56,7 +56,7 @@ def test_packages_bring_networks_by_entry_points(monkeypatch):
     assert isinstance(build_net("from_package", classes=2), Plain)
     with pytest.raises(ArgumentError, match="'broken' of no_such_package_of_ours:Net cannot be loaded"):
         build_net("broken", classes=2)
-    with pytest.raises(ArgumentError, match="expected one of unet, .*from_package, broken, got 'none'"):
+    with pytest.raises(ArgumentError, match=r"expected one of unet, .*from_package, broken, got 'none'"):
         build_net("none", classes=2)
 
 
