@@ -13,7 +13,7 @@ from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.network import Net
 from adatom.models.recipe import Recipe, first_problem
 from adatom.prepare.augment import Augmentation
-from adatom.train import TrainingSettings
+from adatom.train import TrainingParts, TrainingSettings
 
 
 class Estimator:
@@ -28,6 +28,8 @@ class Estimator:
     width, depth, net_arguments : of the network, the latter what else it takes; by default the recipe's, else 16, 3
         and nothing. Those that a network of your own does not take, it does not get.
     training : settings of the training, as `TrainingSettings` or a dictionary; by default the recipe's.
+    parts : of the training, as objects of your own: loss, optimiser, schedule, metrics, callbacks, see
+        `adatom.train.TrainingParts`. By name they stand in the settings (`adatom.train.register`).
     augmentation : of training images, as `adatom.prepare.augment.Augmentation` or a dictionary; by default the
         recipe's. Without one, images of a stored set are turned by quarters and mirrored.
     random_state : seed of the weights and of the data; by default the recipe's.
@@ -46,6 +48,7 @@ class Estimator:
         depth: int | None = None,
         net_arguments: dict[str, Any] | None = None,
         training: TrainingSettings | dict[str, Any] | None = None,
+        parts: TrainingParts | None = None,
         augmentation: Augmentation | dict[str, Any] | None = None,
         random_state: int | None = None,
         device: str = "auto",
@@ -56,6 +59,7 @@ class Estimator:
         self.depth = depth
         self.net_arguments = net_arguments
         self.training = training
+        self.parts = parts
         self.augmentation = augmentation
         self.random_state = random_state
         self.device = device

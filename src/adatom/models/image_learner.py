@@ -26,6 +26,7 @@ from adatom.train import Batch, Loss, Record, TrainingSettings, train
 from adatom.train.averaging import estimate_statistics
 from adatom.train.loop import STATISTICS_BATCHES
 from adatom.train.losses import weighted_loss
+from adatom.train.names import registered
 from adatom.train.swag import wander
 
 Array = NDArray[np.float64]
@@ -153,7 +154,7 @@ class ImageLearner(Estimator, ABC):
         cloud = wander(
             self.net_,
             source.batch,
-            self._loss() or weighted_loss(settings.loss),
+            self._chosen_loss(settings),
             steps=steps,
             first=settings.steps + 1,  # images that the training has not seen
             learning_rate=_WALKING_RATE * settings.learning_rate,
@@ -226,7 +227,8 @@ class ImageLearner(Estimator, ABC):
             batches,
             settings,
             device=self._torch_device(),
-            loss_of=self._loss(),
+            loss_of=self._chosen_loss(settings),
+            parts=self.parts,
             judge=self._judge(),
             score=lambda net: self._score(net, validation),
             checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -265,6 +267,13 @@ class ImageLearner(Estimator, ABC):
     def _loss(self) -> Loss | None:
         """What the training makes small; None for the losses of the settings."""
         return None
+
+    def _chosen_loss(self, settings: TrainingSettings) -> Loss:
+        """The user's, by object or by name; else this model's."""
+        own = None if self.parts is None else self.parts.own_loss()
+        by_name = any(registered("loss", name) for name in settings.loss)
+        mine = None if by_name else self._loss()
+        return own or mine or weighted_loss(settings.loss)
 
     def _judge(self) -> Callable[..., Record] | None:
         """What judges a network on the validation batches; None for the class map's judge."""

@@ -100,6 +100,7 @@ class OnnxNet(nn.Module):
 
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = torch.get_num_threads()
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # beside others, waiting is better
             self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
     def forward(self, images: Tensor) -> Tensor:
