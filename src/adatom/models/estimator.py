@@ -23,8 +23,8 @@ class Estimator:
     ----------
     classes : names of the species; by default those of the data.
     net : name of an architecture in `adatom.nets` or of a registered one (`adatom.nets.register`); or a network of
-        your own: a torch module, of which a copy learns, or a class or function that makes one. It has to keep the
-        contract of `adatom.nets.contract`. By default the recipe's, else ``unet``.
+        your own: a torch module (or a Keras model on the torch backend), of which a copy learns, or a class or function
+        that makes one. It has to keep the contract of `adatom.nets.contract`. By default the recipe's, else ``unet``.
     width, depth, net_arguments : of the network, the latter what else it takes; by default the recipe's, else 16, 3
         and nothing. Those that a network of your own does not take, it does not get.
     training : settings of the training, as `TrainingSettings` or a dictionary; by default the recipe's.
@@ -38,6 +38,7 @@ class Estimator:
 
     seed_: int
     figures_: dict[str, float]
+    parts: TrainingParts | None = None
 
     def __init__(
         self,
@@ -59,7 +60,8 @@ class Estimator:
         self.depth = depth
         self.net_arguments = net_arguments
         self.training = training
-        self.parts = parts
+        if parts is not None:  # an ensemble takes none, and has none
+            self.parts = parts
         self.augmentation = augmentation
         self.random_state = random_state
         self.device = device

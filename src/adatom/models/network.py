@@ -11,6 +11,7 @@ from torch import nn
 from adatom.errors import ArgumentError, ModelFileError
 from adatom.nets import ARCHITECTURES, Factory, build_net, factory_of, in_float32, known_names, taken_arguments
 from adatom.nets.contract import check_net
+from adatom.nets.keras_net import KerasNet, is_keras
 
 Net = str | nn.Module | Factory
 
@@ -21,7 +22,7 @@ def make_network(net: Net, arguments: Mapping[str, Any], *, stand_for: str = "")
     Parameters
     ----------
     net : a name; or a module, of which a copy learns, from the weights that it has; or a class or function that makes
-        one.
+        one. A Keras model on the torch backend is one too.
     arguments : ``classes``, and what else was asked for. A network that ships takes all; of others those are given
         that its maker takes.
     stand_for : what the channels of its output mean, for those whose network gives others.
@@ -37,7 +38,8 @@ def make_network(net: Net, arguments: Mapping[str, Any], *, stand_for: str = "")
         architecture = {"name": net, "arguments": {"classes": arguments["classes"], **taken}}
         return architecture, _checked(build_net(net, **taken), arguments["classes"], stand_for)
     made = _checked(_own(net, arguments), arguments["classes"], stand_for)
-    name = f"{type(made).__module__}.{type(made).__qualname__}"
+    theirs = made.model if isinstance(made, KerasNet) else made
+    name = f"{type(theirs).__module__}.{type(theirs).__qualname__}"
     return {"name": name, "own": True, "arguments": {"classes": arguments["classes"]}}, made
 
 
@@ -77,13 +79,16 @@ def builder_of(path: Path, net: Net | None) -> Callable[[Mapping[str, Any]], nn.
 
 
 def _own(net: Any, arguments: Mapping[str, Any]) -> nn.Module:
+    if is_keras(net):
+        net = KerasNet(net)
     if isinstance(net, nn.Module):
         return copy.deepcopy(net)
     if not callable(net):
         raise ArgumentError(
             f"net: expected a name, a torch.nn.Module, or a class or function that makes one, got {net!r}."
         )
-    return in_float32(net, taken_arguments(net, arguments))
+    made = in_float32(net, taken_arguments(net, arguments))
+    return KerasNet(made) if is_keras(made) else made
 
 
 def _checked(net: nn.Module, classes: int, stand_for: str) -> nn.Module:
