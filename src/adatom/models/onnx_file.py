@@ -14,7 +14,6 @@ from adatom.models.catalogue import ESTIMATORS, FORMAT_VERSION
 from adatom.models.header import HEADERS, MEMBER_HEADERS, is_whole, sealed
 from adatom.models.image_model import ImageModel, exactly
 from adatom.models.recipe import first_problem, parse_recipe
-from adatom.nets.engine import multiplies_bfloat16
 from adatom.nets.fusion import fuse_normalisation
 from adatom.nets.onnx_net import OnnxNet, arrays_of, to_onnx
 
@@ -49,7 +48,7 @@ def export_onnx(model: ImageModel, path: str | Path) -> float:
     written = onnx.load_from_string(bare)
     n_levels = len(written.graph.output) - 1
     facts = {"multiple": model._multiple, "n_levels": n_levels}
-    difference = _check(OnnxNet(bare, multiple=model._multiple, n_levels=n_levels, runner=_runner()), model)
+    difference = _check(OnnxNet(bare, multiple=model._multiple, n_levels=n_levels), model)
     beside = {name: values.tolist() for name, values in model._beside().items()}
     header = sealed({**model.header(), "network": facts, "beside": beside}, arrays_of(written))
     written.doc_string = f"{model.name}: {model.header()['description']}"
@@ -111,8 +110,7 @@ def load_onnx(path: Path) -> ImageModel:
             raise ModelFileError(f"model: {path.name} is damaged: its content is not what was written.")
         recipe = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
         beside = {name: np.asarray(values, dtype=float) for name, values in header["beside"].items()}
-        in_bfloat16 = not header.get("exact", False) and multiplies_bfloat16(torch.device("cpu"))
-        net = OnnxNet(content, **header["network"], in_bfloat16=in_bfloat16)
+        net = OnnxNet(content, **header["network"])
     except ValidationError as error:
         raise ModelFileError(f"model: {path.name} is damaged ({first_problem(error)}).") from error
     except (LookupError, TypeError, AttributeError, RuntimeError) as error:
@@ -164,10 +162,3 @@ def _onnx() -> Any:
     except ImportError as error:
         raise ArgumentError("model: expected onnx to be installed, got none. Install adatom[fast].") from error
     return onnx
-
-
-def _runner() -> Any:
-    """The one that is exact, to be checked by."""
-    from importlib.util import find_spec
-
-    return "ONNX Runtime" if find_spec("onnxruntime") is not None else None

@@ -77,9 +77,9 @@ class OnnxNet(nn.Module):
     file : what `to_onnx` gave.
     multiple : what the sides of images must be multiples of.
     n_levels : of features that it gives beside the logits.
-    in_bfloat16 : whether products may be taken in bfloat16, which only OpenVINO does.
-    runner : what runs it; by default OpenVINO where it is installed and takes products in bfloat16, as it is the
-        faster one then, else ONNX Runtime, else OpenVINO.
+    in_bfloat16 : whether OpenVINO takes products in bfloat16: faster where the processor does so itself, but atoms
+        move by some hundredths of a pixel (`benchmarks.onnx_speed`).
+    runner : what runs it; by default ONNX Runtime, and where that is not installed OpenVINO.
 
     Raises
     ------
@@ -91,7 +91,7 @@ class OnnxNet(nn.Module):
     ) -> None:
         super().__init__()
         self.multiple, self.n_levels = multiple, n_levels
-        self.runner = runner or _runner(in_bfloat16)
+        self.runner = runner or _runner()
         self._file, self._in_bfloat16 = file, in_bfloat16
         self._requests: dict[int, Any] = {}
         self._turn = Lock()
@@ -133,12 +133,11 @@ class OnnxNet(nn.Module):
         return self  # it never changes
 
 
-def _runner(in_bfloat16: bool) -> Runner:
-    has_runtime = find_spec("onnxruntime") is not None
-    if has_openvino() and (in_bfloat16 or not has_runtime):
-        return "OpenVINO"
-    if has_runtime:
+def _runner() -> Runner:
+    if find_spec("onnxruntime") is not None:
         return "ONNX Runtime"
+    if has_openvino():
+        return "OpenVINO"
     raise ArgumentError("model: expected onnxruntime or openvino to be installed, got neither. Install adatom[fast].")
 
 

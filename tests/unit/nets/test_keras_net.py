@@ -30,7 +30,7 @@ def batch(step: int):
     """Points of a curve, with noise: a function of the step."""
     draw = torch.Generator().manual_seed(step)
     x = torch.rand(64, 1, generator=draw) * 4 - 2
-    return x, torch.sin(2 * x) + 0.3 * x + 0.3 * torch.randn(64, 1, generator=draw)
+    return x, torch.sin(2 * x) + 0.3 * x + 0.4 * torch.randn(64, 1, generator=draw)
 
 
 def mean_square(given, known):
@@ -57,7 +57,7 @@ def learned(net: nn.Module, steps: int = 1000) -> float:
 def test_two_layers_converge_to_the_same_loss_in_both_frameworks():
     losses = [learned(net()) for net in (in_torch, in_keras)]
     assert losses[0] == pytest.approx(losses[1], rel=0.01)
-    assert losses[0] == pytest.approx(0.09, rel=0.1)  # the noise is what is left
+    assert losses[0] == pytest.approx(0.16, rel=0.1)  # the noise is what is left
 
 
 def test_with_the_same_weights_both_take_the_same_way():
