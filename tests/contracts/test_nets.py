@@ -6,6 +6,7 @@ from safetensors.torch import load, save
 
 from adatom.errors import ArgumentError, ShapeError
 from adatom.nets import ARCHITECTURES, build_net
+from adatom.nets.contract import check_net
 from adatom.nets.onnx_net import OnnxNet, to_onnx
 
 TINY = {"classes": 3, "width": 4, "depth": 2}
@@ -25,6 +26,12 @@ def test_any_multiple_gives_logits_of_its_own_size(name, times):
     assert logits.shape == (2, 3, rows, columns)
     assert logits.dtype == torch.float32
     assert torch.isfinite(logits).all()
+
+
+@every_architecture
+def test_it_keeps_what_yours_must_keep(name):
+    net = build_net(name, **TINY)
+    assert check_net(net, TINY["classes"]) == net.multiple
 
 
 @every_architecture

@@ -1,5 +1,6 @@
 """AtomAI's segmenting networks as models of ours, which give what AtomAI gives."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from adatom.nets import build_net
 Background = Literal["last", "first"]
 
 # AtomAI's name of a network -> ours, and the parts of both, in AtomAI's order; each part holds its weights in the same
-# order in both, whatever they are called.
+# order in both, whatever they are called, but for residual blocks.
 _UNET = {
     "c1": "down.0", "c2": "down.1", "c3": "down.2", "bn": "down.3", "upsample_block1": "enlarge.0", "c4": "up.0",
     "upsample_block2": "enlarge.1", "c5": "up.1", "upsample_block3": "enlarge.2", "c6": "up.2", "px": "head",
@@ -37,6 +38,7 @@ _NETWORKS = {
     "SegResNet": ("residual_unet", 2, _RESIDUAL),
     "ResHedNet": ("nested_net", 2, _NESTED),
 }
+_OF_RESIDUAL_BLOCKS = ("c0", "c1", "bn1", "c2", "bn2")
 # What a converted model knows of its scale where nobody said: it takes images as they are, and of two atoms closer
 # than half of this [px] the less probable goes.
 _SPACING_PX = 8.0
@@ -152,7 +154,8 @@ def _fill(net: nn.Module, weights: dict[str, Tensor], parts: dict[str, str], pat
     left = dict(weights)
     for theirs, ours in parts.items():
         mine = [name for name in net.state_dict() if name.startswith(f"{ours}.")]
-        given = [left.pop(name) for name in list(left) if name.startswith(f"{theirs}.")]
+        names = sorted((name for name in left if name.startswith(f"{theirs}.")), key=_place)
+        given = [left.pop(name) for name in names]
         if len(mine) != len(given):
             raise ModelFileError(
                 f"model: expected {len(mine)} tensors in part {theirs} of {path.name}, got {len(given)}."
@@ -167,6 +170,12 @@ def _fill(net: nn.Module, weights: dict[str, Tensor], parts: dict[str, str], pat
         raise ModelFileError(f"model: {path.name} holds other weights than its network has ({told}).") from error
     if not all(torch.isfinite(value).all() for value in state.values() if value.is_floating_point()):
         raise ModelFileError(f"model: {path.name} is damaged: some of its weights are not numbers.")
+
+
+def _place(name: str) -> tuple[int, int]:
+    """Where a weight of a residual block stands in ours; others stay in their order."""
+    found = re.search(r"\.res_module\.(\d{1,3})\.(c0|c1|bn1|c2|bn2)\.", name)
+    return (int(found[1]), _OF_RESIDUAL_BLOCKS.index(found[2])) if found else (0, 0)
 
 
 def _whole(content: dict[str, Any], name: str, path: Path) -> int:

@@ -106,6 +106,7 @@ def load_onnx(path: Path) -> ImageModel:
         raise ModelFileError(f"model: {path.name} holds a {kind!r}, which this Adatom does not know.")
     try:
         HEADERS[kind].model_validate(header)
+        _check_plain(held, path)
         if not is_whole(header, arrays_of(held)):
             raise ModelFileError(f"model: {path.name} is damaged: its content is not what was written.")
         recipe = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
@@ -154,6 +155,21 @@ def told_preparation(model: ImageModel) -> str:
         f"images: float32 (n, 1, y, x). {numbered}. logits: (n, {model._n_channels()}, y, x) for "
         f"{model._channels_told()}."
     )
+
+
+def _check_plain(held: Any, path: Path) -> None:
+    """Whether the graph reads no other files, and has no operators but those of ONNX itself and no graphs inside."""
+    onnx = _onnx()
+    tensors = list(held.graph.initializer)
+    for node in held.graph.node:
+        graphs = [each for each in node.attribute if each.HasField("g") or each.graphs]
+        if node.domain not in ("", "ai.onnx") or graphs or held.functions:
+            raise ModelFileError(f"model: expected plain operators in {path.name}, got {node.op_type}.")
+        for attribute in node.attribute:
+            tensors += [attribute.t] if attribute.HasField("t") else []
+            tensors += attribute.tensors
+    if held.graph.sparse_initializer or any(each.data_location != onnx.TensorProto.DEFAULT for each in tensors):
+        raise ModelFileError(f"model: expected {path.name} to hold its numbers itself, but it names other files.")
 
 
 def _onnx() -> Any:

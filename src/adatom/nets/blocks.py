@@ -56,16 +56,19 @@ class ResidualBlock(nn.Module):
     def __init__(self, before: int, after: int, *, batch_norm: bool = True) -> None:
         super().__init__()
         self.shortcut = nn.Conv2d(before, after, kernel_size=1)
-        self.first = nn.Conv2d(after, after, kernel_size=3, padding=1)
-        self.second = nn.Conv2d(after, after, kernel_size=3, padding=1)
-        self.first_norm = nn.BatchNorm2d(after) if batch_norm else nn.Identity()
-        self.second_norm = nn.BatchNorm2d(after) if batch_norm else nn.Identity()
+        self.first, self.second = (  # sequences, which are fused for prediction
+            nn.Sequential(
+                nn.Conv2d(after, after, kernel_size=3, padding=1),
+                nn.BatchNorm2d(after) if batch_norm else nn.Identity(),
+            )
+            for _ in range(2)
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """(n, before, y, x) to (n, after, y, x)."""
         straight = self.shortcut(features)
-        bent = functional.leaky_relu(self.first_norm(self.first(straight)), _SLOPE)
-        return functional.leaky_relu(self.second_norm(self.second(bent)) + straight, _SLOPE)
+        bent = functional.leaky_relu(self.first(straight), _SLOPE)
+        return functional.leaky_relu(self.second(bent) + straight, _SLOPE)
 
 
 def residual_blocks(before: int, after: int, n: int, *, batch_norm: bool = True) -> nn.Sequential:

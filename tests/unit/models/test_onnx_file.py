@@ -130,6 +130,12 @@ def test_damaged_and_strange_files_are_refused(written, tmp_path):
     weights.CopyFrom(onnx.numpy_helper.from_array(changed.astype(np.float32), weights.name))
     assert "its content is not what was written" in refused(held.SerializeToString())
     held = onnx.load_from_string(whole)
+    held.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    assert "it names other files" in refused(held.SerializeToString())
+    held = onnx.load_from_string(whole)
+    held.graph.node[0].domain = "com.example"
+    assert "expected plain operators" in refused(held.SerializeToString())
+    held = onnx.load_from_string(whole)
     del held.metadata_props[:]
     assert "Adatom did not write it" in refused(held.SerializeToString())
 
