@@ -1,6 +1,7 @@
 """Which network a model has: one by name, or one that its user brings."""
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from adatom.nets.contract import check_net
 from adatom.nets.keras_net import KerasNet, is_keras
 
 Net = str | nn.Module | Factory
+_USUAL = ("classes", "width", "depth")
 
 
 def make_network(net: Net, arguments: Mapping[str, Any], *, stand_for: str = "") -> tuple[dict[str, Any], nn.Module]:
@@ -23,8 +25,8 @@ def make_network(net: Net, arguments: Mapping[str, Any], *, stand_for: str = "")
     ----------
     net : a name; or a module, of which a copy learns, from the weights that it has; or a class or function that makes
         one. A Keras model on the torch backend is one too.
-    arguments : ``classes``, and what else was asked for. A network that ships takes all; of others those are given
-        that its maker takes.
+    arguments : ``classes``, ``width``, ``depth``, and what else was asked for. A network that ships takes all; of the
+        three, others are given those that their maker takes.
     stand_for : what the channels of its output mean, for those whose network gives others.
 
     Raises
@@ -34,7 +36,7 @@ def make_network(net: Net, arguments: Mapping[str, Any], *, stand_for: str = "")
     if isinstance(net, str):
         if net in ARCHITECTURES:
             return {"name": net, "arguments": dict(arguments)}, build_net(net, **arguments)
-        taken = taken_arguments(factory_of(net), arguments)
+        taken = _taken(factory_of(net), arguments)
         architecture = {"name": net, "arguments": {"classes": arguments["classes"], **taken}}
         return architecture, _checked(build_net(net, **taken), arguments["classes"], stand_for)
     made = _checked(_own(net, arguments), arguments["classes"], stand_for)
@@ -50,9 +52,9 @@ def builder_of(path: Path, net: Net | None) -> Callable[[Mapping[str, Any]], nn.
     ----------
     net : the network, where the user gives it.
 
-    Raises (what is returned)
-    -------------------------
-    ModelFileError : if only the user can give the network, and did not.
+    Returns
+    -------
+    A function of the header; it raises a ModelFileError where only the user can give the network, and did not.
     """
 
     def build(header: Mapping[str, Any]) -> nn.Module:
@@ -78,16 +80,31 @@ def builder_of(path: Path, net: Net | None) -> Callable[[Mapping[str, Any]], nn.
     return build
 
 
+def _taken(factory: Factory, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a factory is given: of what every network is asked for what it takes, and all that was meant for it."""
+    usual = {name: value for name, value in arguments.items() if name in _USUAL}
+    meant = {name: value for name, value in arguments.items() if name not in _USUAL}
+    return {**taken_arguments(factory, usual), **meant}
+
+
 def _own(net: Any, arguments: Mapping[str, Any]) -> nn.Module:
+    meant = [name for name in arguments if name not in _USUAL]
     if is_keras(net):
         net = KerasNet(net)
     if isinstance(net, nn.Module):
+        if meant:
+            raise ArgumentError(f"net_arguments: expected none for a network that is made already, got {meant[0]}.")
         return copy.deepcopy(net)
     if not callable(net):
         raise ArgumentError(
             f"net: expected a name, a torch.nn.Module, or a class or function that makes one, got {net!r}."
         )
-    made = in_float32(net, taken_arguments(net, arguments))
+    taken = _taken(net, arguments)
+    try:
+        inspect.signature(net).bind(**taken)
+    except TypeError as error:
+        raise ArgumentError(f"net: expected something that takes {', '.join(taken) or 'nothing'}; {error}.") from error
+    made = in_float32(net, taken)
     return KerasNet(made) if is_keras(made) else made
 
 

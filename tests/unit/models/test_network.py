@@ -69,6 +69,17 @@ def test_what_does_not_fit_is_said_before_anything_is_trained(tiny_recipe):
         brief("mine").fit(tiny_recipe)
 
 
+def test_an_argument_that_is_not_taken_is_named(tiny_recipe):
+    register("two", Two)
+    with pytest.raises(ArgumentError, match=r"two: expected arguments out of classes, features; .*feature"):
+        brief("two", net_arguments={"feature": 7}).fit(tiny_recipe)
+    with pytest.raises(ArgumentError, match=r"net: expected something that takes classes, feature; .*'feature'"):
+        brief(Two, net_arguments={"feature": 7}).fit(tiny_recipe)
+    with pytest.raises(ArgumentError, match="expected none for a network that is made already, got features"):
+        brief(Two(), net_arguments={"features": 7}).fit(tiny_recipe)
+    assert brief(Two, net_arguments={"features": 7}).fit(tiny_recipe).net_.layers[0].out_channels == 7
+
+
 def test_a_localizer_takes_one_too(tiny_recipe, tmp_path):
     model = brief(Two, Localizer).fit(tiny_recipe)
     assert model.familiarity_ is None  # it gives no features
