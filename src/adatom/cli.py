@@ -18,6 +18,7 @@ from adatom.commands import (  # noqa: F401  each adds its commands to app
     files,
     find,
     learning,
+    models,
     spectra,
     structure,
     training_data,

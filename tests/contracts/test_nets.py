@@ -6,6 +6,8 @@ from safetensors.torch import load, save
 
 from adatom.errors import ArgumentError, ShapeError
 from adatom.nets import ARCHITECTURES, build_net
+from adatom.nets.contract import check_net
+from adatom.nets.onnx_net import OnnxNet, to_onnx
 
 TINY = {"classes": 3, "width": 4, "depth": 2}
 every_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
@@ -24,6 +26,12 @@ def test_any_multiple_gives_logits_of_its_own_size(name, times):
     assert logits.shape == (2, 3, rows, columns)
     assert logits.dtype == torch.float32
     assert torch.isfinite(logits).all()
+
+
+@every_architecture
+def test_it_keeps_what_yours_must_keep(name):
+    net = build_net(name, **TINY)
+    assert check_net(net, TINY["classes"]) == net.multiple
 
 
 @every_architecture
@@ -100,6 +108,21 @@ def test_its_state_holds_all_that_it_has_learned(name):
         other = build_net(name, **TINY)
     other.load_state_dict(load(save(net.state_dict())), assign=True)
     assert torch.equal(net.eval()(batch), other.eval()(batch))
+
+
+@every_architecture
+def test_an_onnx_file_gives_the_same(name):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    net = build_net(name, **TINY)
+    net(images(4, 1, 4 * net.multiple, 4 * net.multiple))
+    net.eval()
+    file = OnnxNet(to_onnx(net, with_levels=True), multiple=net.multiple, n_levels=1, runner="ONNX Runtime")
+    with torch.no_grad():
+        for shape in ((1, 1, net.multiple, 3 * net.multiple), (2, 1, 5 * net.multiple, 2 * net.multiple)):
+            shown = images(*shape)
+            torch.testing.assert_close(file(shown), net(shown), atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(file.levels(shown)[0], net.encode(shown)[0], atol=1e-4, rtol=1e-4)
 
 
 @every_architecture

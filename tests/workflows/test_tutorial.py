@@ -20,6 +20,7 @@ EXPECTED: dict[str, tuple[int, set[str]]] = {
     "08_distortion_domains": (6, set()),
     "09_elit": (5, set()),
     "10_rotated_digits": (5, set()),
+    "13_loss_gradient_optimiser": (4, {"mine.safetensors"}),
 }
 
 

@@ -315,36 +315,3 @@ def evaluate(
         print_json(figures)
         return
     print_lines(figure_lines(figures, loaded.classes_))
-
-
-@app.command(epilog="Example: adatom models")
-def models(as_json: Json = False, debug: Debug = False) -> None:
-    """List the models that ship, with the figures they reached."""
-    from adatom.models.catalogue import read_header, shipped_models
-
-    rows = []
-    for name, path in shipped_models().items():
-        header = read_header(path)
-        rows.append(
-            {
-                "name": name,
-                "kind": header["kind"],
-                "description": header["description"],
-                "classes": header["classes"],
-                "figures": header["figures"],
-                "megabytes": round(path.stat().st_size / 1e6, 2),
-                "licence": header["licence"],
-            }
-        )
-    if as_json:
-        print_json({"models": rows})
-        return
-    for row in rows:
-        figures = row["figures"]
-        print(f"{row['name']} ({row['megabytes']} MB, {row['licence']}): {row['description']}")
-        reached = (
-            f"F1 {figures['val_f1']:.3f}, position error {figures['val_position_rms_px']:.2f} working px"
-            if "val_f1" in figures
-            else f"IoU {figures['val_iou']:.3f}"
-        )
-        print(f"  {row['kind']}, classes {', '.join(row['classes'])}; on simulated validation images {reached}")

@@ -6,11 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adatom.errors import MissingFileError, ModelFileError
+from adatom.errors import ArgumentError, MissingFileError, ModelFileError
 
 if TYPE_CHECKING:
     from adatom.models.ensemble import Ensemble
     from adatom.models.image_model import ImageModel
+    from adatom.models.network import Net
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 FORMAT_VERSION = 1
@@ -85,8 +86,13 @@ def read_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def load(source: str | Path) -> "ImageModel | Ensemble":
-    """Load a model from its file, or by the name of one that ships.
+def load(source: str | Path, *, net: "Net | None" = None) -> "ImageModel | Ensemble":
+    """Load a model from its file (safetensors, or ONNX), or by the name of one that ships.
+
+    Parameters
+    ----------
+    net : the network, or what makes it, where the file does not say: of a network of your own that was not registered
+        (`adatom.nets.register`) it holds the weights alone.
 
     Raises
     ------
@@ -94,9 +100,21 @@ def load(source: str | Path) -> "ImageModel | Ensemble":
     ModelFileError : if it is not a model of ours, is damaged, or was written by a newer Adatom.
     """
     path = model_path(source)
+    if path.suffix.lower() == ".onnx":
+        from adatom.models.onnx_file import load_onnx
+
+        return load_onnx(path)
     header = read_header(path)
     kind = header.get("kind")
     if not isinstance(kind, str) or kind not in ESTIMATORS:
         raise ModelFileError(f"model: {path.name} holds a {kind!r}, which this Adatom does not know.")
-    model: ImageModel | Ensemble = getattr(import_module(ESTIMATORS[kind]), kind)._from_file(path, header)
-    return model
+    estimator = getattr(import_module(ESTIMATORS[kind]), kind)
+    if net is None:
+        model: ImageModel | Ensemble = estimator._from_file(path, header)
+        return model
+    from adatom.models.image_model import ImageModel as OneModel
+
+    if not issubclass(estimator, OneModel):
+        raise ArgumentError(f"net: expected none for {path.name}, a {kind}, which names its own networks.")
+    one: ImageModel = estimator._from_file(path, header, net=net)
+    return one

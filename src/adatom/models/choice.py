@@ -124,7 +124,7 @@ def _at_scale(
 
     def at_best_scale(sign: int) -> ModelAtScale:
         signed = replace(eyes, sign=sign)
-        if spacing_px is not None:
+        if spacing_px is not None and not eyes.model.takes_as_is:
             return _look(replace(signed, factor=eyes.model.scale_["spacing_px"] / spacing_px), square)[0]
         if eyes.model.finds_scale:
             return _search(signed, square)

@@ -44,6 +44,8 @@ _LEAST = 0.02
 _APART, _SAME = 0.5, 0.7
 P = TypeVar("P", bound=Peaks)
 
+# Arguments that members have as the ensemble has them.
+_OF_MEMBERS = ("classes", "net", "width", "depth", "net_arguments", "device")
 _SHARED = "shared/"  # beginning of the names of tensors in a file that all members have
 
 
@@ -61,8 +63,9 @@ class Ensemble(Estimator):
     calibrate : the mean of what the members say, ``after`` it is taken, or each of them ``before``. After, doubts rank
         errors better at all drifts of the conditions that were tried, and probabilities are right on images like the
         training's; before, they drift less with the conditions (`benchmarks.ensemble_drift`).
-    classes, net, width, depth, training, augmentation, random_state, device : of the members, see
-        `adatom.models.estimator.Estimator`. The first member of ``seeds`` and ``symmetry`` is the model that would be
+    classes, net, width, depth, net_arguments, training, augmentation, random_state, device : of the members, see
+        `adatom.models.estimator.Estimator`; a network of your own has to be registered, and known to all processes that
+        train members. The first member of ``seeds`` and ``symmetry`` is the model that would be
         trained alone.
 
     Attributes
@@ -89,6 +92,7 @@ class Ensemble(Estimator):
         net: str | None = None,
         width: int | None = None,
         depth: int | None = None,
+        net_arguments: dict[str, Any] | None = None,
         training: TrainingSettings | dict[str, Any] | None = None,
         augmentation: Augmentation | dict[str, Any] | None = None,
         random_state: int | None = None,
@@ -99,6 +103,7 @@ class Ensemble(Estimator):
             net=net,
             width=width,
             depth=depth,
+            net_arguments=net_arguments,
             training=training,
             augmentation=augmentation,
             random_state=random_state,
@@ -142,7 +147,7 @@ class Ensemble(Estimator):
         settings = self._settings(recipe)
         augmentation = self._augmentation(recipe)
         arguments = {
-            **{name: getattr(self, name) for name in ("classes", "net", "width", "depth", "device")},
+            **{name: getattr(self, name) for name in _OF_MEMBERS},
             "augmentation": None if augmentation is None else augmentation.model_dump(),
         }
         known = opened if isinstance(opened, Recipe) or isinstance(data, xr.Dataset) else Path(str(data))
@@ -225,6 +230,11 @@ class Ensemble(Estimator):
         if self.estimator not in ESTIMATORS or self.estimator == type(self).__name__:
             known = ", ".join(name for name in ESTIMATORS if name != type(self).__name__)
             raise ArgumentError(f"estimator: expected one of {known}, got {self.estimator!r}.")
+        if self.net is not None and not isinstance(self.net, str):
+            raise ArgumentError(
+                f"net: expected a name for the members of an ensemble, got {type(self.net).__name__}. Register what "
+                "makes your network (adatom.nets.register), and give its name."
+            )
         if self.kind not in KINDS:
             raise ArgumentError(f"kind: expected one of {', '.join(KINDS)}, got {self.kind!r}.")
         if self.calibrate not in ("after", "before"):

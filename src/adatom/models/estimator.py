@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from adatom import __version__
 from adatom.errors import ArgumentError
 from adatom.models.catalogue import FORMAT_VERSION
+from adatom.models.network import Net
 from adatom.models.recipe import Recipe, first_problem
 from adatom.prepare.augment import Augmentation
-from adatom.train import TrainingSettings
+from adatom.train import TrainingParts, TrainingSettings
 
 
 class Estimator:
@@ -21,9 +22,14 @@ class Estimator:
     Parameters
     ----------
     classes : names of the species; by default those of the data.
-    net : name of an architecture in `adatom.nets`; by default the recipe's, else ``unet``.
-    width, depth : of the network; by default the recipe's, else 16 and 3.
+    net : name of an architecture in `adatom.nets` or of a registered one (`adatom.nets.register`); or a network of
+        your own: a torch module (or a Keras model on the torch backend), of which a copy learns, or a class or function
+        that makes one. It has to keep the contract of `adatom.nets.contract`. By default the recipe's, else ``unet``.
+    width, depth, net_arguments : of the network, the latter what else it takes; by default the recipe's, else 16, 3
+        and nothing. Those that a network of your own does not take, it does not get.
     training : settings of the training, as `TrainingSettings` or a dictionary; by default the recipe's.
+    parts : of the training, as objects of your own: loss, optimiser, schedule, metrics, callbacks, see
+        `adatom.train.TrainingParts`. By name they stand in the settings (`adatom.train.register`).
     augmentation : of training images, as `adatom.prepare.augment.Augmentation` or a dictionary; by default the
         recipe's. Without one, images of a stored set are turned by quarters and mirrored.
     random_state : seed of the weights and of the data; by default the recipe's.
@@ -32,15 +38,18 @@ class Estimator:
 
     seed_: int
     figures_: dict[str, float]
+    parts: TrainingParts | None = None
 
     def __init__(
         self,
         *,
         classes: list[str] | None = None,
-        net: str | None = None,
+        net: Net | None = None,
         width: int | None = None,
         depth: int | None = None,
+        net_arguments: dict[str, Any] | None = None,
         training: TrainingSettings | dict[str, Any] | None = None,
+        parts: TrainingParts | None = None,
         augmentation: Augmentation | dict[str, Any] | None = None,
         random_state: int | None = None,
         device: str = "auto",
@@ -49,7 +58,10 @@ class Estimator:
         self.net = net
         self.width = width
         self.depth = depth
+        self.net_arguments = net_arguments
         self.training = training
+        if parts is not None:  # an ensemble takes none, and has none
+            self.parts = parts
         self.augmentation = augmentation
         self.random_state = random_state
         self.device = device

@@ -15,16 +15,21 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
+_Small = Annotated[int, Field(ge=-4096, le=4096)]
+
+
 class _NetworkArguments(_Part):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, bool | _Small | float | str | list[_Small]] = Field(init=False)
 
     classes: int = Field(ge=2, le=512)
-    width: int = Field(ge=1, le=256)
-    depth: int = Field(ge=1, le=8)
+    width: int | None = Field(default=None, ge=1, le=256)
+    depth: int | None = Field(default=None, ge=1, le=8)
 
 
 class _Architecture(_Part):
     name: str
+    own: bool = False  # whether only its user has the network
     arguments: _NetworkArguments
 
 
@@ -37,6 +42,7 @@ class _Scale(_Part):
     claims_px: int = Field(default=1, ge=1, le=4)
     calibrated: bool
     regions: bool = False
+    as_is: bool = False
 
 
 class _Preprocessing(_Part):
@@ -44,6 +50,11 @@ class _Preprocessing(_Part):
     clip: float = Field(gt=0)
     bend: float | None = Field(default=None, gt=0)
     levelled: bool = True
+
+
+class _ToRange(_Part):
+    scaled: Literal["range"]
+    levelled: bool = False
 
 
 class ModelHeader(_Part):
@@ -56,7 +67,8 @@ class ModelHeader(_Part):
     architecture: _Architecture
     classes: list[str] = Field(min_length=1)
     scale: _Scale
-    preprocessing: _Preprocessing
+    preprocessing: _Preprocessing | _ToRange
+    exact: bool = False  # whether its products are never rounded to bfloat16
     recipe: str | None
     seed: int
     figures: dict[str, float]

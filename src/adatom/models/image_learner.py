@@ -17,14 +17,16 @@ from adatom.data.training_set import check_training_set, open_training_set
 from adatom.errors import ArgumentError
 from adatom.models.batches import Sample, SimulatedSamples, StoredSamples, open_samples
 from adatom.models.estimator import Estimator
+from adatom.models.network import make_network
 from adatom.models.recipe import NetworkSettings, Recipe
 from adatom.models.working_scale import measure_scale, shows_regions
-from adatom.nets import build_net
+from adatom.nets import ARCHITECTURES
 from adatom.nets.crown import Crown
 from adatom.train import Batch, Loss, Record, TrainingSettings, train
 from adatom.train.averaging import estimate_statistics
 from adatom.train.loop import STATISTICS_BATCHES
 from adatom.train.losses import weighted_loss
+from adatom.train.names import registered
 from adatom.train.swag import wander
 
 Array = NDArray[np.float64]
@@ -65,18 +67,10 @@ class ImageLearner(Estimator, ABC):
         self.recipe_ = recipe
         known = data.material.classes if isinstance(data, Recipe) else data.attrs["classes"]
         self.classes_ = self._class_names(list(known))
-        network = recipe.network if recipe else NetworkSettings()
-        width = network.width if self.width is None else self.width
-        depth = network.depth if self.depth is None else self.depth
-        architecture = network.architecture if self.net is None else self.net
-        self.architecture_: dict[str, Any] = {
-            "name": architecture,
-            "arguments": {"classes": self._n_channels(), "width": width, "depth": depth},
-        }
         self.seed_ = settings.seed
         with torch.random.fork_rng(devices=[]):  # weights from our seed; the user's generator stays where it is
             torch.default_generator.manual_seed(settings.seed)  # torch.manual_seed would seed GPUs as well
-            self.net_ = build_net(architecture, **self.architecture_["arguments"])
+            self.architecture_, self.net_ = self._network(recipe)
         self._start(self.net_)
         self.scale_ = {}  # measured on the validation images, which need it for their own preparation
         regions = self._knows_regions and shows_regions(data)
@@ -102,6 +96,11 @@ class ImageLearner(Estimator, ABC):
         Parameters: as of `fit`; `trunk` is the fitted model. Classes, network and scale are its own.
         """
         trunk._check_fitted("fit_crown")
+        if not hasattr(trunk.net_, "crown"):
+            raise ArgumentError(
+                f"trunk: expected a network with a trunk and a crown ({', '.join(ARCHITECTURES)}), got "
+                f"{trunk.architecture_['name']}. Train whole members (kind='seeds')."
+            )
         data = open_data(data)
         self.recipe_ = data if isinstance(data, Recipe) else None
         settings = self._settings(self.recipe_)
@@ -111,7 +110,7 @@ class ImageLearner(Estimator, ABC):
         self.net_ = deepcopy(trunk.net_)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(settings.seed)
-            fresh = build_net(self.architecture_["name"], **self.architecture_["arguments"])
+            fresh = trunk._like_new()
         self._start(fresh)
         crown = Crown(self.net_.to(self._torch_device()))
         crown.renew(fresh)
@@ -155,7 +154,7 @@ class ImageLearner(Estimator, ABC):
         cloud = wander(
             self.net_,
             source.batch,
-            self._loss() or weighted_loss(settings.loss),
+            self._chosen_loss(settings),
             steps=steps,
             first=settings.steps + 1,  # images that the training has not seen
             learning_rate=_WALKING_RATE * settings.learning_rate,
@@ -175,6 +174,26 @@ class ImageLearner(Estimator, ABC):
             one._conclude(source, validation)
             drawn.append(one)
         return drawn
+
+    def _network(self, recipe: Recipe | None) -> tuple[dict[str, Any], nn.Module]:
+        """The network that learns, and what a model file says of it."""
+        settings = recipe.network if recipe else NetworkSettings()
+        arguments = {
+            "classes": self._n_channels(),
+            "width": settings.width if self.width is None else self.width,
+            "depth": settings.depth if self.depth is None else self.depth,
+            **(settings.arguments if self.net_arguments is None else self.net_arguments),
+        }
+        net = settings.architecture if self.net is None else self.net
+        return make_network(net, arguments, stand_for=self._channels_told())
+
+    def _like_new(self) -> nn.Module:
+        """A network of the same architecture that has learned nothing."""
+        return make_network(self.architecture_["name"], self.architecture_["arguments"])[1]
+
+    def _channels_told(self) -> str:
+        """What the channels that the network gives stand for."""
+        return f"the background and {', '.join(self.classes_)}"
 
     def _open_source(self, data: Recipe | xr.Dataset, settings: TrainingSettings) -> SimulatedSamples | StoredSamples:
         """Where this model's batches come from."""
@@ -208,7 +227,8 @@ class ImageLearner(Estimator, ABC):
             batches,
             settings,
             device=self._torch_device(),
-            loss_of=self._loss(),
+            loss_of=self._chosen_loss(settings),
+            parts=self.parts,
             judge=self._judge(),
             score=lambda net: self._score(net, validation),
             checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -247,6 +267,13 @@ class ImageLearner(Estimator, ABC):
     def _loss(self) -> Loss | None:
         """What the training makes small; None for the losses of the settings."""
         return None
+
+    def _chosen_loss(self, settings: TrainingSettings) -> Loss:
+        """The user's, by object or by name; else this model's."""
+        own = None if self.parts is None else self.parts.own_loss()
+        by_name = any(registered("loss", name) for name in settings.loss)
+        mine = None if by_name else self._loss()
+        return own or mine or weighted_loss(settings.loss)
 
     def _judge(self) -> Callable[..., Record] | None:
         """What judges a network on the validation batches; None for the class map's judge."""

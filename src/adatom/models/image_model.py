@@ -22,8 +22,10 @@ from adatom.models.image_learner import ImageLearner
 from adatom.models.judging import score_finds
 from adatom.models.maps import Factor, Maps, maps_as_image
 from adatom.models.model_file import read_model_file, write_model_file
+from adatom.models.network import Net, builder_of
 from adatom.models.recipe import Recipe
 from adatom.nets.engine import Engine
+from adatom.nets.onnx_net import OnnxNet
 from adatom.prepare import (
     image_periods,
     levelled,
@@ -31,6 +33,7 @@ from adatom.prepare import (
     pad_to_multiple,
     positions_back,
     resample,
+    scale_to_range,
 )
 
 Array = NDArray[np.float64]
@@ -55,7 +58,8 @@ class ImageModel(ImageLearner):
         ``period_px`` (what `image_periods` measures on the training images), ``label_radius_px``, ``margin_px`` (how
         far the maps of `look` reach beyond an image), ``claims_px`` (pixels around an atom that a localizer sums),
         ``calibrated`` (whether nm mean something: False for a lattice of no certain size), ``regions`` (whether its
-        classes are regions of the image, as domains are, and not kinds of atoms).
+        classes are regions of the image, as domains are, and not kinds of atoms), ``as_is`` (whether images are
+        taken pixel by pixel, as nobody knows the scale of its training).
     history_ : records of the training.
     figures_ : figures reached on the validation images.
     recipe_ : the recipe, or None.
@@ -64,6 +68,8 @@ class ImageModel(ImageLearner):
     _maps_type: ClassVar[type[Maps]] = Maps
     judges_dim_atoms: ClassVar[bool] = False  # whether its doubtful atoms are weighed against their equals
     _fast: tuple[object, Engine] | None = None
+    origin_: str = ""  # where it comes from, if no recipe says
+    exact_: bool = False  # whether it gives what its network gives to the last figures, at some cost of time
 
     # ---------------------------------------------------------------- judging
 
@@ -172,6 +178,8 @@ class ImageModel(ImageLearner):
         aspect = 1.0 if size is None else size[0] / size[1]
         # what makes pixels square: finer rows, or coarser columns where the rows would be too many
         square = (aspect, 1.0) if aspect * image.sizes["y"] <= _LARGEST_WORKING_SIDE else (1.0, 1 / aspect)
+        if self.takes_as_is:
+            return [square]
         factors: list[Factor] = []
         if size is not None and self.scale_["calibrated"]:
             pixel = self.scale_["pixel_size_nm"]
@@ -217,7 +225,10 @@ class ImageModel(ImageLearner):
         settings = dict(self.preprocessing_)
         is_levelled |= not settings.pop("levelled", True)
         working, true_factor = resample(values if is_levelled else levelled(values), factor)
-        prepared, contrast = normalise_with_contrast(working, **settings)
+        if settings.pop("scaled", "contrast") == "range":
+            prepared, contrast = scale_to_range(working)
+        else:
+            prepared, contrast = normalise_with_contrast(working, **settings)
         return prepared, true_factor, contrast
 
     def _prepare_working(self, values: Array) -> tuple[Array, float]:
@@ -237,6 +248,11 @@ class ImageModel(ImageLearner):
     def finds_scale(self) -> bool:
         """Whether the model was trained for any scale near its own, which is then to be found in the image."""
         return self.recipe_ is not None and self.recipe_.microscope.scale_from == "atoms"
+
+    @property
+    def takes_as_is(self) -> bool:
+        """Whether it takes images pixel by pixel, as nobody knows the scale of its training."""
+        return bool(self.scale_.get("as_is", False))
 
     @property
     def is_of_regions(self) -> bool:
@@ -278,7 +294,7 @@ class ImageModel(ImageLearner):
         tensors = chain(self.net_.parameters(), self.net_.buffers())
         state = (id(self.net_), *((id(value), value._version) for value in tensors))
         if self._fast is None or self._fast[0] != state:
-            self._fast = (state, Engine(self.net_))
+            self._fast = (state, Engine(self.net_, exact=self.exact_))
         return self._fast[1]
 
     # ---------------------------------------------------------------- keeping
@@ -293,11 +309,12 @@ class ImageModel(ImageLearner):
         return {
             **self._made_by(),
             "name": self.name,
-            "description": self.recipe_.description if self.recipe_ else "",
+            "description": self.recipe_.description if self.recipe_ else self.origin_,
             "architecture": self.architecture_,
             "classes": self.classes_,
             "scale": self.scale_,
             "preprocessing": self.preprocessing_,
+            **({"exact": True} if self.exact_ else {}),
             "recipe": self.recipe_.to_yaml() if self.recipe_ else None,
         }
 
@@ -308,6 +325,8 @@ class ImageModel(ImageLearner):
         can be measured.
         """
         self._check_fitted("save")
+        if isinstance(self.net_, OnnxNet):
+            raise ArgumentError("save: expected a model of torch, got one out of an ONNX file. Copy the file.")
         write_model_file(Path(path), self.header(), self.net_, self._beside(), half=half)
 
     def _beside(self) -> dict[str, Array]:
@@ -315,19 +334,25 @@ class ImageModel(ImageLearner):
         return {}
 
     @classmethod
-    def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
-        return cls._from_parts(header, *read_model_file(path, header))
+    def _from_file(cls, path: Path, header: dict[str, Any], *, net: Net | None = None) -> Self:
+        return cls._from_parts(header, *read_model_file(path, header, build=builder_of(path, net)))
 
     @classmethod
     def _from_parts(
         cls, header: dict[str, Any], net: nn.Module, recipe: Recipe | None, beside: dict[str, Array]
     ) -> Self:
-        arguments = header["architecture"]["arguments"]
-        model = cls(classes=list(header["classes"]), width=arguments["width"], depth=arguments["depth"])
+        architecture, arguments = header["architecture"], header["architecture"]["arguments"]
+        model = cls(
+            classes=list(header["classes"]),
+            net=None if architecture.get("own") else architecture["name"],
+            width=arguments.get("width"),
+            depth=arguments.get("depth"),
+        )
         model.architecture_, model.classes_ = header["architecture"], header["classes"]
         model.scale_, model.preprocessing_ = header["scale"], header["preprocessing"]
         model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []
         model.recipe_, model.net_ = recipe, net
+        model.origin_, model.exact_ = header["description"], header.get("exact", False)
         model._take(header, beside)
         return model
 

@@ -66,7 +66,8 @@ class Localizer(ImageModel):
     ----------
     calibration_ : what makes probabilities and error bars right on simulated images held back from the training.
     conformal_ : what sets of species rest on; None where there is one species, or the model is an old one.
-    familiarity_ : what tells images like those of the training from others; None where there were too few.
+    familiarity_ : what tells images like those of the training from others; None where there were too few, or the
+        network gives no features (`encode`).
     """
 
     _stack = staticmethod(stack_atoms)
@@ -156,10 +157,15 @@ class Localizer(ImageModel):
     def _n_channels(self) -> int:
         return n_channels(len(self.classes_))
 
+    def _channels_told(self) -> str:
+        return f"{super()._channels_told()}; then 6 numbers of an atom, see adatom.nets.claims"
+
     def _start(self, net: nn.Module) -> None:
         """Begin with next to no atom anywhere, as most pixels hold none: the first hundred steps would go into that."""
         head = getattr(net, "head", None)
-        if not isinstance(head, nn.Conv2d) or head.bias is None:
+        if self.architecture_.get("own") or not isinstance(head, nn.Conv2d) or head.bias is None:
+            return
+        if head.out_channels % self._n_channels():
             return
         with torch.no_grad():
             bias = head.bias.view(self._n_channels(), -1)  # several pixels at once, where the network folds them
@@ -199,7 +205,9 @@ class Localizer(ImageModel):
         }
 
     def _learn_familiarity(self, samples: list[Sample]) -> Familiarity | None:
-        """From samples with atoms, and as many images of other things."""
+        """From samples with atoms, and as many images of other things, by the features of a network that gives them."""
+        if not hasattr(self.net_, "encode"):
+            return None
         like = [sample for sample in samples if len(sample.known.x) >= _SOME_ATOMS]
         if len(like) < FEWEST:
             return None

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from adatom.data.atomic_file import write_atomically
 from adatom.errors import AdatomError, ModelFileError
 from adatom.models.header import HEADERS, is_whole, sealed
+from adatom.models.network import builder_of
 from adatom.models.recipe import Recipe, first_problem, parse_recipe
-from adatom.nets import build_net
+from adatom.nets import ARCHITECTURES, PAIR_ARCHITECTURES
 
 # Names of arrays that are no weights of the network begin with this.
 _BESIDE = "beside/"
@@ -57,13 +58,9 @@ def write_tensors(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]
     write_atomically(path, save(tensors, metadata={"adatom": json.dumps(whole, sort_keys=True)}))
 
 
-def _one_net(header: Mapping[str, Any]) -> nn.Module:
-    return build_net(header["architecture"]["name"], **header["architecture"]["arguments"])
-
-
-def read_model_file(path: Path, header: dict[str, Any], *, build: Build = _one_net) -> Parts:
+def read_model_file(path: Path, header: dict[str, Any], *, build: Build | None = None) -> Parts:
     """The network of a model file, ready to predict, its recipe, and the arrays beside; `header` from
-    `catalogue.read_header`, `build` makes the network that a checked header describes.
+    `catalogue.read_header`, `build` makes the network that a checked header describes, by default the named one.
 
     Raises
     ------
@@ -91,21 +88,29 @@ def read_tensors(path: Path, header: dict[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def read_parts(path: Path, header: dict[str, Any], tensors: dict[str, Tensor], *, build: Build = _one_net) -> Parts:
+def read_parts(path: Path, header: dict[str, Any], tensors: dict[str, Tensor], *, build: Build | None = None) -> Parts:
     """One network out of what the file `path` holds of it: as `read_model_file`, for a header that was checked."""
     try:
         recipe = parse_recipe(header["recipe"], name=path.name) if header["recipe"] else None
-        with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
-            net = build(header)
+        net = (build or builder_of(path, None))(header)
         beside = {name: tensors.pop(name).double().numpy() for name in list(tensors) if name.startswith(_BESIDE)}
-        net.load_state_dict(tensors, assign=True)
+        net.load_state_dict(tensors, assign=any(weight.is_meta for weight in net.parameters()))
         net.eval().float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    except ModelFileError:
+        raise
     except (AdatomError, RuntimeError) as error:
-        raise ModelFileError(f"model: {path.name} is damaged ({_first_line(error)}).") from error
+        what = "is damaged" if _names_all(header) else "holds other weights than its network has"
+        raise ModelFileError(f"model: {path.name} {what} ({_first_line(error)}).") from error
     are_numbers = [torch.isfinite(value).all() for value in net.state_dict().values() if value.is_floating_point()]
     if not all(are_numbers) or not all(np.isfinite(values).all() for values in beside.values()):
         raise ModelFileError(f"model: {path.name} is damaged: some of its weights are not numbers.")
     return net, recipe, {name.removeprefix(_BESIDE): values for name, values in beside.items()}
+
+
+def _names_all(header: Mapping[str, Any]) -> bool:
+    """Whether the header alone says which network it is."""
+    architecture = header["architecture"]
+    return not architecture.get("own") and architecture["name"] in {**ARCHITECTURES, **PAIR_ARCHITECTURES}
 
 
 def _first_line(error: Exception) -> str:

@@ -455,7 +455,8 @@ class PairModel(Estimator):
     @classmethod
     def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
         def build(facts: Mapping[str, Any]) -> nn.Module:
-            return nn.ModuleList(_build(facts["architecture"]) for _ in range(facts["n_members"]))
+            with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
+                return nn.ModuleList(_build(facts["architecture"]) for _ in range(facts["n_members"]))
 
         net, _, beside = read_model_file(path, header, build=build)
         arguments = header["architecture"]["arguments"]
@@ -508,7 +509,7 @@ class PairModel(Estimator):
 
 def _build(architecture: Mapping[str, Any]) -> nn.Module:
     arguments = {**architecture["arguments"], "patch": tuple(architecture["arguments"]["patch"])}
-    return build_net(architecture["name"], table=PAIR_ARCHITECTURES, **arguments)
+    return build_net(architecture["name"], PAIR_ARCHITECTURES, **arguments)
 
 
 def _tensor(known: Array, forwards: bool) -> Tensor:

@@ -22,9 +22,10 @@ EXAMPLES = WEIGHTS.parent / "examples"
 class NetworkSettings(StrictModel):
     """Which network."""
 
-    architecture: str = "unet"
+    architecture: str = Field(default="unet", description="one of adatom.nets, or a registered one")
     width: int = Field(default=16, ge=1, le=256)
     depth: int = Field(default=3, ge=1, le=6)
+    arguments: dict[str, bool | int | float | str | list[int]] = Field(default={}, description="what else it takes")
 
 
 class Learning(StrictModel):

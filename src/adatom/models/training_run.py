@@ -91,6 +91,7 @@ def train_model(
         "net": network.architecture,
         "width": network.width,
         "depth": network.depth,
+        "net_arguments": network.arguments,
         "training": recipe.training,
         "augmentation": recipe.augmentation,
         "device": device,

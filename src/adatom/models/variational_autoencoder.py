@@ -366,7 +366,8 @@ class VariationalAutoencoder(Estimator):
     @classmethod
     def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
         def build(facts: Mapping[str, Any]) -> nn.Module:
-            return _build(facts["architecture"]["arguments"])
+            with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
+                return _build(facts["architecture"]["arguments"])
 
         net, _, beside = read_model_file(path, header, build=build)
         arguments = header["architecture"]["arguments"]
@@ -516,7 +517,7 @@ def _size(frame: Frame) -> str:
 
 
 def _build(arguments: Mapping[str, Any]) -> nn.Module:
-    return build_net("spatial_vae", table=VAE_ARCHITECTURES, **arguments)
+    return build_net("spatial_vae", VAE_ARCHITECTURES, **arguments)
 
 
 def _loss(given: Tensor, weights: Tensor) -> Tensor:

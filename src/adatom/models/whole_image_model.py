@@ -267,7 +267,8 @@ class WholeImageModel(Estimator):
     @classmethod
     def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
         def build(facts: Mapping[str, Any]) -> nn.Module:
-            return nn.ModuleList(_build(facts["architecture"]) for _ in range(facts["n_members"]))
+            with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
+                return nn.ModuleList(_build(facts["architecture"]) for _ in range(facts["n_members"]))
 
         net, _, beside = read_model_file(path, header, build=build)
         arguments = header["architecture"]["arguments"]
@@ -345,4 +346,4 @@ def _judge(net: nn.Module, validation: Sequence[Batch], loss_of: Loss, device: t
 
 
 def _build(architecture: Mapping[str, Any]) -> nn.Module:
-    return build_net(architecture["name"], table=WHOLE_IMAGE_ARCHITECTURES, **architecture["arguments"])
+    return build_net(architecture["name"], WHOLE_IMAGE_ARCHITECTURES, **architecture["arguments"])

@@ -4,6 +4,7 @@ from adatom.prepare.level import has_line_offsets, level_lines, level_plane
 from adatom.prepare.normalise import normalise, normalise_with_contrast, subtract_background, tame_outliers
 from adatom.prepare.pad import pad_to_multiple
 from adatom.prepare.period import image_periods
+from adatom.prepare.range import scale_to_range
 from adatom.prepare.resample import positions_back, resample
 from adatom.prepare.square import SquareImage, levelled
 from adatom.prepare.terraces import flatten_terraces
@@ -23,6 +24,7 @@ __all__ = [
     "pad_to_multiple",
     "positions_back",
     "resample",
+    "scale_to_range",
     "subtract_background",
     "tame_outliers",
 ]

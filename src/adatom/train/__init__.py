@@ -8,14 +8,19 @@ _MEMBERS = {
     "Batch": "adatom.train.loop",
     "Loss": "adatom.train.losses",
     "Record": "adatom.train.loop",
+    "StopTraining": "adatom.train.parts",
+    "TrainingParts": "adatom.train.parts",
     "TrainingSettings": "adatom.train.settings",
+    "register": "adatom.train.names",
     "train": "adatom.train.loop",
 }
-__all__ = ["Batch", "Loss", "Record", "TrainingSettings", "train"]
+__all__ = ["Batch", "Loss", "Record", "StopTraining", "TrainingParts", "TrainingSettings", "register", "train"]
 
 if TYPE_CHECKING:
     from adatom.train.loop import Batch, Record, train
     from adatom.train.losses import Loss
+    from adatom.train.names import register
+    from adatom.train.parts import StopTraining, TrainingParts
     from adatom.train.settings import TrainingSettings
 
 

@@ -7,7 +7,7 @@ resumed therefore ends with the same weights as one that was not (same machine, 
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from adatom.train.averaging import State, WeightAverage, estimate_statistics
 from adatom.train.checkpoint import load_checkpoint, save_checkpoint
 from adatom.train.losses import Loss, weighted_loss
 from adatom.train.metrics import confusion, iou_per_class
+from adatom.train.parts import Rate, StopTraining, TrainingParts, check_loss, make_optimiser, with_named
 from adatom.train.settings import TrainingSettings
 
 # float32 (n, 1, y, x), or several tensors for a network that takes several; and what the loss wants beside it: a class
@@ -39,6 +40,7 @@ def train(
     loss_of: Loss | None = None,
     judge: Callable[[nn.Module, Sequence[Batch], Loss, torch.device | str], Record] | None = None,
     score: Callable[[nn.Module], dict[str, float]] | None = None,
+    parts: TrainingParts | None = None,
     weight_decay: float = 0.0,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -53,6 +55,7 @@ def train(
     loss_of : takes what the network gives and the second part of a batch; by default the losses of `settings`.
     judge : figures of a network on the validation batches, ``val_loss`` among them; by default `evaluate`.
     score : more figures of a network to record at each validation.
+    parts : of the training that its user replaces; their loss comes before `loss_of`.
     weight_decay : share of the weights, times the learning rate, that each step takes off (AdamW).
     checkpoint : file that holds the run's state, written at each validation.
     resume : go on from `checkpoint` if it is there.
@@ -68,12 +71,11 @@ def train(
     TrainingError : if the loss is not finite, or the checkpoint belongs to other settings.
     """
     net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loss_of = loss_of or weighted_loss(settings.loss)
+    parts = with_named(parts, settings)
+    loss_of = parts.own_loss() or loss_of or weighted_loss(settings.loss)
     judge = judge or evaluate
     in_bfloat16 = settings.precision == "bfloat16"
-    optimiser: torch.optim.Adam = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
-    if weight_decay:
-        optimiser = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=weight_decay)
+    optimiser = make_optimiser(parts, settings, net.parameters(), weight_decay=weight_decay)
     average = WeightAverage(
         net, kind=settings.average, decay=settings.ema_decay, start=int(settings.swa_start * settings.steps)
     )
@@ -81,7 +83,8 @@ def train(
     records: list[Record] = []
     progress: dict[str, Any] = {"step": 0, "best_loss": math.inf, "best_step": 0, "seconds": 0.0}
     if resume and checkpoint is not None and checkpoint.exists():
-        records = _restore(checkpoint, net, optimiser, average, best, progress, settings)
+        records = _restore(checkpoint, net, optimiser, average, best, progress, settings, parts)
+    rate = Rate(parts, settings, optimiser, done=progress["step"])
     started = time.monotonic() - progress["seconds"]
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="adatom-batches") as pool:
@@ -93,21 +96,22 @@ def train(
             if step < settings.steps:
                 coming = pool.submit(batches, step + 1)
             net.train()
-            for group in optimiser.param_groups:
-                group["lr"] = settings.learning_rate * learning_rate_factor(step, settings.steps)
+            rate.begin(step)
             optimiser.zero_grad(set_to_none=True)
             with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=in_bfloat16):
                 logits = net(_to(images, device))
-            loss = loss_of(logits.float(), label.to(device))
+            loss = check_loss(loss_of(logits.float(), label.to(device)))
             loss.backward()
             optimiser.step()
+            rate.end()
             average.update(net, step)
             record: Record = {"step": step, "loss": float(loss.detach())}
             if not math.isfinite(record["loss"]):
                 raise TrainingError(
                     f"loss: expected a finite number, got {record['loss']} at step {step}. Lower the learning rate."
                 )
-            if step % settings.validate_every == 0 or step == settings.steps:
+            is_last = _is_stopped(parts, record) or step == settings.steps
+            if step % settings.validate_every == 0 or is_last:
                 judged = _averaged_net(net, average, batches, device)
                 record |= judge(judged, validation, loss_of, device)
                 if not math.isfinite(record["val_loss"]):
@@ -115,6 +119,7 @@ def train(
                         f"validation loss: expected a finite number, got {record['val_loss']} at step {step}. "
                         "Lower the learning rate."
                     )
+                record |= _measured(judged, validation, parts.metrics, device)
                 if score is not None:
                     record |= score(judged)
                 if record["val_loss"] < progress["best_loss"]:
@@ -124,20 +129,40 @@ def train(
             records.append(record)
             progress |= {"step": step, "seconds": record["seconds"]}
             if "val_loss" in record and checkpoint is not None:
-                _keep(checkpoint, net, optimiser, average, best, progress, records, settings)
+                _keep(checkpoint, net, optimiser, average, best, progress, records, settings, parts)
             if on_record is not None:
                 on_record(record)
+            if is_last:
+                break
     net.load_state_dict(best)
     net.eval()
     return records
 
 
-def learning_rate_factor(step: int, steps: int) -> float:
-    """Warm-up over the first 3 %, then half a cosine down to 1 % of the rate."""
-    warm_up = max(1, round(0.03 * steps))
-    if step <= warm_up:
-        return step / warm_up
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+def _is_stopped(parts: TrainingParts, record: Record) -> bool:
+    """Tell the callbacks of a step, and whether one of them wants it to be the last."""
+    try:
+        for callback in parts.callbacks:
+            callback(record)
+    except StopTraining:
+        return True
+    return False
+
+
+@torch.no_grad()
+def _measured(
+    net: nn.Module, validation: Sequence[Batch], metrics: Mapping[str, Loss], device: torch.device | str
+) -> Record:
+    """Means over the images of fixed batches of what the user measures."""
+    if not metrics:
+        return {}
+    sums = dict.fromkeys(metrics, 0.0)
+    for images, known in validation:
+        given, truth = net(_to(images, device)).float(), known.to(device)
+        for name, metric in metrics.items():
+            sums[name] += float(metric(given, truth)) * len(images)
+    n = sum(len(images) for images, _ in validation)
+    return {f"val_{name}": value / n for name, value in sums.items()}
 
 
 @torch.no_grad()
@@ -169,6 +194,8 @@ def evaluate_loss(net: nn.Module, validation: Sequence[Batch], loss_of: Loss, de
 def _to(images: Any, device: torch.device | str) -> Any:
     if isinstance(images, tuple):
         return tuple(each.to(device) for each in images)
+    if images.ndim != 4:
+        return images.to(device)
     return images.to(device).contiguous(memory_format=torch.channels_last)
 
 
@@ -189,38 +216,55 @@ def _averaged_net(
 def _keep(
     path: Path,
     net: nn.Module,
-    optimiser: torch.optim.Adam,
+    optimiser: torch.optim.Optimizer,
     average: WeightAverage,
     best: State,
     progress: dict[str, Any],
     records: list[Record],
     settings: TrainingSettings,
+    parts: TrainingParts,
 ) -> None:
     tensors = {
-        f"{part}/{name}": value for part, state in _parts(net, average, best).items() for name, value in state.items()
+        f"{part}/{name}": value for part, state in _states(net, average, best).items() for name, value in state.items()
     }
-    for (name, _), slots in zip(net.named_parameters(), optimiser.state_dict()["state"].values(), strict=True):
-        tensors |= {f"adam/{name}/{slot}": value for slot, value in slots.items()}
-    facts = {**progress, "n_averaged": average.n_averaged, "records": records, "settings": settings.model_dump()}
+    plain: dict[str, dict[str, Any]] = {}  # what an optimiser keeps of a parameter beside tensors
+    slots = optimiser.state_dict()["state"]
+    for number, (name, _) in enumerate(net.named_parameters()):
+        for slot, value in slots.get(number, {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"adam/{name}/{slot}"] = value
+            else:
+                plain.setdefault(name, {})[slot] = value
+    facts = {
+        **progress,
+        "n_averaged": average.n_averaged,
+        "records": records,
+        "settings": settings.model_dump(),
+        "parts": parts.named(),
+        "plain": plain,
+    }
     save_checkpoint(path, tensors, facts)
 
 
 def _restore(
     path: Path,
     net: nn.Module,
-    optimiser: torch.optim.Adam,
+    optimiser: torch.optim.Optimizer,
     average: WeightAverage,
     best: State,
     progress: dict[str, Any],
     settings: TrainingSettings,
+    own: TrainingParts,
 ) -> list[Record]:
     tensors, facts = load_checkpoint(path)
-    if facts.get("settings") != settings.model_dump():
+    # what settings of before did not have is as it was
+    known = {**TrainingSettings().model_dump(), **facts.get("settings", {})}
+    if known != settings.model_dump() or facts.get("parts", {}) != own.named():
         raise TrainingError(
             "resume: expected the settings of the run that was stopped, got others. Start in a new folder."
         )
     parts: dict[str, State] = {"net": {}, "average": {}, "best": {}}
-    slots: dict[str, dict[str, Tensor]] = {}
+    slots: dict[str, dict[str, Any]] = facts.get("plain", {})
     for key, value in tensors.items():
         part, _, name = key.partition("/")
         if part == "adam":
@@ -234,7 +278,7 @@ def _restore(
             for name, value in state.items():
                 value.copy_(stored[name])
         moments = optimiser.state_dict()
-        moments["state"] = {i: slots[name] for i, (name, _) in enumerate(net.named_parameters())}
+        moments["state"] = {i: slots[name] for i, (name, _) in enumerate(net.named_parameters()) if name in slots}
         optimiser.load_state_dict(moments)
         average.n_averaged = facts["n_averaged"]
         progress |= {name: facts[name] for name in progress}
@@ -244,5 +288,5 @@ def _restore(
     return records
 
 
-def _parts(net: nn.Module, average: WeightAverage, best: State) -> dict[str, State]:
+def _states(net: nn.Module, average: WeightAverage, best: State) -> dict[str, State]:
     return {"net": net.state_dict(), "average": average.state, "best": best}

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from adatom.train.names import registered
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 _VARIANCE_SHARE = 0.05  # of the loss; the mean must not wait for the variance
 
@@ -49,9 +51,18 @@ LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "dice": dice, "focal"
 
 
 def weighted_loss(weights: Mapping[str, float]) -> Loss:
-    """The sum of the named losses, each times its weight."""
+    """The sum of the named losses, each times its weight; those that were registered (`adatom.train.register`) too."""
+    losses = {name: _named(name) for name in weights}
 
     def loss(logits: Tensor, label: Tensor) -> Tensor:
-        return torch.stack([weight * LOSSES[name](logits, label) for name, weight in weights.items()]).sum()
+        return torch.stack([weight * losses[name](logits, label) for name, weight in weights.items()]).sum()
 
+    return loss
+
+
+def _named(name: str) -> Loss:
+    own = registered("loss", name)
+    if own is None:
+        return LOSSES[name]
+    loss: Loss = own() if isinstance(own, type) else own
     return loss

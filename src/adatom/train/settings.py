@@ -4,13 +4,30 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from adatom.train.names import Kind, known
 
-def _known(loss: dict[str, float]) -> dict[str, float]:
-    known = ("cross_entropy", "dice", "focal")
-    unknown = [name for name in loss if name not in known]
+
+def _known_losses(loss: dict[str, float]) -> dict[str, float]:
+    names = known("loss")
+    unknown = [name for name in loss if name not in names]
     if unknown or not loss or min(loss.values()) < 0 or max(loss.values()) <= 0:
-        raise ValueError(f"a loss is a positive weight for some of {', '.join(known)}, got {loss}")
+        raise ValueError(f"a loss is a positive weight for some of {', '.join(names)}, got {loss}")
     return loss
+
+
+def _known(kind: Kind) -> AfterValidator:
+    """Whether a name, or each of several, is one of its kind."""
+
+    def check(given: str | list[str]) -> str | list[str]:
+        for name in [given] if isinstance(given, str) else given:
+            if name not in known(kind):
+                names = (
+                    ", ".join(known(kind)) or "those that were registered (adatom.train.register), of which are none"
+                )
+                raise ValueError(f"expected one of {names}, got {name!r}")
+        return given
+
+    return AfterValidator(check)
 
 
 class TrainingSettings(BaseModel):
@@ -20,8 +37,12 @@ class TrainingSettings(BaseModel):
 
     steps: int = Field(default=3000, ge=1, description="optimiser steps at most")
     batch_size: int = Field(default=8, ge=1)
-    learning_rate: float = Field(default=0.003, gt=0, le=10, description="of Adam, at its highest")
-    loss: Annotated[dict[str, float], AfterValidator(_known)] = {"cross_entropy": 1.0, "dice": 0.5}
+    learning_rate: float = Field(default=0.003, gt=0, le=10, description="at its highest")
+    optimiser: Annotated[str, _known("optimiser")] = "adam"
+    schedule: Annotated[str, _known("schedule")] = Field(default="warm_up_cosine", description="of the learning rate")
+    metrics: Annotated[list[str], _known("metric")] = Field(default=[], description="registered ones")
+    callbacks: Annotated[list[str], _known("callback")] = Field(default=[], description="registered ones")
+    loss: Annotated[dict[str, float], AfterValidator(_known_losses)] = {"cross_entropy": 1.0, "dice": 0.5}
     average: Literal["none", "ema", "swa"] = Field(default="ema", description="which average of weights is kept")
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     swa_start: float = Field(default=0.7, ge=0, lt=1, description="share of the steps after which SWA averages")

@@ -14,7 +14,7 @@ every_architecture = pytest.mark.parametrize("name", PAIR_ARCHITECTURES)
 def build(name, **changed):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return build_net(name, table=PAIR_ARCHITECTURES, **{**TINY, **changed})
+        return build_net(name, PAIR_ARCHITECTURES, **{**TINY, **changed})
 
 
 def inputs(name, n=6, **changed):

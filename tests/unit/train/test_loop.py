@@ -9,8 +9,9 @@ from torch import nn
 from adatom.errors import ShapeError, TrainingError
 from adatom.nets import build_net
 from adatom.train import Batch, TrainingSettings, train
-from adatom.train.loop import STATISTICS_BATCHES, evaluate, learning_rate_factor
+from adatom.train.loop import STATISTICS_BATCHES, evaluate
 from adatom.train.losses import weighted_loss
+from adatom.train.parts import warm_up_cosine
 
 SETTINGS = TrainingSettings(steps=12, batch_size=2, learning_rate=0.01, validate_every=4, patience=100)
 
@@ -212,7 +213,7 @@ def test_validation_sees_the_same_images_each_time_and_no_training_image():
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
-    factors = [learning_rate_factor(step, 1000) for step in range(1, 1001)]
+    factors = [warm_up_cosine(step, 1000) for step in range(1, 1001)]
     assert max(factors) == factors[29] == 1.0
     assert factors[:30] == sorted(factors[:30]) and factors[29:] == sorted(factors[29:], reverse=True)
     assert factors[-1] == pytest.approx(0.01)
@@ -220,7 +221,7 @@ def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
 
 @pytest.mark.parametrize("steps", [1, 2, 10])
 def test_a_short_training_still_learns_at_each_step(steps):
-    assert all(0 < learning_rate_factor(step, steps) <= 1 for step in range(1, steps + 1))
+    assert all(0 < warm_up_cosine(step, steps) <= 1 for step in range(1, steps + 1))
 
 
 def test_weight_decay_makes_weights_smaller_and_none_changes_nothing():
