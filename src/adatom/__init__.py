@@ -25,6 +25,7 @@ _ROOMS = {
     "Localizer": "adatom.models",
     "Segmenter": "adatom.models",
     "SpectrumToImage": "adatom.models",
+    "VariationalAutoencoder": "adatom.models",
 }
 __all__ = [
     "Ensemble",
@@ -32,6 +33,7 @@ __all__ = [
     "Localizer",
     "Segmenter",
     "SpectrumToImage",
+    "VariationalAutoencoder",
     "__version__",
     "adapt_to_images",
     "analyse_atoms",
@@ -50,7 +52,15 @@ if TYPE_CHECKING:
     from adatom.files import read
     from adatom.finder import find
     from adatom.matching import match
-    from adatom.models import Ensemble, ImageToSpectrum, Localizer, Segmenter, SpectrumToImage, load
+    from adatom.models import (
+        Ensemble,
+        ImageToSpectrum,
+        Localizer,
+        Segmenter,
+        SpectrumToImage,
+        VariationalAutoencoder,
+        load,
+    )
     from adatom.particle_finder import find_particles
 
 

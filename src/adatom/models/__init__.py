@@ -11,6 +11,7 @@ _MEMBERS = {
     "Recipe": "adatom.models.recipe",
     "Segmenter": "adatom.models.segmenter",
     "SpectrumToImage": "adatom.models.spectrum_to_image",
+    "VariationalAutoencoder": "adatom.models.variational_autoencoder",
     "load": "adatom.models.catalogue",
     "load_recipe": "adatom.models.recipe",
     "shipped_models": "adatom.models.catalogue",
@@ -22,6 +23,7 @@ __all__ = [
     "Recipe",
     "Segmenter",
     "SpectrumToImage",
+    "VariationalAutoencoder",
     "load",
     "load_recipe",
     "shipped_models",
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from adatom.models.recipe import Recipe, load_recipe
     from adatom.models.segmenter import Segmenter
     from adatom.models.spectrum_to_image import SpectrumToImage
+    from adatom.models.variational_autoencoder import VariationalAutoencoder
 
 
 def __getattr__(name: str) -> Any:

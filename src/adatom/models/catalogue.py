@@ -21,6 +21,7 @@ ESTIMATORS = {
     "Localizer": "adatom.models.localizer",
     "Segmenter": "adatom.models.segmenter",
     "SpectrumToImage": "adatom.models.spectrum_to_image",
+    "VariationalAutoencoder": "adatom.models.variational_autoencoder",
 }
 # Looked through where the user names no model.
 DEFAULT_MODEL = "any_atoms"

@@ -189,12 +189,74 @@ class PairHeader(_Part):
         return self
 
 
+class _SpatialVAEArguments(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    channels: int = Field(ge=1, le=64)
+    patch: list[Annotated[int, Field(ge=1, le=16384)]] = Field(min_length=2, max_length=2)
+    latent: int = Field(ge=1, le=1024)
+    kinds: int = Field(ge=1, le=256)
+    values: int = Field(ge=0, le=1)
+    invariances: list[Literal["rotation", "translation", "scale"]]
+    angle_std: float | None = Field(gt=0)
+    shift_std: float = Field(gt=0, le=4)
+    scale_std: float = Field(gt=0, le=2)
+    width: int = Field(ge=1, le=1024)
+    filters: int = Field(ge=1, le=256)
+    learns_noise: bool
+
+
+class _SpatialVAEArchitecture(_Part):
+    name: Literal["spatial_vae"]
+    arguments: _SpatialVAEArguments
+
+
+class _Frame(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    shape: list[int]
+    channels: int
+    units: str
+    step: float = Field(gt=0)
+    axis: str
+    start: float
+    has_channels: bool
+
+
+class VAEHeader(_Part):
+    """Header of a `VariationalAutoencoder`."""
+
+    architecture: _SpatialVAEArchitecture
+    frame: _Frame
+    classes: list[str]
+    kind_column: Literal["class", "kind"]
+    value_scale: list[float] | None = Field(min_length=2, max_length=2)
+    n_patches: int = Field(ge=0)
+    recipe: None
+    seed: int
+    figures: dict[str, float]
+    versions: dict[str, str]
+    licence: str
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        arguments = self.architecture.arguments
+        if self.frame.shape != arguments.patch or self.frame.channels != arguments.channels:
+            raise ValueError("its frame is not the input of its network")
+        if len(self.classes) != (arguments.kinds if arguments.kinds > 1 else 0):
+            raise ValueError("it has not one name for each kind")
+        if (self.value_scale is not None) != (arguments.values == 1):
+            raise ValueError("a scale of values belongs to a network that tells them")
+        return self
+
+
 MEMBER_HEADERS: dict[str, type[ModelHeader]] = {"Segmenter": ModelHeader, "Localizer": LocalizerHeader}
 HEADERS: dict[str, type[_Part]] = {
     **MEMBER_HEADERS,
     "Ensemble": EnsembleHeader,
     "ImageToSpectrum": PairHeader,
     "SpectrumToImage": PairHeader,
+    "VariationalAutoencoder": VAEHeader,
 }
 
 

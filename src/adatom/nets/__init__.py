@@ -28,6 +28,8 @@ PAIR_ARCHITECTURES = {
     "ved": ("adatom.nets.ved", "ImageToSpectrumVED"),
     "ved_reversed": ("adatom.nets.ved", "SpectrumToImageVED"),
 }
+# The same of autoencoders: (n, channels, y, x) apart from pose; see `adatom.nets.spatial_vae`.
+VAE_ARCHITECTURES = {"spatial_vae": ("adatom.nets.spatial_vae", "SpatialVAE")}
 
 
 def build_net(
@@ -60,4 +62,4 @@ def build_net(
     return net
 
 
-__all__ = ["ARCHITECTURES", "PAIR_ARCHITECTURES", "build_net"]
+__all__ = ["ARCHITECTURES", "PAIR_ARCHITECTURES", "VAE_ARCHITECTURES", "build_net"]

@@ -22,7 +22,9 @@ from adatom.train.losses import Loss, weighted_loss
 from adatom.train.metrics import confusion, iou_per_class
 from adatom.train.settings import TrainingSettings
 
-Batch = tuple[Tensor, Tensor]  # float32 (n, 1, y, x), and what the loss wants beside it: a class map (n, y, x), say
+# float32 (n, 1, y, x), or several tensors for a network that takes several; and what the loss wants beside it: a class
+# map (n, y, x), say
+Batch = tuple[Any, Tensor]
 Record = dict[str, Any]
 STATISTICS_BATCHES = 20
 
@@ -164,7 +166,9 @@ def evaluate_loss(net: nn.Module, validation: Sequence[Batch], loss_of: Loss, de
     return {"val_loss": sum(losses) / sum(len(images) for images, _ in validation)}
 
 
-def _to(images: Tensor, device: torch.device | str) -> Tensor:
+def _to(images: Any, device: torch.device | str) -> Any:
+    if isinstance(images, tuple):
+        return tuple(each.to(device) for each in images)
     return images.to(device).contiguous(memory_format=torch.channels_last)
 
 
