@@ -18,14 +18,18 @@ REACH = 0.45
 _LIKELIER_THAN_NOT = 0.5
 
 
-def without_drift(atoms: pd.DataFrame, drift: Array) -> pd.DataFrame:
-    """Add the columns ``x_undrifted`` and ``y_undrifted``: places on the specimen as it lay in the first frame.
+def refine_drift(atoms: pd.DataFrame, drift: Array) -> Array:
+    """The drift by the atoms that stay.
 
     Parameters
     ----------
-    atoms : an atom table, see `adatom.data.atoms`.
-    drift : (frame, 2) shift along x and y since the first frame, in the unit of the table, such as
-        `adatom.prepare.drift.find_drift` tells; it is refined by the atoms that stay.
+    atoms : an atom table, see `adatom.data.atoms`; atoms likelier there than not count.
+    drift : (frame, 2) shift along x and y since the first frame, in the unit of the table and right to less than half the
+        distance of neighbours, such as `adatom.prepare.drift.find_drift` tells.
+
+    Returns
+    -------
+    The same form; frames without an atom keep theirs.
 
     Raises
     ------
@@ -37,20 +41,8 @@ def without_drift(atoms: pd.DataFrame, drift: Array) -> pd.DataFrame:
     and so on to rest. Half of the atoms may move, and an error does not add up from frame to frame: it is that of one
     position over the root of their number.
     """
-    check_atoms(atoms)
-    frame = atoms["frame"].to_numpy(dtype=np.int64)
-    if len(frame) and not (frame.min() >= 0 and frame.max() < len(drift)):
-        raise ArgumentError(f"drift: expected one row for each frame to {frame.max()}, got {len(drift)}.")
-    table = atoms.copy()
-    table.attrs = {**atoms.attrs, "history": [*atoms.attrs.get("history", []), "drift taken out of positions"]}
-    refined = _refined(atoms, frame, np.asarray(drift, float))
-    for axis, name in enumerate(("x", "y")):
-        table[f"{name}_undrifted"] = atoms[name].to_numpy(float) - refined[frame, axis]
-    return table
-
-
-def _refined(atoms: pd.DataFrame, frame: NDArray[np.int64], drift: Array) -> Array:
-    """The drift (frame, 2), by atoms that are likelier there than not."""
+    drift = np.asarray(drift, float)
+    frame = _frames(check_atoms(atoms), drift)
     near = spacing(atoms)
     sure = atoms["probability"].fillna(1.0).to_numpy() >= _LIKELIER_THAN_NOT
     if not np.isfinite(near) or sure.sum() < 2:
@@ -69,6 +61,28 @@ def _refined(atoms: pd.DataFrame, frame: NDArray[np.int64], drift: Array) -> Arr
         if np.abs(step).max() < 1e-4 * near:
             break
     return drift
+
+
+def without_drift(atoms: pd.DataFrame, drift: Array) -> pd.DataFrame:
+    """Add the columns ``x_undrifted`` and ``y_undrifted``: places on the specimen as it lay in the first frame.
+
+    Raises
+    ------
+    ArgumentError : if the table has frames beyond `drift`, see `refine_drift`.
+    """
+    frame = _frames(check_atoms(atoms), drift)
+    table = atoms.copy()
+    table.attrs = {**atoms.attrs, "history": [*atoms.attrs.get("history", []), "drift taken out of positions"]}
+    for axis, name in enumerate(("x", "y")):
+        table[f"{name}_undrifted"] = atoms[name].to_numpy(float) - drift[frame, axis]
+    return table
+
+
+def _frames(atoms: pd.DataFrame, drift: Array) -> NDArray[np.int64]:
+    frame = atoms["frame"].to_numpy(dtype=np.int64)
+    if len(frame) and not (frame.min() >= 0 and frame.max() < len(drift)):
+        raise ArgumentError(f"drift: expected one row for each frame to {frame.max()}, got {len(drift)}.")
+    return frame
 
 
 def _sites(places: Array, reach: float) -> tuple[NDArray[np.int64], Array]:
