@@ -71,7 +71,7 @@ def draw_trajectories(atoms: pd.DataFrame, names: list[str], tracks: pd.DataFram
 def draw_dynamics(found: Dynamics) -> Figure:
     """Draw probabilities of transitions with intervals, survival of the states, and displacements against time."""
     side = 1.95
-    figure = make_figure(7.4, side + 0.95)
+    figure = make_figure(7.6, side + 0.95)
     _draw_matrix(figure, found, 0.55, side)
     _draw_survival(figure, found, 0.55 + side + 0.6, side)
     _draw_displacement(figure, found, 0.55 + 2 * (side + 0.55) + 0.15, side)
@@ -126,7 +126,7 @@ def _draw_displacement(figure: Figure, found: Dynamics, left: float, side: float
     axes.set_ylim(bottom=0)
     units = str(found.summary["diffusion"]["unit"]).split("^")[0]
     axes.set_xlabel(f"time [{found.lives.unit}]")
-    axes.set_title(f"mean square displacement [{units}²]", fontsize=FONT, color=INK, loc="left", pad=4)
+    axes.set_title(f"mean square way [{units}²]", fontsize=FONT, color=INK, loc="left", pad=4)
     style_chart(axes)
 
 

@@ -26,7 +26,7 @@ def write_exploration(folder: Path, found: Exploration, *, title: str) -> None:
             draw_latent_map(found.image, found.atoms, ["state", *names[:5]]),
         ),
         "latents.png": ("Atoms by their latent numbers", draw_latents(known, names[:2], by=coloured)),
-        "manifold.png": ("What latent numbers draw, upright", draw_manifold(found.model.manifold(n=8))),
+        "manifold.png": ("What latent numbers draw, upright", draw_manifold(found.model.manifold(n=7))),
     }
     tables: dict[str, pd.DataFrame] = {}
     if found.dynamics is not None:

@@ -52,7 +52,7 @@ def draw_manifold(grid: xr.DataArray) -> Figure:
     names = {dim: next((str(name) for name in grid.coords if grid[name].dims == (dim,) and name not in "yx"), "")
              for dim in ("row", "column")}  # fmt: skip
     for axis, dim, n, step in ((axes.xaxis, "column", n_columns, width), (axes.yaxis, "row", n_rows, height)):
-        chosen = np.unique(np.linspace(0, n - 1, min(n, 5)).round().astype(int))
+        chosen = np.unique(np.linspace(0, n - 1, min(n, 7)).round().astype(int))
         numbers = grid[names[dim]].to_numpy()[chosen] if names[dim] else chosen
         axis.set_ticks((chosen + 0.5) * step - 0.5, [f"{number:.1f}" for number in numbers])
     axes.set_xlabel(names["column"])
