@@ -3,8 +3,8 @@
 Digits are turned by up to 60 degrees either way and shifted by up to 2 pixels; those that are judged were not learned
 from. First with the peer's likelihood (pixels with a noise of 1, which is all of their range), its number of epochs and
 of latent numbers: both bounds are then -1/2 times the sum of squares, minus the divergence from the prior. The peer
-leaves the angle's mean out of its divergence, which flatters its bound; ours is whole. Then with our defaults, where the
-noise is learned. All in one process after the other, with the same number of threads, for three seeds.
+leaves the angle's mean out of its divergence, which flatters its bound; ours is whole. Then with our defaults, where
+the noise is learned. All in one process after the other, with the same number of threads, for three seeds.
 
 ``python -m benchmarks.digits --tiny`` tries the way and keeps no figures.
 """

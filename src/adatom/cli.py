@@ -26,7 +26,7 @@ from adatom.commands import (  # noqa: F401  each adds its commands to app
 )
 from adatom.commands.terminal import app, sentence
 
-_STOPPED = "stopped. With --resume, `adatom train`, `adatom explore` and `adatom simulate` go on with what was interrupted."
+_STOPPED = "stopped. With --resume, `adatom train`, `explore` and `simulate` go on with what was interrupted."
 
 
 def main() -> None:

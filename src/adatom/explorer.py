@@ -53,6 +53,7 @@ def explore_atoms(
     latent: int = 2,
     states: int | Literal["auto"] = "auto",
     standardise: bool = False,
+    level: bool = True,
     model: "VariationalAutoencoder | str | Path | None" = None,
     training: dict[str, Any] | None = None,
     frame_time_s: float | None = None,
@@ -74,6 +75,8 @@ def explore_atoms(
     invariances : what the latent numbers do not depend on, any of ``rotation``, ``translation`` and ``scale``.
     latent : number of them.
     states : number of states, or as many as valleys separate.
+    level : whether tilt, steps and offsets of lines are taken out of the image first; not of probability maps, which
+        may be given in its stead: ``search(image, all_maps=True).maps.sum("class")``.
     standardise : whether brightness and contrast of a window play no part.
     model : a trained one, or its file, instead of a training; window, invariances and latent are then its own.
     training : settings of the training that differ from the usual ones.
@@ -89,7 +92,7 @@ def explore_atoms(
 
     Notes
     -----
-    Windows are cut from the levelled image where it was measured: drift is taken out of positions only. States that were
+    Windows are cut where they were measured: drift is taken out of positions only. States that were
     found in the same numbers are no independent test that there are as many.
     """
     started = time.monotonic()
@@ -98,9 +101,9 @@ def explore_atoms(
         raise ArgumentError(f"image: expected (y, x) or (frame, y, x), got {image.dims}. Choose a channel.")
     warnings: list[str] = []
     chosen = _chosen(atoms, of, brighter_than)
-    level = _levelled(image)
+    shown = _levelled(image) if level else image
     known, size, step = _window(atoms, image, window, model)
-    windows = patches_around_atoms(level, atoms[chosen], size, standardise=standardise, step=step)
+    windows = patches_around_atoms(shown, atoms[chosen], size, standardise=standardise, step=step)
     windows = Descriptors(
         windows.values, np.flatnonzero(chosen)[windows.rows], windows.shape, windows.step, windows.units
     )
@@ -129,7 +132,7 @@ def explore_atoms(
     result.attrs["history"] = [*atoms.attrs.get("history", []), f"windows of {size:.4g} {windows.units} encoded"]
     if "angle_probability" in table and table["angle_probability"].median() < _UNSURE_ANGLE:
         warnings.append("Most windows look the same from several sides: their angles are one of several.")
-    explored = Exploration(result, level, windows, known, found)
+    explored = Exploration(result, shown, windows, known, found)
     explored.summary = {
         "n_atoms": len(atoms),
         "n_looked_at": int(chosen.sum()),

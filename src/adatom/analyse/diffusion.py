@@ -2,10 +2,10 @@
 
 The steps of a diffusing atom whose place is known to a deviation s have the variance ``2 D t + 2 s^2`` along each axis,
 and each is anticorrelated with the next by ``-s^2``. Their sine transform is uncorrelated, with variances
-``2 D t + 2 s^2 (1 - cos(pi k / (n + 1)))``, so the likelihood of both unknowns is a plain sum (Berglund, Phys. Rev. E 82,
-011917 (2010), 10.1103/PhysRevE.82.011917; exposure of a place is taken to be short against a frame). Fits of straight lines
-to mean square displacements, whose points are strongly correlated, are less precise (Michalet & Berglund 2012,
-10.1103/PhysRevE.85.061916); the displacements are given beside it to look at.
+``2 D t + 2 s^2 (1 - cos(pi k / (n + 1)))``, so the likelihood of both unknowns is a plain sum (Berglund, Phys. Rev. E
+82, 011917 (2010), 10.1103/PhysRevE.82.011917; exposure of a place is taken to be short against a frame). Fits of
+straight lines to mean square displacements, whose points are strongly correlated, are less precise (Michalet & Berglund
+2012, 10.1103/PhysRevE.85.061916); the displacements are given beside it to look at.
 """
 
 from dataclasses import dataclass
@@ -70,9 +70,9 @@ def diffusion(
 
     Notes
     -----
-    The interval is where twice the profile's log-likelihood is within the quantile of chi square of its highest. It takes
-    diffusion to be free, the same in all directions and for all atoms. Of atoms on sites, which hop, it is the effective
-    one; of atoms in cages it is close to 0.
+    The interval is where twice the profile's log-likelihood is within the quantile of chi square of its highest. It
+    takes diffusion to be free, the same in all directions and for all atoms. Of atoms on sites, which hop, it is the
+    effective one; of atoms in cages it is close to 0.
     """
     if not 0 < confidence < 1:
         raise ArgumentError(f"confidence: expected a number between 0 and 1, got {confidence}.")
@@ -142,13 +142,15 @@ def _spectrum(steps: Array, piece: NDArray[np.int64]) -> tuple[Array, Array, NDA
         powers.append((fft.dst(mine, type=1, axis=0, norm="ortho") ** 2).ravel())
         weights.append(np.repeat(2 - 2 * np.cos(np.pi * np.arange(1, n + 1) / (n + 1)), 2))
     weight, group, count = np.unique(np.concatenate(weights).round(3), return_inverse=True, return_counts=True)
-    return np.bincount(group, np.concatenate(powers), len(weight)), weight, count
+    power: Array = np.bincount(group, np.concatenate(powers), len(weight)).astype(np.float64)
+    return power, weight, count.astype(np.int64)
 
 
 def _profile(
     power: Array, weight: Array, number: NDArray[np.int64], allowed: float
 ) -> tuple[float, float, float, float]:
-    """The likeliest variance of true steps, its interval, and the likeliest variance of places; powers are 1 in the mean.
+    """The likeliest variance of true steps, its interval, and the likeliest variance of places; powers are 1 in the
+    mean.
 
     Both are looked for on grids, which draw together around what is likely.
     """

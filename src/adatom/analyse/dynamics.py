@@ -23,9 +23,9 @@ class Dynamics:
 
     Attributes
     ----------
-    tracks : one row a track: ``track``, ``first``, ``last`` frame, ``n_frames``, mean ``x`` and ``y`` (without drift, where
-        it was taken out), ``n_hops``, ``state`` (the most frequent), ``n_changes``, and ``diffusion``, ``diffusion_low``,
-        ``diffusion_high`` [unit^2 / s, or / frame] of those that last.
+    tracks : one row a track: ``track``, ``first``, ``last`` frame, ``n_frames``, mean ``x`` and ``y`` (without drift,
+        where it was taken out), ``n_hops``, ``state`` (the most frequent), ``n_changes``, and ``diffusion``,
+        ``diffusion_low``, ``diffusion_high`` [unit^2 / s, or / frame] of those that last.
     hops : see `adatom.analyse.hops.find_hops`.
     changes : between states.
     lives : of the states.

@@ -31,10 +31,10 @@ class Exploration:
 
     Attributes
     ----------
-    atoms : all atoms; those that were looked at with the columns ``z1``, ..., of the pose (``angle``, ``shift_x``, ...),
-        each with ``_std``, ``state`` (0 for none) and ``state_probability``; of movies ``x_undrifted``, ``y_undrifted`` and
-        ``track``. Others have NaN, state 0 and track -1.
-    image : what windows were cut from, levelled.
+    atoms : all atoms; those that were looked at with the columns ``z1``, ..., of the pose (``angle``, ``shift_x``,
+        ...), each with ``_std``, ``state`` (0 for none) and ``state_probability``; of movies ``x_undrifted``,
+        ``y_undrifted`` and ``track``. Others have NaN, state 0 and track -1.
+    image : what windows were cut from.
     windows : of the atoms whose window lies in the image, and which rows of the table they are.
     model : the `VariationalAutoencoder` which encoded them.
     states : of their latent numbers.

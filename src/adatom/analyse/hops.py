@@ -23,8 +23,8 @@ def find_hops(atoms: pd.DataFrame, *, least: float | None = None, track: str = "
 
     Returns
     -------
-    One row a hop: ``track``, ``frame`` (the first after it), ``x``, ``y``, ``to_x``, ``to_y``, ``length``. An atom that is
-    back in the next frame has not hopped: its place was a wrong one.
+    One row a hop: ``track``, ``frame`` (the first after it), ``x``, ``y``, ``to_x``, ``to_y``, ``length``. An atom that
+    is back in the next frame has not hopped: its place was a wrong one.
     """
     names = place_columns(atoms)
     known = tracked(atoms, names, track)
@@ -39,9 +39,7 @@ def find_hops(atoms: pd.DataFrame, *, least: float | None = None, track: str = "
     last = len(places) - 1
     after = np.minimum(rows + 2, last)
     is_seen = (rows + 2 <= last) & np.r_[next_too, False][np.minimum(rows + 1, last)]
-    is_back = is_seen & (
-        np.hypot(*(places[after] - places[rows]).T) < np.hypot(*(places[after] - places[rows + 1]).T)
-    )
+    is_back = is_seen & (np.hypot(*(places[after] - places[rows]).T) < np.hypot(*(places[after] - places[rows + 1]).T))
     # nor is the way back from a wrong place one
     came = np.maximum(rows - 1, 0)
     is_return = (rows >= 1) & next_too[came] & np.isin(came, rows[is_back])

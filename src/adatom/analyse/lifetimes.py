@@ -37,8 +37,8 @@ class Lifetimes:
 
     Attributes
     ----------
-    table : one row a class: ``class``, ``n_stays``, ``n_ended`` (seen to end), ``n_censored`` (cut by the movie's or the
-        track's end), ``lifetime``, ``lifetime_low``, ``lifetime_high`` [s, or frames].
+    table : one row a class: ``class``, ``n_stays``, ``n_ended`` (seen to end), ``n_censored`` (cut by the movie's or
+        the track's end), ``lifetime``, ``lifetime_low``, ``lifetime_high`` [s, or frames].
     survival : class to curve.
     unit : ``s`` or ``frames``.
     """
@@ -69,11 +69,11 @@ def lifetimes(
 
     Notes
     -----
-    Maximum likelihood for exponential stays seen once a frame: of ``n`` steps that begin in the class ``k`` leave it, the
-    lifetime is ``-1 / ln(1 - k / n)`` frames, whether or not the beginning and the end of a stay were seen. The interval
-    is the Beta posterior's under Jeffreys' prior. An atom that is lost is cut off, and has not changed. Changes there and
-    back between two frames are not seen. Where the survival curve is no exponential the mean is still that of its kind,
-    but says little.
+    Maximum likelihood for exponential stays seen once a frame: of ``n`` steps that begin in the class ``k`` leave it,
+    the lifetime is ``-1 / ln(1 - k / n)`` frames, whether or not the beginning and the end of a stay were seen. The
+    interval is the Beta posterior's under Jeffreys' prior. An atom that is lost is cut off, and has not changed.
+    Changes there and back between two frames are not seen. Where the survival curve is no exponential the mean is still
+    that of its kind, but says little.
     """
     if not 0 < confidence < 1:
         raise ArgumentError(f"confidence: expected a number between 0 and 1, got {confidence}.")
@@ -122,5 +122,6 @@ def _kaplan_meier(length: NDArray[np.int64], ended: NDArray[np.bool_], step: flo
         low, high = (np.exp(-np.exp(log + sign * z * np.sqrt(variance))) for sign in (1, -1))
     sure = (share > 0) & (share < 1)
     low, high = np.where(sure, low, share), np.where(sure, high, share)
-    time = step * np.arange(len(share) + 1)
-    return Survival(time, *(np.r_[1.0, each] for each in (share, low, high)))
+    time: Array = step * np.arange(len(share) + 1, dtype=np.float64)
+    curves: list[Array] = [np.r_[1.0, each].astype(np.float64) for each in (share, low, high)]
+    return Survival(time, *curves)

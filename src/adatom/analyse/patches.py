@@ -32,8 +32,8 @@ def patches_around_atoms(
     atoms : its atoms.
     size : side of a patch, in the unit of the atoms (nm, or px where the image is not calibrated).
     standardise : whether each patch gets mean 0 and deviation 1, so that brightness and contrast play no part.
-    step : width of a patch's pixel in the unit of the atoms; by default the narrower side of the image's. For a wider one
-        the image is smoothed first, as pixels of that width would be.
+    step : width of a patch's pixel in the unit of the atoms; by default the narrower side of the image's. For a wider
+        one the image is smoothed first, as pixels of that width would be.
 
     Returns
     -------

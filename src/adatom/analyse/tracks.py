@@ -24,8 +24,8 @@ def refine_drift(atoms: pd.DataFrame, drift: Array) -> Array:
     Parameters
     ----------
     atoms : an atom table, see `adatom.data.atoms`; atoms likelier there than not count.
-    drift : (frame, 2) shift along x and y since the first frame, in the unit of the table and right to less than half the
-        distance of neighbours, such as `adatom.prepare.drift.find_drift` tells.
+    drift : (frame, 2) shift along x and y since the first frame, in the unit of the table and right to less than half
+        the distance of neighbours, such as `adatom.prepare.drift.find_drift` tells.
 
     Returns
     -------
@@ -87,7 +87,8 @@ def _frames(atoms: pd.DataFrame, drift: Array) -> NDArray[np.int64]:
 
 def _sites(places: Array, reach: float) -> tuple[NDArray[np.int64], Array]:
     """The site of each place (n,), and the middles of the sites (k, 2)."""
-    site, middles, left = np.full(len(places), -1), [], np.arange(len(places))
+    site, left = np.full(len(places), -1), np.arange(len(places))
+    middles: list[Array] = []
     while len(left):
         # each place that has no earlier one of its kind within reach begins a site
         tree = cKDTree(places[left])

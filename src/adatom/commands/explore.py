@@ -1,4 +1,4 @@
-"""Order parameters: from an image or a movie to what the surroundings of its atoms have in common, and how they change."""
+"""Order parameters: what the surroundings of the atoms of an image or movie have in common, and how they change."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -81,10 +81,15 @@ def explore(
     standardise: Annotated[
         bool, typer.Option("--standardise", help="Brightness and contrast of a window play no part.")
     ] = False,
-    states: Annotated[str, typer.Option(metavar="N|auto", help="How many states; auto: those that valleys separate.")]
-    = "auto",
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Windows of the finder's probability maps instead of the image.")
+    ] = False,
+    states: Annotated[
+        str, typer.Option(metavar="N|auto", help="How many states; auto: those that valleys separate.")
+    ] = "auto",
     model: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="model.safetensors of an earlier exploration, not to train anew.")
+        Path | None,
+        typer.Option(metavar="FILE", help="model.safetensors of an earlier exploration, instead of a training."),
     ] = None,
     finder: Annotated[str | None, typer.Option(help="Model that finds the atoms of FILE, see find --model.")] = None,
     frame_time: Annotated[
@@ -129,6 +134,7 @@ def explore(
         "of": of,
         "brighter_than": brighter_than,
         "standardise": standardise,
+        "maps": maps,
         "finder": finder,
         "channel": channel,
         "frame": frame,
@@ -138,6 +144,8 @@ def explore(
     }
     _begin(out, task, resume=resume)
     picture, atoms = _read(source, image, out, channel, frame, pixel_size, finder, resume=resume)
+    if maps:
+        picture = _probability(picture, finder)
     trained = out / "model.safetensors"
     known = model if model is not None else trained if resume and trained.exists() else None
     training = {} if steps is None else {"steps": steps, "validate_every": min(100, max(1, steps // 4))}
@@ -153,6 +161,7 @@ def explore(
             latent=latent,
             states=number,
             standardise=standardise,
+            level=not maps,
             model=known,
             training=training,
             frame_time_s=frame_time,
@@ -242,3 +251,18 @@ def _read(
     finding.atoms.to_parquet(stream)
     write_atomically(kept, stream.getvalue())
     return picture, finding.atoms
+
+
+def _probability(picture: "xr.DataArray", finder: str | None) -> "xr.DataArray":
+    """Of an atom, whatever its species, at each pixel of each frame."""
+    from adatom.finder import search
+
+    seen = search(picture, model=finder, refine=False, all_maps=True).maps
+    if seen is None:
+        from adatom.errors import ArgumentError
+
+        raise ArgumentError("maps: expected an image that shows something, got a constant one.")
+    atoms = seen.sel({"class": [name for name in seen["class"].to_numpy() if name != "background"]})
+    summed = atoms.sum("class").transpose(*picture.dims).assign_attrs(picture.attrs)
+    # a model sees at a scale of its own: back to the pixels of the image
+    return summed.interp(y=picture["y"], x=picture["x"]).fillna(0.0).assign_coords(picture.coords)

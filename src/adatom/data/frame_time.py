@@ -9,7 +9,9 @@ _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0, "h": 360
 
 
 def frame_time_s(movie: xr.DataArray) -> float | None:
-    """As the axis of the frames, or else the file's facts (``frame_interval_s``), state it [s]; None where neither does."""
+    """As the axis of the frames, or else the file's facts (``frame_interval_s``), state it [s]; None where neither
+    does.
+    """
     axis = movie.coords.get("frame")
     if axis is not None and axis.size > 1 and axis.attrs.get("units") in _SECONDS:
         steps = np.diff(np.asarray(axis, dtype=float))

@@ -89,9 +89,9 @@ def _agreed(pairs: NDArray[np.int64], shifts: Array, n: int) -> Array:
     design[rows, pairs[:, 1]], design[rows, pairs[:, 0]] = 1.0, -1.0
     design = design[:, 1:]  # the first frame is at 0
     weight = np.ones(len(pairs))
-    places = np.zeros((n - 1, 2))
+    places: Array = np.zeros((n - 1, 2))
     for _ in range(_ROUNDS):
         root = np.sqrt(weight)[:, None]
-        places = np.linalg.lstsq(design * root, shifts * root, rcond=None)[0]
+        places = np.asarray(np.linalg.lstsq(design * root, shifts * root, rcond=None)[0], np.float64)
         weight = 1 / np.maximum(np.linalg.norm(design @ places - shifts, axis=1), 0.5 / _FINENESS)
     return np.vstack([np.zeros(2), places])

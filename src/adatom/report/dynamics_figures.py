@@ -27,16 +27,17 @@ def draw_trajectories(atoms: pd.DataFrame, names: list[str], tracks: pd.DataFram
     atoms : with ``track``, ``frame``, ``state`` and the columns `names`.
     tracks : one row a track with ``n_changes`` and ``n_frames``.
     """
-    chosen = tracks.sort_values(["n_changes", "n_frames"], ascending=False)["track"].head(_TRACKS_SHOWN)
+    seen = tracks[tracks["state"].notna()]
+    chosen = seen.sort_values(["n_changes", "n_frames"], ascending=False)["track"].head(_TRACKS_SHOWN)
     height, width, gap = 0.62, 3.6, 0.1
-    figure = make_figure(width + 0.75 + 3.3, len(chosen) * (height + gap) + 0.75)
+    figure = make_figure(width + 1.0 + 3.3, len(chosen) * (height + gap) + 0.75)
     top = figure.get_figheight() - 0.25
     low, high = np.nanquantile(atoms[names], (0.001, 0.999)) if len(atoms) else (-1, 1)
     last = int(atoms["frame"].max()) if len(atoms) else 1
     axes = None
     for row, track in enumerate(chosen):
         mine = atoms[(atoms["track"] == track) & (atoms["state"] > 0)].sort_values("frame")
-        axes = place_axes(figure, 0.7, top - (row + 1) * (height + gap) + gap, width, height)
+        axes = place_axes(figure, 0.95, top - (row + 1) * (height + gap) + gap, width, height)
         for state in np.unique(mine["state"]):
             there = mine["state"] == state
             axes.bar(mine["frame"][there], high - low, 1.0, low, color=species_colour(int(state) - 1), alpha=0.35, lw=0)
@@ -54,7 +55,7 @@ def draw_trajectories(atoms: pd.DataFrame, names: list[str], tracks: pd.DataFram
     if axes is not None:
         axes.set_xlabel("frame")
     side = 2.4
-    right = place_axes(figure, width + 1.3, max(0.45, top - side), side, min(side, top - 0.45))
+    right = place_axes(figure, width + 1.6, max(0.45, top - side), side, min(side, top - 0.45))
     known = atoms[atoms["state"] > 0]
     two = (names * 2)[:2]
     right.plot(known[two[0]], known[two[1]], ".", color="#CCCCCC", markersize=1.5, zorder=1)

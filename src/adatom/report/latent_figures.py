@@ -49,8 +49,9 @@ def draw_manifold(grid: xr.DataArray) -> Figure:
         axes.axvline(k * width - 0.5, color="white", linewidth=0.5)
     for k in range(1, n_rows):
         axes.axhline(k * height - 0.5, color="white", linewidth=0.5)
-    names = {dim: next((str(name) for name in grid.coords if grid[name].dims == (dim,) and name not in "yx"), "")
-             for dim in ("row", "column")}  # fmt: skip
+    names = {
+        dim: next((str(name) for name in grid.coords if grid[name].dims == (dim,)), "") for dim in ("row", "column")
+    }
     for axis, dim, n, step in ((axes.xaxis, "column", n_columns, width), (axes.yaxis, "row", n_rows, height)):
         chosen = np.unique(np.linspace(0, n - 1, min(n, 7)).round().astype(int))
         numbers = grid[names[dim]].to_numpy()[chosen] if names[dim] else chosen
@@ -78,8 +79,8 @@ def draw_latents(table: pd.DataFrame, names: tuple[str, str] | list[str], *, by:
     missing = [name for name in (*names, *wanted) if name not in table]
     if missing:
         raise ArgumentError(f"by: expected columns {', '.join(map(str, table.columns))}, got {missing[0]!r}.")
-    known = table[np.isfinite(table[list(names)]).all(axis=1)]
-    shown = known.iloc[np.random.default_rng(0).permutation(len(known))[:_MOST_POINTS]]
+    known = table.dropna(subset=list(names))
+    shown = known.take(np.random.default_rng(0).permutation(len(known))[:_MOST_POINTS])
     side = 2.6
     figure = make_figure(0.6 + len(wanted) * (side + 1.0), side + 0.85)
     for number, name in enumerate(wanted):
@@ -145,7 +146,7 @@ def draw_latent_map(image: xr.DataArray, atoms: pd.DataFrame, names: list[str], 
     has_states = "state" in names
     counts = mine.loc[mine["state"] > 0, "state"].value_counts().sort_index() if has_states else pd.Series(dtype=int)
     foot = 0.3 * (1 + len(counts) // 6) if has_states else 0.0
-    columns = min(len(names), 3 if extent[1] < 1.5 * extent[0] else 1)
+    columns = min(len(names), 2 if extent[1] < 1.5 * extent[0] else 1)
     grid = PanelGrid(len(names), columns, extent[1] / extent[0], foot=foot, gap=0.55, side=0.5)
     figure = grid.make_figure()
     width, height = grid.panel_size
@@ -210,4 +211,3 @@ def traversal_gif(model: Encoder) -> bytes:
     stream = io.BytesIO()
     frames[0].save(stream, format="gif", save_all=True, append_images=frames[1:], duration=_FRAME_MS, loop=0)
     return stream.getvalue()
-

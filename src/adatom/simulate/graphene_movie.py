@@ -5,8 +5,8 @@ A silicon atom on a site of a carbon atom has three neighbours and stands out of
 from above they are 0.165 nm off. In the middle of a divacancy it lies in the plane and has four, 0.188 nm off, which is
 where graphene's own sites are. Both are seen in the microscope, and so is the one becoming the other (Zhou et al. 2012,
 10.1103/PhysRevLett.109.206803; Ramasse et al. 2013, 10.1021/nl304187e; Yang et al. 2014, 10.1002/anie.201403382). Here
-each dopant is a chain of these two states, whose second takes one of its three neighbours' sites, and each vacancy loses
-an atom of its border now and then.
+each dopant is a chain of these two states, whose second takes one of its three neighbours' sites, and each vacancy
+loses an atom of its border now and then.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,9 @@ class GrapheneMovie:
 
 
 def graphene_recipe(*, image_size: int = 192, dose_e_per_a2: float = 1e5) -> ImageRecipe:
-    """Graphene in a dark field at 60 kV, a carbon atom about 30 electrons high at the dose of 1e5 on a square Angstrom."""
+    """Graphene in a dark field at 60 kV, a carbon atom about 30 electrons high at the dose of 1e5 on a square
+    Angstrom.
+    """
     return ImageRecipe.model_validate(
         {
             "material": {"kind": "structure", "structure": "graphene", "contrast_exponent": [1.7, 1.7]},
@@ -102,7 +104,8 @@ def simulate_graphene_movie(
 
     Parameters
     ----------
-    recipe : of graphene without defects, such as `graphene_recipe`; errors of the scan that move atoms are to be absent.
+    recipe : of graphene without defects, such as `graphene_recipe`; errors of the scan that move atoms are to be
+        absent.
     n_silicon, n_vacancies : so many, or as many as there is room for.
     to_four, to_three : probabilities from frame to frame that a dopant with three neighbours gets four, and back. The
         first frame is drawn from what these lead to.
@@ -176,7 +179,9 @@ def simulate_graphene_movie(
 
 @dataclass(frozen=True)
 class _Sheet:
-    """The atoms of one frame: their places (n, 2) [nm], sites, numbers of their states, and whether they are silicon."""
+    """The atoms of one frame: their places (n, 2) [nm], sites, numbers of their states, and whether they are
+    silicon.
+    """
 
     places: Array
     site: NDArray[np.int64]
