@@ -4,7 +4,8 @@ Digits are turned by up to 60 degrees either way and shifted by up to 2 pixels; 
 from. First with the peer's likelihood (pixels with a noise of 1, which is all of their range), its number of epochs and
 of latent numbers: both bounds are then -1/2 times the sum of squares, minus the divergence from the prior. The peer
 leaves the angle's mean out of its divergence, which flatters its bound; ours is whole. Then with our defaults, where
-the noise is learned. All in one process after the other, with the same number of threads, for three seeds.
+the noise is learned. All one after the other, with the same number of threads. Of our model with its defaults, and with
+the peer's likelihood, there are three seeds; of what stands beside them, one.
 
 ``python -m benchmarks.digits --tiny`` tries the way and keeps no figures.
 """
@@ -89,7 +90,7 @@ def _against_peer(recorder: Recorder, train: Digits, test: Digits, size: Size) -
 
 def _with_defaults(recorder: Recorder, train: Digits, test: Digits, size: Size) -> None:
     upright_train, upright_test = rotated_digits(farthest_deg=0)
-    scores, accuracy, upright, plain, information, seconds = [], [], [], [], [], []
+    scores, accuracy, information, seconds = [], [], [], []
     for seed in size.seeds:
         started = time.process_time()
         model = _model(size, seed).fit(train.images)
@@ -99,34 +100,37 @@ def _with_defaults(recorder: Recorder, train: Digits, test: Digits, size: Size) 
         scores.append(score_angles(tables[1]["angle"].to_numpy(), test))
         accuracy.append(class_accuracy(*contents, train, test))
         information.append(mutual_information(test.angle, contents[1]))
-        upright.append(_accuracy_of(_model(size, seed), upright_train, upright_test))
-        plain.append(_accuracy_of(_model(size, seed, invariances=()), train, test))
+    upright = _accuracy_of(_model(size, size.seeds[0]), upright_train, upright_test)
+    plain = _accuracy_of(_model(size, size.seeds[0], invariances=()), train, test)
     name = "vae/digits/defaults"
     _record_angles(recorder, name, scores, None)
     recorder.add(f"{name}/cpu_seconds_of_training", np.mean(seconds))
     recorder.add(f"{name}/accuracy_by_content", np.mean(accuracy))
     recorder.add(f"{name}/accuracy_by_content_lowest", min(accuracy))
-    recorder.add(f"{name}/accuracy_by_content_of_upright_digits", np.mean(upright))
-    recorder.add(f"{name}/accuracy_less_that_of_upright_digits", np.mean(accuracy) - np.mean(upright), goal=">= -0.03")
-    recorder.add(f"{name}/accuracy_by_content_of_plain_autoencoder", np.mean(plain))
+    recorder.add(f"{name}/accuracy_by_content_of_upright_digits", upright)
+    recorder.add(f"{name}/accuracy_less_that_of_upright_digits", np.mean(accuracy) - upright, goal=">= -0.03")
+    recorder.add(f"{name}/accuracy_by_content_of_plain_autoencoder", plain)
     recorder.add(f"{name}/mutual_information_of_angle_with_content_nat", np.mean(information))
+    model = _model(size, size.seeds[0], latent=8).fit(train.images)
+    tables = [model.encode(part.images) for part in (train, test)]
+    name = "vae/digits/8_numbers"
+    _record_angles(recorder, name, [score_angles(tables[1]["angle"].to_numpy(), test)], None)
+    contents = [table[[f"z{k}" for k in range(1, 9)]].to_numpy() for table in tables]
+    recorder.add(f"{name}/accuracy_by_content", class_accuracy(*contents, train, test))
 
 
 def _whole_circle(recorder: Recorder, size: Size) -> None:
     """Every angle: 6 and 9 are then told apart by details only."""
     train, test = rotated_digits(farthest_deg=180)
-    scores, accuracy = [], []
-    for seed in size.seeds:
-        model = _model(size, seed, angle_std=None).fit(train.images)
-        tables = [model.encode(part.images) for part in (train, test)]
-        scores.append(score_angles(tables[1]["angle"].to_numpy(), test))
-        accuracy.append(class_accuracy(*(table[CONTENT].to_numpy() for table in tables), train, test))
+    model = _model(size, size.seeds[0], angle_std=None).fit(train.images)
+    tables = [model.encode(part.images) for part in (train, test)]
+    scores = score_angles(tables[1]["angle"].to_numpy(), test)
     name = "vae/digits/whole_circle"
-    medians = [np.median(each.without_symmetry("median")) for each in scores]
-    recorder.add(f"{name}/median_angle_error_deg", np.rad2deg(np.mean(medians)))
-    far = [np.mean(each.without_symmetry("far")) for each in scores]
-    recorder.add(f"{name}/share_of_angles_off_by_more_than_45_deg", np.mean(far))
-    recorder.add(f"{name}/accuracy_by_content", np.mean(accuracy))
+    recorder.add(f"{name}/median_angle_error_deg", np.rad2deg(np.median(scores.without_symmetry("median"))))
+    far = np.mean(scores.without_symmetry("far"))
+    recorder.add(f"{name}/share_of_angles_off_by_more_than_45_deg", far)
+    accuracy = class_accuracy(*(table[CONTENT].to_numpy() for table in tables), train, test)
+    recorder.add(f"{name}/accuracy_by_content", accuracy)
 
 
 def _model(size: Size, seed: int, **arguments: Any) -> ad.VariationalAutoencoder:
@@ -176,7 +180,7 @@ def _peer(train: Digits, test: Digits, size: Size) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "latent": len(CONTENT),
         "rotation_prior": math.radians(60),
-        "seeds": list(size.seeds),
+        "seeds": [size.seeds[0]],
     }
     with tempfile.TemporaryDirectory() as folder:
         data, results = Path(folder) / "data.npz", Path(folder) / "results.npz"

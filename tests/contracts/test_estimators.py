@@ -11,10 +11,12 @@ import torch
 import adatom
 from adatom.data import make_image
 from adatom.errors import ArgumentError
-from adatom.models import Ensemble, Localizer, Segmenter
+from adatom.models import Ensemble, Localizer, Segmenter, VariationalAutoencoder
 
 ESTIMATORS = [Segmenter, Localizer, Ensemble]
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
+# those too that learn from something else than recipes
+every_one = pytest.mark.parametrize("estimator", [*ESTIMATORS, VariationalAutoencoder])
 
 
 def some_image():
@@ -62,14 +64,14 @@ def fitted(request, brief_recipe):
 # ---------------------------------------------------------------- arguments
 
 
-@every_estimator
+@every_one
 def test_arguments_are_keyword_only(estimator):
     parameters = list(inspect.signature(estimator).parameters.values())
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)
     assert any(parameter.name == "random_state" for parameter in parameters)
 
 
-@every_estimator
+@every_one
 def test_arguments_are_stored_as_given(estimator):
     given = {name: object() for name in inspect.signature(estimator).parameters}
     model = estimator(**given)
@@ -77,13 +79,13 @@ def test_arguments_are_stored_as_given(estimator):
     assert model.get_params() == given
 
 
-@every_estimator
+@every_one
 def test_set_params_puts_back_what_get_params_gave(estimator):
     model = estimator(random_state=7)
     assert estimator().set_params(**model.get_params()).get_params() == model.get_params()
 
 
-@every_estimator
+@every_one
 def test_scikit_learn_can_clone_it(estimator):
     clone = pytest.importorskip("sklearn.base").clone
     model = estimator(random_state=7, classes=["a", "b"])
@@ -91,7 +93,7 @@ def test_scikit_learn_can_clone_it(estimator):
     assert copy is not model and copy.get_params() == model.get_params()
 
 
-@every_estimator
+@every_one
 def test_unknown_arguments_are_errors(estimator):
     with pytest.raises(TypeError, match="learning_rat"):
         estimator(learning_rat=1)

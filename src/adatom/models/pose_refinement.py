@@ -5,6 +5,7 @@ steps on the patch's posterior; the curvature there gives standard deviations, a
 each of them is (Laplace's approximation).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -43,56 +44,54 @@ class Found:
 
 
 @torch.no_grad()
-def find_best(net: SpatialVAE, images: Tensor, known: Tensor | None = None, *, refine: bool = True) -> Found:
+def find_best(net: SpatialVAE, images: Tensor, known: Tensor, *, refine: bool = True) -> Found:
     """Look for the best pose and content of images (n, channels, y, x); kinds `known` (n,) are taken, save for -1."""
     n = len(images)
-    mean, _ = net.propose(images)
-    kinds = torch.arange(net.kinds, device=images.device).expand(n, -1)
-    error = net.misdrawn(images, mean, kinds)
-    prior = torch.tensor(net.prior_std, device=images.device)
-    log_prior = torch.tensor(net.log_prior, device=images.device)[None, :, None]
-    height = log_prior - error - 0.5 * (mean / prior).square().sum(dim=-1)  # (n, orientation, kind)
-    n_starts = min(len(net.angles), _STARTS if net.turns else 1)
-    orientation = height.topk(n_starts, dim=1).indices  # (n, start, kind)
-    angle, shift, log_scale, content = net.in_patch(mean)
-
-    def chosen(values: Tensor) -> Tensor:
-        index = orientation.reshape(*orientation.shape, *[1] * (values.ndim - 3)).expand(-1, -1, -1, *values.shape[3:])
-        return values.gather(1, index).flatten(0, 2)
-
-    state = _packed(net, chosen(angle), chosen(shift), chosen(log_scale), chosen(content))
-    kind = torch.arange(net.kinds, device=images.device).expand(n, n_starts, -1).flatten()
-    patch = images[:, None, None].expand(-1, n_starts, net.kinds, -1, -1, -1).flatten(0, 2)
+    every = net.propose(images, known)
+    height = every.allowed - net.misdrawn(images, every.mean, every)
+    height = height - 0.5 * (every.mean / net.prior(images.device)).square().sum(dim=2)  # (n, proposal)
+    every = every.pick(_starts(net, every.kind, height))
+    n_starts = every.kind.shape[1]
+    kind = every.kind.flatten()
+    state = _packed(net, *net.in_patch(every.mean.flatten(0, 1), every.orientation.flatten()))
+    patch = images[:, None].expand(-1, n_starts, -1, -1, -1).flatten(0, 1)
     state, energy, precision = _descend(net, patch, kind, state, _STEPS if refine else 0)
-    evidence = -energy - 0.5 * torch.logdet(precision.double())  # (m,)
+    evidence = -energy - 0.5 * torch.logdet(precision)  # (m,)
     if net.turns and net.angle_std is not None:  # the prior ends where no orientation is looked in
         farthest = max(net.angles) + net.spacing
         evidence = evidence.masked_fill(state[:, 0].abs() > farthest, -1e6)
-    evidence = evidence.reshape(n, n_starts, net.kinds)
-    if known is not None and net.kinds > 1:
-        is_other = (known[:, None] >= 0) & (known[:, None] != kinds)
-        evidence = evidence.masked_fill(is_other[:, None], -torch.inf)
-    of_kind, start = evidence.max(dim=1)  # (n, kind)
-    best_kind = of_kind.argmax(dim=1)
-    rows = torch.arange(n, device=images.device)
-    best_start = start[rows, best_kind]
-    number = (rows * n_starts + best_start) * net.kinds + best_kind
+    evidence = evidence.reshape(n, n_starts).masked_fill(every.is_wrong, -torch.inf)
+    best = evidence.argmax(dim=1)  # (n,)
+    number = torch.arange(n, device=images.device) * n_starts + best
     angle, shift, log_scale, content = _unpacked(net, state)
-    std = torch.diagonal(torch.linalg.inv(precision.double()), dim1=1, dim2=2).clamp(min=0).sqrt()
-    angles = angle.reshape(n, n_starts, net.kinds)[rows, :, best_kind]  # (n, start)
-    apart = torch.cos(angles - angle[number][:, None]) < torch.cos(torch.tensor(ANGLE_STEP))
-    rival = evidence[rows, :, best_kind].masked_fill(~apart, -torch.inf).amax(dim=1)
-    top = of_kind[rows, best_kind]
+    variance = torch.diagonal(torch.linalg.inv(precision[number]), dim1=1, dim2=2)
+    top = evidence.gather(1, best[:, None])
+    rivals = torch.cos(angle.reshape(n, n_starts) - angle[number][:, None]) < math.cos(ANGLE_STEP)
+    rivals &= every.kind == kind[number][:, None]
+    rival = evidence.masked_fill(~rivals, -torch.inf).amax(dim=1)
+    of_kind = torch.stack(
+        [evidence.masked_fill(every.kind != k, -torch.inf).amax(dim=1) for k in range(net.kinds)], dim=1
+    )
     return Found(
         angle[number],
         shift[number],
         log_scale[number],
         content[number],
-        best_kind,
-        std[number].float(),
-        torch.sigmoid(top - rival).float(),
+        kind[number],
+        variance.clamp(min=0).sqrt().float(),
+        torch.sigmoid(top[:, 0] - rival).float(),
         torch.softmax(of_kind, dim=1).float(),
     )
+
+
+def _starts(net: SpatialVAE, kind: Tensor, height: Tensor) -> Tensor:
+    """Numbers (n, start) of the proposals that are followed: of each kind, the orientations of greatest height."""
+    n_starts = min(len(net.angles), _STARTS)
+    kinds = kind[0].unique() if (kind == kind[0]).all() else None
+    if kinds is None:  # each patch is of its own, known kind
+        return height.topk(n_starts, dim=1).indices
+    chosen = [height.masked_fill(kind != k, -torch.inf).topk(n_starts, dim=1).indices for k in kinds]
+    return torch.cat(chosen, dim=1)
 
 
 def _descend(net: SpatialVAE, patch: Tensor, kind: Tensor, state: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,19 +116,10 @@ def _descend(net: SpatialVAE, patch: Tensor, kind: Tensor, state: Tensor, steps:
 def _slope(net: SpatialVAE, patch: Tensor, kind: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Energy of states (m,), its gradient (m, number), and the Gauss-Newton approximation of its curvature."""
     angle, shift, log_scale, content = _unpacked(net, state)
-    m, n_content = content.shape
-
-    def paint(numbers: Tensor) -> Tensor:
-        return net.paint(numbers, kind)
-
-    canvas = paint(content)
-    layers = [canvas]
-    for number in range(n_content):
-        direction = torch.zeros_like(content)
-        direction[:, number] = 1
-        layers.append(torch.func.jvp(paint, (content,), (direction,))[1])
+    m = len(content)
+    canvas, by_content = net.paint_with_slopes(content, kind)
     pitch = 2 * net.extent / (max(net.canvas) - 1)
-    layers += [_difference(canvas, 3) / pitch, _difference(canvas, 2) / pitch]
+    layers = [canvas, *by_content.unbind(1), _difference(canvas, 3) / pitch, _difference(canvas, 2) / pitch]
     places = net.canvas_places(angle, shift, log_scale)
     sampled = functional.grid_sample(
         torch.cat(layers, dim=1), places / net.extent, padding_mode="border", align_corners=True

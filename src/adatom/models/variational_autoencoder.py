@@ -27,7 +27,7 @@ from adatom.train import Batch, Record, TrainingSettings, train
 Array = NDArray[np.float64]
 
 TRAINING = {
-    "steps": 1500,
+    "steps": 1000,
     "batch_size": 64,
     "learning_rate": 0.002,
     "average": "ema",
@@ -37,6 +37,8 @@ TRAINING = {
 }
 _HELD_OUT_SHARE = 0.1
 _CHUNK = 64
+_SUMMED_UP = 1000  # patches whose content says what the training covered, at most
+_LABELLED_SHARE = 0.25  # of a batch, at least
 
 
 class VariationalAutoencoder(Estimator):
@@ -169,6 +171,7 @@ class VariationalAutoencoder(Estimator):
         n_held_out = max(1, round(_HELD_OUT_SHARE * n)) if n >= 20 else 0
         train_on = torch.from_numpy(np.sort(order[n_held_out:]))
         judged_on = torch.from_numpy(np.sort(order[:n_held_out] if n_held_out else order))
+        chance = _chances(known[train_on], self.numbers)
         with torch.random.fork_rng(devices=[]):  # the user's generator stays where it is
             torch.default_generator.manual_seed(settings.seed)
             net: Any = _build(self._net_arguments(stack))
@@ -183,8 +186,8 @@ class VariationalAutoencoder(Estimator):
             def batch(step: int) -> Batch:
                 draws = np.random.default_rng([settings.seed, step])
                 size = min(settings.batch_size, len(train_on))
-                chosen = train_on[torch.from_numpy(draws.choice(len(train_on), size, replace=False))]
-                return prepared(chosen, step / settings.steps, draws)
+                chosen = draws.choice(len(train_on), size, replace=False, p=chance)
+                return prepared(train_on[torch.from_numpy(chosen)], step / settings.steps, draws)
 
             draws = np.random.default_rng([settings.seed, 2**21])
             validation = [prepared(part, 1.0, draws) for part in judged_on.split(_CHUNK)]
@@ -202,6 +205,9 @@ class VariationalAutoencoder(Estimator):
                 on_record=on_record,
             )
         self.net_ = net
+        chosen = train_on[:: math.ceil(len(train_on) / _SUMMED_UP)]
+        content = self._find(images[chosen], known[chosen], refine=False)["content"]
+        self.quantiles_ = np.quantile(content, [0.025, 0.5, 0.975], axis=0)
         best = min((each for each in self.history_ if "val_loss" in each), key=lambda each: each["val_loss"])
         best = {**best, "val_elbo": best["val_elbo"] - self._unit(), "val_error": best["val_error"] + self._unit()}
         self.figures_ = {name: round(best[name], 4) for name in ("val_elbo", "val_divergence", "val_error")}
@@ -230,20 +236,24 @@ class VariationalAutoencoder(Estimator):
         self._check_like(stack)
         known = self._known_kinds(labels, len(stack.values))
         images = torch.from_numpy(self.scale_.scaled(stack.values)).float()
+        found = self._find(images, known, refine=refine)
+        numbers = Numbers(
+            found["angle"], found["shift"], found["log_scale"], found["content"], found["kind"].astype(np.int64)
+        )
+        return self.table_.table(numbers, found["std"], found["angle_probability"], found["kind_probability"])
+
+    def _find(self, images: Tensor, known: Tensor, *, refine: bool) -> dict[str, Array]:
+        """What `find_best` finds in scaled images (n, channel, y, x), by name."""
         device = self._torch_device()
         self.net_.to(device)
         parts: list[Found] = [
             find_best(self.net_, some.to(device), told.to(device), refine=refine)
             for some, told in zip(images.split(_CHUNK), known.split(_CHUNK), strict=True)
         ]
-        found = {
+        return {
             name: torch.cat([getattr(part, name) for part in parts]).cpu().double().numpy()
             for name in Found.__dataclass_fields__
         }
-        numbers = Numbers(
-            found["angle"], found["shift"], found["log_scale"], found["content"], found["kind"].astype(np.int64)
-        )
-        return self.table_.table(numbers, found["std"], found["angle_probability"], found["kind_probability"])
 
     @torch.no_grad()
     def score(self, patches: Any, labels: Any = None) -> float:
@@ -297,18 +307,15 @@ class VariationalAutoencoder(Estimator):
         drawn = np.concatenate(pieces) if pieces else np.zeros((0, net.channels, *net.patch))
         return self.table_.frame.labelled(self.scale_.back(drawn))
 
-    def manifold(
-        self, n: int = 8, *, along: tuple[str, str] | None = None, kind: Any = None, reach: float = 0.95
-    ) -> xr.DataArray:
+    def manifold(self, n: int = 8, *, along: tuple[str, str] | None = None, kind: Any = None) -> xr.DataArray:
         """Patches decoded on a grid over two latent numbers, upright and in the middle: (row, column, y, x); the first
-        of the two goes along rows (downwards).
+        of the two goes along rows (downwards). The grid covers 95 % of the training.
 
         Parameters
         ----------
         n : places along each.
-        along : columns, by default the first two of the content; the others stand at 0.
+        along : columns, by default the first two of the content; the others stand at their medians.
         kind : class or kind to draw; by default the first.
-        reach : share of the standard normal distribution that the grid covers.
         """
         self._check_fitted("manifold")
         columns = self.table_.content_columns
@@ -316,10 +323,10 @@ class VariationalAutoencoder(Estimator):
         unknown = [name for name in axes if name not in columns]
         if unknown or len(axes) != 2:
             raise ArgumentError(f"along: expected two of {', '.join(columns)}, got {along!r}.")
-        far = math.sqrt(2) * float(torch.erfinv(torch.tensor(reach)))
-        places = np.linspace(-far, far, n)
-        table = pd.DataFrame(0.0, index=range(n * n), columns=columns)
-        rows, across = np.meshgrid(places, places, indexing="ij")
+        low, middle, high = (dict(zip(columns, each, strict=True)) for each in self.quantiles_)
+        table = pd.DataFrame(middle, index=range(n * n))
+        places = [np.linspace(low[name], high[name], n) for name in axes]
+        rows, across = np.meshgrid(*places, indexing="ij")
         for name, values in zip(axes[::-1], (across, rows), strict=True):
             table[name] = values.ravel()
         if self.table_.value_scale is not None:
@@ -327,7 +334,7 @@ class VariationalAutoencoder(Estimator):
         if self.table_.kinds:
             table[self.table_.kind_column] = self.table_.kinds[0] if kind is None else kind
         drawn = self.decode(table)
-        coords = {axes[0]: ("row", places)} | ({axes[1]: ("column", places)} if axes[1] != axes[0] else {})
+        coords = {axes[0]: ("row", places[0])} | ({axes[1]: ("column", places[1])} if axes[1] != axes[0] else {})
         grid = xr.DataArray(
             drawn.values.reshape(n, n, *drawn.shape[1:]), dims=("row", "column", *drawn.dims[1:]), coords=coords
         )
@@ -353,7 +360,7 @@ class VariationalAutoencoder(Estimator):
     def save(self, path: str | Path) -> None:
         """Write the model to one safetensors file."""
         self._check_fitted("save")
-        beside = {"offset": self.scale_.offset, "spread": self.scale_.spread}
+        beside = {"offset": self.scale_.offset, "spread": self.scale_.spread, "quantiles": self.quantiles_}
         write_model_file(Path(path), self.header(), self.net_, beside)
 
     @classmethod
@@ -377,9 +384,10 @@ class VariationalAutoencoder(Estimator):
             width=arguments["width"],
             filters=arguments["filters"],
         )
-        shape = (arguments["channels"],)
-        if set(beside) != {"offset", "spread"} or any(beside[name].shape != shape for name in beside):
-            raise ModelFileError(f"model: {path.name} is damaged: the scale of its patches is not that of its network.")
+        channels = (arguments["channels"],)
+        expected = {"offset": channels, "spread": channels, "quantiles": (3, arguments["values"] + arguments["latent"])}
+        if {name: values.shape for name, values in beside.items()} != expected:
+            raise ModelFileError(f"model: {path.name} is damaged: what stands beside its network is not of its size.")
         frame = Frame(**{**header["frame"], "shape": tuple(header["frame"]["shape"])})
         value_scale = header["value_scale"]
         model.table_ = LatentTable(
@@ -390,7 +398,7 @@ class VariationalAutoencoder(Estimator):
             header["kind_column"],
             None if value_scale is None else (value_scale[0], value_scale[1]),
         )
-        model.scale_ = PatchScale(beside["offset"], beside["spread"])
+        model.scale_, model.quantiles_ = PatchScale(beside["offset"], beside["spread"]), beside["quantiles"]
         model.architecture_, model.net_ = header["architecture"], net
         model.figures_, model.seed_, model.n_patches_ = header["figures"], header["seed"], header["n_patches"]
         model.history_ = []
@@ -534,8 +542,18 @@ def _class_numbers(labels: Any, n: int, names: tuple[str, ...]) -> Tensor:
     number = {name: k for k, name in enumerate(names)} | {"": -1}
     wrong_names = [name for name in given if str(name) not in number]
     if wrong_names:
-        raise ArgumentError(f"labels: expected one of {', '.join(names)}, or '', got {wrong_names[0]!r}.")
+        raise ArgumentError(f"labels: expected one of {', '.join(names)}, or '', got {str(wrong_names[0])!r}.")
     return torch.tensor([float(number[str(name)]) for name in given])
+
+
+def _chances(known: Tensor, are_numbers: bool) -> Array | None:
+    """How likely each patch is to be drawn: where few have labels, these come more often."""
+    is_known = ~torch.isnan(known) if are_numbers else known >= 0
+    n_known, n = int(is_known.sum()), len(known)
+    if n_known == 0 or n_known >= _LABELLED_SHARE * n:
+        return None
+    each = np.where(is_known.numpy(), _LABELLED_SHARE / n_known, (1 - _LABELLED_SHARE) / (n - n_known))
+    return each / each.sum()
 
 
 def _build(arguments: Mapping[str, Any]) -> nn.Module:

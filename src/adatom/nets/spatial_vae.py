@@ -13,6 +13,7 @@ copies); Kingma & Welling, arXiv 1312.6114.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,40 @@ ANGLE_STEP = 2 * math.pi / 16
 _LARGEST_CANVAS = 96  # nodes along a side; a larger patch is drawn from a coarser canvas
 _LONGEST_LINE = 2048  # the same of spectra
 _NOISE_GAIN = 10  # one step of Adam changes a parameter by the learning rate; the noise has far to go
+_SCREENED = 16  # proposals that are drawn with gradients
+_IMPOSSIBLE = -1e9
 _LOG_STD = (-6.0, 1.0)  # of a posterior, relative to the prior
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What may be in each patch, seen from an orientation each.
+
+    Parameters
+    ----------
+    mean, log_std : of pose and content (n, proposal, number).
+    orientation, kind : numbers from 0 (n, proposal).
+    log_prior : logarithm of how likely orientation and kind are beforehand (n, proposal).
+    is_wrong : whether the kind is known to be another (n, proposal).
+    """
+
+    mean: Tensor
+    log_std: Tensor
+    orientation: Tensor
+    kind: Tensor
+    log_prior: Tensor
+    is_wrong: Tensor
+
+    @property
+    def allowed(self) -> Tensor:
+        """`log_prior`, next to nothing where the kind is wrong."""
+        return self.log_prior.masked_fill(self.is_wrong, _IMPOSSIBLE)
+
+    def pick(self, index: Tensor) -> "Proposals":
+        """Some of them, by their numbers (n, proposal)."""
+        deep = index[..., None].expand(-1, -1, self.mean.shape[2])
+        flat = (each.gather(1, index) for each in (self.orientation, self.kind, self.log_prior, self.is_wrong))
+        return Proposals(self.mean.gather(1, deep), self.log_std.gather(1, deep), *flat)
 
 
 class SpatialVAE(nn.Module):
@@ -119,28 +153,41 @@ class SpatialVAE(nn.Module):
 
     # ---------------------------------------------------------------- looking
 
-    def propose(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and logarithms of the standard deviations (n, orientation, kind, number) of pose and content, each seen
-        from its orientation (`in_patch` turns them back).
+    def propose(self, images: Tensor, known: Tensor) -> "Proposals":
+        """What may be in images (n, channels, y, x) whose kinds are `known` (n,), -1 where not: one proposal for each
+        orientation and each kind that is possible.
         """
         self._check(images)
         n, n_angles = len(images), len(self.angles)
         copies = turned_copies(images, self.angles) if self.turns else images[:, None]
         seen = self.eye(copies.flatten(0, 1)).reshape(n, n_angles, self.kinds, 2, self.n_gauss)
-        prior = torch.tensor(self.prior_std, device=images.device, dtype=images.dtype)
+        prior = self.prior(images.device)
         mean, raw = seen.unbind(3)
         if self.turns:  # an orientation speaks for its neighbourhood only
             angle = 1.5 * torch.tanh(mean[..., :1] / 1.5)
             mean = torch.cat([angle, mean[..., 1:]], dim=-1)
-        return mean * prior, (raw - 1.0).clamp(*_LOG_STD) + torch.log(prior)
+        places = torch.arange(n_angles * self.kinds, device=images.device).expand(n, -1)
+        orientation, kind = places // self.kinds, places % self.kinds
+        log_prior = torch.tensor(self.log_prior, device=images.device)[orientation]
+        every = Proposals(
+            (mean * prior).flatten(1, 2),
+            ((raw - 1.0).clamp(*_LOG_STD) + torch.log(prior)).flatten(1, 2),
+            orientation,
+            kind,
+            log_prior - math.log(self.kinds),
+            (known[:, None] >= 0) & (known[:, None] != kind) & (self.kinds > 1),
+        )
+        if self.kinds > 1 and bool((known >= 0).all()):  # no other kind need be looked at
+            return every.pick(torch.arange(n_angles, device=images.device) * self.kinds + known.long()[:, None])
+        return every
 
-    def in_patch(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Angle (...), shift (..., 2), logarithm of the scale (...) and content (..., number) of numbers
-        (n, orientation, kind, number) as `propose` gives them.
+    def in_patch(self, numbers: Tensor, orientation: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Angle (...), shift (..., 2), logarithm of the scale (...) and content (..., number) of numbers (..., number)
+        that are seen from an orientation (...).
         """
         k = int(self.turns)
         zero = numbers[..., 0] * 0
-        base = torch.tensor(self.angles, device=numbers.device, dtype=numbers.dtype)[None, :, None]
+        base = torch.tensor(self.angles, device=numbers.device, dtype=numbers.dtype)[orientation]
         angle = base + numbers[..., 0] if self.turns else zero
         shift = torch.stack([zero, zero], dim=-1)
         if self.shifts:
@@ -151,14 +198,36 @@ class SpatialVAE(nn.Module):
         log_scale = numbers[..., self.n_pose - 1] if self.scales else zero
         return angle, shift, log_scale, numbers[..., self.n_pose :]
 
+    def prior(self, device: torch.device) -> Tensor:
+        """Standard deviations of the prior (number,), of the angle around each orientation."""
+        return torch.tensor(self.prior_std, device=device)
+
     # ---------------------------------------------------------------- drawing
 
     def paint(self, content: Tensor, kind: Tensor) -> Tensor:
         """Content (m, values + latent) of kinds (m,) on canvases (m, channels, y, x)."""
-        if self.kinds > 1:
-            content = torch.cat([content, functional.one_hot(kind, self.kinds).to(content.dtype)], dim=1)
-        painted: Tensor = self.draws(content)
+        painted: Tensor = self.draws(self._with_kind(content, kind))
         return painted.reshape(len(content), self.channels, *self.canvas)
+
+    def paint_with_slopes(self, content: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
+        """What `paint` gives, and its derivatives by the content (m, number, channels, y, x)."""
+        m, n = content.shape
+        value = self._with_kind(content, kind)
+        slope = torch.eye(n, value.shape[1], device=content.device).expand(m, -1, -1)  # by number, of input
+        for layer in self.draws:
+            if isinstance(layer, nn.Linear):
+                value, slope = layer(value), slope @ layer.weight.T
+            else:
+                gate = torch.sigmoid(value)
+                slope = slope * (gate * (1 + value * (1 - gate)))[:, None]
+                value = value * gate
+        shape = (self.channels, *self.canvas)
+        return value.reshape(m, *shape), slope.reshape(m, n, *shape)
+
+    def _with_kind(self, content: Tensor, kind: Tensor) -> Tensor:
+        if self.kinds == 1:
+            return content
+        return torch.cat([content, functional.one_hot(kind, self.kinds).to(content.dtype)], dim=1)
 
     def place(self, canvas: Tensor, angle: Tensor, shift: Tensor, log_scale: Tensor) -> Tensor:
         """Canvases in patches (m, channels, y, x): turned by angles (m,), scaled, then shifted by (m, 2)."""
@@ -188,7 +257,7 @@ class SpatialVAE(nn.Module):
 
     def forward(self, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
         """Of each patch: how badly it is drawn (negative log likelihood without its constant), divergence from the
-        prior, and how badly its known value is told: (n, 3).
+        prior, and how badly its known kind or value is told: (n, 3).
 
         Parameters
         ----------
@@ -196,58 +265,57 @@ class SpatialVAE(nn.Module):
             (n, number); weight of the divergence.
         """
         images, known, noise, beta = batch
-        mean, log_std = self.propose(images)
-        kinds = torch.arange(self.kinds, device=images.device).expand(len(images), -1)  # (n, kind)
-        log_prior = torch.tensor(self.log_prior, device=images.device)[None, :, None].expand(
-            len(images), -1, self.kinds
-        )
-        if self.kinds > 1 and bool((known >= 0).all()):
-            kinds = known.long()[:, None]
-            chosen = kinds[:, None, :, None].expand(-1, len(self.angles), -1, self.n_gauss)
-            mean, log_std, log_prior = mean.gather(2, chosen), log_std.gather(2, chosen), log_prior[..., :1]
-        elif self.kinds > 1:
-            wrong = (known[:, None] >= 0) & (known[:, None] != kinds)  # (n, kind)
-            of_kind = torch.where(known >= 0, 0.0, -math.log(self.kinds))[:, None].masked_fill(wrong, -1e9)
-            log_prior = log_prior + of_kind[:, None, :]
-        std = torch.exp(log_std)
-        prior = torch.tensor(self.prior_std, device=images.device)
-        drawn = mean + std * noise[:, None, None, :]
-        divergence = 0.5 * ((mean.square() + std.square()) / prior.square() - 1) - log_std + torch.log(prior)
-        misfit = torch.zeros_like(divergence[..., 0])
+        every = self.propose(images, known)
+        if every.mean.shape[1] > _SCREENED:  # draw all roughly, and only the likeliest again with gradients
+            with torch.no_grad():
+                divergence = self._divergence(every).sum(dim=2)
+                height = every.log_prior - divergence - self.misdrawn(images, every.mean, every) / beta
+                allowed = height.masked_fill(every.is_wrong, _IMPOSSIBLE)
+                first = allowed.topk(_SCREENED // 2, dim=1).indices  # then the next, of a wrong kind or not
+                others = height.scatter(1, first, -torch.inf).topk(_SCREENED // 2, dim=1).indices
+            every = every.pick(torch.cat([first, others], dim=1))
+        drawn = every.mean + torch.exp(every.log_std) * noise[:, None, :]
+        divergence = self._divergence(every)  # (n, proposal, number)
+        told_badly = torch.zeros_like(drawn[..., 0])
         if self.values:
-            at, is_known = self.n_pose, ~torch.isnan(known)
-            told = torch.where(is_known, known, 0.0)[:, None, None]
-            error = 0.5 * ((told - mean[..., at]) / std[..., at]).square() + log_std[..., at]
-            misfit = error * is_known[:, None, None]
-            free = torch.where(is_known, 0.0, 1.0)[:, None, None]
-            before, after = drawn[..., :at], drawn[..., at + 1 :]
-            value = free * drawn[..., at] + (1 - free) * told
-            drawn = torch.cat([before, value[..., None], after], dim=-1)
-            keep = torch.ones_like(divergence)
-            keep[..., at] = free.expand_as(keep[..., at])
-            divergence = divergence * keep
-        divergence = divergence.sum(dim=-1)  # (n, orientation, kind)
-        error = self.misdrawn(images, drawn, kinds)
+            at, is_known = self.n_pose, ~torch.isnan(known)[:, None]
+            told = torch.where(is_known, known[:, None], 0.0)
+            off = (told - every.mean[..., at]) / torch.exp(every.log_std[..., at])
+            told_badly = is_known * (0.5 * off.square() + every.log_std[..., at])
+            value = torch.where(is_known, told, drawn[..., at])[..., None]
+            drawn = torch.cat([drawn[..., :at], value, drawn[..., at + 1 :]], dim=-1)
+            left = torch.where(is_known, 0.0, divergence[..., at])[..., None]
+            divergence = torch.cat([divergence[..., :at], left, divergence[..., at + 1 :]], dim=-1)
+        divergence = divergence.sum(dim=2)  # (n, proposal)
+        error = self.misdrawn(images, drawn, every)
         with torch.no_grad():  # the best choice: its gradient is none, because nothing would be better
-            log_share = torch.log_softmax((log_prior - divergence - error / beta).flatten(1), dim=1)
-            share = torch.exp(log_share).reshape(error.shape)
-            choice = (share * (log_share.reshape(error.shape) - log_prior)).sum(dim=(1, 2))
-        terms = [(share * each).sum(dim=(1, 2)) for each in (error, divergence, misfit)]
-        return torch.stack([terms[0], terms[1] + choice, terms[2]], dim=1)
+            log_share = torch.log_softmax(every.allowed - divergence - error / beta, dim=1)
+            share = torch.exp(log_share)
+            choice = (share * (log_share - every.log_prior)).masked_fill(share == 0, 0.0).sum(dim=1)
+        misfit = (share * told_badly).sum(dim=1)
+        if bool(every.is_wrong.any()):  # what is drawn as well with another kind is told badly
+            height = every.log_prior - divergence - error / beta
+            right = (height.masked_fill(every.is_wrong, _IMPOSSIBLE)).logsumexp(dim=1)
+            misfit = misfit + torch.where(every.is_wrong.any(dim=1), height.logsumexp(dim=1) - right, 0.0)
+        error, divergence = (share * error).sum(dim=1), (share * divergence).sum(dim=1)
+        return torch.stack([error, divergence + choice, misfit], dim=1)
 
-    def misdrawn(self, images: Tensor, drawn: Tensor, kinds: Tensor) -> Tensor:
-        """Negative log likelihood of images (n, channels, y, x), without its constant, of each of the numbers
-        (n, orientation, kind, number); (n, orientation, kind).
+    def _divergence(self, proposals: "Proposals") -> Tensor:
+        """Kullback-Leibler divergence of normal distributions from their prior (n, proposal, number)."""
+        prior = self.prior(proposals.mean.device)
+        square = proposals.mean.square() + torch.exp(2 * proposals.log_std)
+        return 0.5 * (square / prior.square() - 1) - proposals.log_std + torch.log(prior)
+
+    def misdrawn(self, images: Tensor, drawn: Tensor, proposals: "Proposals") -> Tensor:
+        """Negative log likelihood (n, proposal), without its constant, of images (n, channels, y, x), each drawn from
+        numbers (n, proposal, number) of the orientation and kind of `proposals`.
         """
-        angle, shift, log_scale, content = self.in_patch(drawn)
-        shape = angle.shape
-        kind = kinds[:, None, :].expand(shape).reshape(-1)
-        canvas = self.paint(content.reshape(-1, content.shape[-1]), kind)
-        patches = self.place(canvas, angle.reshape(-1), shift.reshape(-1, 2), log_scale.reshape(-1))
-        patches = patches.reshape(*shape, self.channels, *self.patch)
-        square = (patches - images[:, None, None]).square().sum(dim=(4, 5))  # (n, orientation, kind, channel)
+        angle, shift, log_scale, content = self.in_patch(drawn.flatten(0, 1), proposals.orientation.flatten())
+        patches = self.place(self.paint(content, proposals.kind.flatten()), angle, shift, log_scale)
+        patches = patches.reshape(*drawn.shape[:2], self.channels, *self.patch)
+        square = (patches - images[:, None]).square().sum(dim=(3, 4))  # (n, proposal, channel)
         n_pixels = self.patch[0] * self.patch[1]
-        return (0.5 * square * torch.exp(-2 * self.log_noise) + n_pixels * self.log_noise).sum(dim=3)
+        return (0.5 * square * torch.exp(-2 * self.log_noise) + n_pixels * self.log_noise).sum(dim=2)
 
     def _check(self, images: Tensor) -> None:
         expected = (self.channels, *self.patch)
