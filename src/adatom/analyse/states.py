@@ -2,7 +2,8 @@
 
 A mixture of Gaussians whose number the Bayesian information criterion chooses describes the density of the numbers. But
 it takes several Gaussians for one cloud that is bent or has tails, as latent numbers have. So those are joined between
-whose means the density has no valley (Hennig, Adv. Data Anal. Classif. 4, 3 (2010), 10.1007/s11634-010-0058-3).
+which the density has no valley along their ridge (Ray & Lindsay 2005, 10.1214/009053605000000417; Hennig 2010,
+10.1007/s11634-010-0058-3).
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from adatom.analyse.mixture import Mixture, mixture
 # A valley is lower than this share of the lower of the two peaks beside it.
 _VALLEY = 0.2
 _MOST_GAUSSIANS = 12
-_POINTS = 41  # on the line between two means
+_POINTS = 41  # on the ridge from one mean to another
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,18 @@ def _joined(found: Mixture) -> NDArray[np.int64]:
         return np.atleast_1d(np.asarray(total, float))
 
     cloud = np.arange(len(found.weights))
-    along = np.linspace(0, 1, _POINTS)[:, None]
     for one in range(len(cloud)):
         for other in range(one):
-            height = density(found.means[one] + along * (found.means[other] - found.means[one]))
+            height = density(_ridge(found, one, other))
             if height.min() >= _VALLEY * min(height[0], height[-1]):
                 cloud[cloud == cloud[one]] = cloud[other]
     return np.unique(cloud, return_inverse=True)[1].astype(np.int64)
+
+
+def _ridge(found: Mixture, one: int, other: int) -> Array:
+    """Places (n, dimension) from one mean to the other on the curve that all peaks and saddles of the two lie on."""
+    first, second = (np.linalg.pinv(found.covariances[k]) for k in (one, other))
+    share = np.linspace(0, 1, _POINTS)[:, None, None]
+    mixed = (1 - share) * first + share * second
+    pulled = (1 - share) * (first @ found.means[one])[:, None] + share * (second @ found.means[other])[:, None]
+    return np.asarray(np.linalg.solve(mixed, pulled)[:, :, 0], float)

@@ -143,13 +143,14 @@ def link_atoms(atoms: pd.DataFrame, *, reach: float | None = None, memory: int =
     if not (np.isfinite(reach) and reach > 0):
         raise ArgumentError(f"reach: expected a length above 0, got {reach}. Lone atoms have no default.")
     names = ["x_undrifted", "y_undrifted"] if "x_undrifted" in atoms else ["x", "y"]
-    plain = pd.DataFrame({"x": atoms[names[0]], "y": atoms[names[1]], "frame": atoms["frame"].astype(int)})
-    plain = plain.reset_index(drop=True)
+    places, frame = atoms[names].to_numpy(float), atoms["frame"].to_numpy(dtype=np.int64)
+    rows = [np.flatnonzero(frame == number) for number in range(frame.min(), frame.max() + 1)]
     logger = logging.getLogger("trackpy")
     level = logger.level
     logger.setLevel(logging.WARNING)  # it tells each frame
     try:
-        linked = trackpy.link(plain, reach, memory=memory, pos_columns=["x", "y"])
+        # arrays, not tables: what its tables ask of pandas changes with pandas
+        linked = [ids for _, ids in trackpy.link_iter((places[mine] for mine in rows), reach, memory=memory)]
     except SubnetOversizeException as error:
         raise ArgumentError(
             f"reach: expected one with few candidates for each atom, got {reach:.3g} where neighbours are "
@@ -157,5 +158,8 @@ def link_atoms(atoms: pd.DataFrame, *, reach: float | None = None, memory: int =
         ) from error
     finally:
         logger.setLevel(level)
-    table["track"] = linked.sort_index()["particle"].to_numpy(dtype=np.int64)
+    track = np.zeros(len(table), dtype=np.int64)
+    for mine, ids in zip(rows, linked, strict=True):
+        track[mine] = ids
+    table["track"] = track
     return table

@@ -11,7 +11,7 @@ def clouds():
     rng = np.random.default_rng(0)
     angle = rng.uniform(0, np.pi, 400)
     bent = 3 * np.column_stack([np.cos(angle), np.sin(angle)]) + rng.normal(0, 0.2, (400, 2))
-    round_one = rng.normal(0, 0.3, (150, 2)) + [0.0, -3.0]
+    round_one = rng.normal([0.0, -3.0], 0.3, (150, 2))
     return np.vstack([bent, round_one]), np.repeat([1, 2], [400, 150])
 
 
@@ -24,7 +24,7 @@ def test_a_bent_cloud_is_one_state_although_no_gaussian_describes_it():
 
 
 def test_states_may_be_given_by_number():
-    values, true = clouds()
+    values, _ = clouds()
     assert len(find_states(values, n=2).centres) == 2
     with pytest.raises(ArgumentError, match="n"):
         find_states(values, n=0)

@@ -33,13 +33,14 @@ def movie(*, way=WAY, noise=0.01, missing=0.05, extra=None):
 
 def test_drift_is_refined_by_all_atoms_far_below_the_error_of_one():
     rough = WAY + np.random.default_rng(3).normal(0, 0.03, WAY.shape)
+    rough -= rough[0]
     assert refine_drift(movie(), rough) == pytest.approx(WAY, abs=0.008)
 
 
 def test_every_atom_keeps_its_track_although_it_drifts_and_is_overlooked_now_and_then():
     atoms = link_atoms(without_drift(movie(), WAY))
     assert atoms["track"].nunique() == 64
-    assert (atoms.groupby("site")["track"].nunique() == 1).all()
+    assert not atoms.drop_duplicates(["site", "track"])["site"].duplicated().any()
     assert len(atoms) == len(movie()) and atoms.attrs["history"][-1].startswith("atoms linked")
 
 
@@ -49,15 +50,16 @@ def test_atoms_lost_for_longer_than_memory_are_new_ones():
     kept = atoms[~gone].reset_index(drop=True)
     kept.attrs = atoms.attrs
     linked = link_atoms(kept, memory=2)
-    assert linked.loc[linked["site"] == 10, "track"].nunique() == 2
-    assert link_atoms(kept, memory=5).loc[linked["site"] == 10, "track"].nunique() == 1
+    assert len(set(linked.loc[linked["site"] == 10, "track"])) == 2
+    linked = link_atoms(kept, memory=5)
+    assert len(set(linked.loc[linked["site"] == 10, "track"])) == 1
 
 
 def test_index_of_the_table_does_not_matter_and_no_atoms_have_no_tracks():
     atoms = movie().iloc[::-1]
     atoms.attrs = movie().attrs
     shuffled = link_atoms(without_drift(atoms, WAY))
-    assert (shuffled.groupby("site")["track"].nunique() == 1).all()
+    assert not shuffled.drop_duplicates(["site", "track"])["site"].duplicated().any()
     assert "track" in link_atoms(atoms.iloc[:0])
 
 
