@@ -32,6 +32,7 @@ BENCHMARKS = {
     "spectra_simulated": "spectra from images of simulated domains: R2 against its ceiling, coverage of error bars",
     "spectra_beps": "real hysteresis loops from a map: blocked folds, baselines, descriptors, AtomAI (make peers)",
     "digits": "rotated digits by a variational autoencoder: angles, content, time, AtomAI (make peers)",
+    "atomic_movie": "switching dopants and growing vacancies in graphene: states, transitions, tracks, drift",
     "particles": "simulated particles that touch: average precision and mean diameter, by threshold and by network",
     "demo": "the time that `adatom demo` takes from scratch",
 }

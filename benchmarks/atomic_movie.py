@@ -1,13 +1,13 @@
 """Simulated movies of graphene whose silicon dopants switch between three and four neighbours while vacancies grow.
 
-Dopants: atoms are found in each frame by the finder that ships, those more than twice as bright as the median are looked
-at in windows of 0.5 nm. One autoencoder learns from four movies and is used for all others, as one would in a series of
-experiments. The two states are set against the known ones (adjusted Rand index); probabilities of transition against those
-that the movies were drawn with: how many lie within their 95 % and 90 % intervals, of two in each of 30 movies. With
-intervals that are right 95 % and 90 % of them do, but for chance (4 % and 5 % of 60).
+Dopants: atoms are found in each frame by the finder that ships, those more than twice as bright as the median are
+looked at in windows of 0.5 nm. One autoencoder learns from four movies and is used for all others, as one would in a
+series of experiments. The two states are set against the known ones (adjusted Rand index); probabilities of transition
+against those that the movies were drawn with: how many lie within their 95 % and 90 % intervals, of two in each of 30
+movies. With intervals that are right 95 % and 90 % of them do, but for chance (3 % and 4 % of 60).
 
-Vacancies: windows of 0.9 nm at the centres of vacancies, which are known to 0.02 nm here; the states of the latent numbers
-against the number of atoms that are missing, and its rank correlation with the better of the two numbers.
+Vacancies: windows of 0.9 nm at the centres of vacancies, which are known to 0.02 nm here; the states of the latent
+numbers against the number of atoms that are missing, and its rank correlation with the better of the two numbers.
 
 Drift: each frame has gone by 0.02 nm (standard deviation along each axis) from the one before.
 """
@@ -55,7 +55,7 @@ def _dopants(recorder: Recorder) -> None:
     agreement, unasked, within_95, within_90, whole, drift_pm, errors = [], [], [], [], [], [], []
     for seed in range(N_MOVIES):
         image, atoms, movie = _movie(seed)
-        found = explore_atoms(atoms, image, brighter_than=BRIGHT, model=model, states=2, random_state=seed)
+        found = explore_atoms(atoms, image, brighter_than=BRIGHT, model=model, states=2, level=False, random_state=seed)
         table = found.atoms[found.atoms["state"] > 0]
         true = _true_states(table, movie)
         known = (true != "").to_numpy()
