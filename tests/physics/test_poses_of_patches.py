@@ -28,10 +28,10 @@ def drawn(shape, angle, shift, scale=1.0, side=SIDE):
     return patch
 
 
-def stack(shapes, rng, *, farthest_px=1.5, scales=None):
-    """Patches of shapes at any angle, their angles and shifts."""
+def stack(shapes, rng, *, farthest_px=1.5, farthest=np.pi, scales=None):
+    """Patches of shapes at any angle as far as `farthest`, their angles and shifts."""
     n = len(shapes)
-    angle, shift = rng.uniform(-np.pi, np.pi, n), rng.uniform(-farthest_px, farthest_px, (n, 2))
+    angle, shift = rng.uniform(-farthest, farthest, n), rng.uniform(-farthest_px, farthest_px, (n, 2))
     scales = np.ones(n) if scales is None else scales
     patches = np.stack([drawn(*each) for each in zip(shapes, angle, shift, scales, strict=True)])
     return patches + rng.normal(0, NOISE, patches.shape), angle, shift
@@ -126,13 +126,13 @@ def test_kinds_are_found_whatever_their_angle():
 def test_a_few_labels_name_the_classes_of_all():
     rng = np.random.default_rng(3)
     true = rng.integers(0, 2, 260)
-    patches, _, _ = stack([(SHAPE, PAIR)[kind] for kind in true], rng, farthest_px=0.5)
+    patches, _, _ = stack([(SHAPE, PAIR)[kind] for kind in true], rng, farthest_px=0.5, farthest=0)
     names = np.array(["three", "two"])[true]
     some = np.where(np.arange(260) < 200, "", names)
     some[:10] = names[:10]
-    fitted = model(classes=["three", "two"], shift_std=0.03, training={**BRIEF, "steps": 160}).fit(
-        patches[:200], some[:200]
-    )
+    fitted = model(
+        classes=["three", "two"], invariances=("translation",), shift_std=0.03, training={**BRIEF, "steps": 160}
+    ).fit(patches[:200], some[:200])
     table = fitted.encode(patches[200:])
     assert np.mean(table["class"] == names[200:]) > 0.95
     told = fitted.encode(patches[200:], names[200:])
@@ -143,9 +143,11 @@ def test_numbers_known_of_some_patches_are_told_of_others():
     rng = np.random.default_rng(4)
     distance = rng.uniform(4, 8, 300)  # of the blobs, px
     shapes = [np.array([[-d / 2, 0, 1.0], [d / 2, 0, 0.5]]) for d in distance]
-    patches, _, _ = stack(shapes, rng, farthest_px=0.5)
+    patches, _, _ = stack(shapes, rng, farthest_px=0.5, farthest=0)
     known = np.where(np.arange(300) % 4 == 0, distance, np.nan)
-    fitted = model(numbers=True, shift_std=0.03, training={**BRIEF, "steps": 250}).fit(patches[:240], known[:240])
+    fitted = model(numbers=True, invariances=("translation",), shift_std=0.03, training={**BRIEF, "steps": 250}).fit(
+        patches[:240], known[:240]
+    )
     table = fitted.encode(patches[240:])
     error = table["value"] - distance[240:]
     assert np.sqrt(np.mean(error**2)) < 0.35, "a third of the spread of the distances"

@@ -8,11 +8,13 @@ shift_y
 scale           how large the content is, 1 as drawn
 z1, z2, ...     what it is; standard normal numbers
 value           the quantity that labels named, in their unit
-class, kind     name of the class, or number of the kind; with the probability of each (``class_a``, ``kind_0``)
+class, kind     name or number of the class, or number of the kind; with the probability of each (``class_a``,
+                ``kind_0``)
 =============== ====================================================================================================
 
-Each number has a standard deviation beside it (``angle_std``). ``attrs["units"]`` is the unit of lengths; there are
-only columns for what the model tells apart.
+Each number has a standard deviation beside it (``angle_std``): what the noise of pixels leaves open. Where the model
+cannot draw what a patch shows, the error is larger. ``attrs["units"]`` is the unit of lengths; there are only columns
+for what the model tells apart.
 """
 
 from collections.abc import Sequence
@@ -112,11 +114,10 @@ class LatentTable:
         if "angle" in columns:
             columns["angle_probability"] = angle_probability
         if self.kinds:
-            columns[self.kind_column] = np.array(self.kinds)[numbers.kind]
+            are_numbers = self.kinds == tuple(str(k) for k in range(len(self.kinds)))
+            columns[self.kind_column] = numbers.kind if are_numbers else np.array(self.kinds)[numbers.kind]
             columns |= {f"{self.kind_column}_{name}": kind_probability[:, k] for k, name in enumerate(self.kinds)}
         table = pd.DataFrame(columns)
-        if self.kinds and self.kind_column == "kind":
-            table["kind"] = numbers.kind
         table.attrs["units"] = self.frame.units
         return table
 

@@ -17,6 +17,7 @@ from adatom.errors import ArgumentError, ModelFileError, ShapeError, UnitError
 from adatom.models.estimator import Estimator
 from adatom.models.latent_table import LatentTable, Numbers
 from adatom.models.model_file import read_model_file, write_model_file
+from adatom.models.patch_labels import chances, class_numbers, known_numbers
 from adatom.models.patch_stack import Frame, PatchScale, PatchStack
 from adatom.models.pose_refinement import Found, find_best
 from adatom.models.recipe import first_problem
@@ -38,7 +39,6 @@ TRAINING = {
 _HELD_OUT_SHARE = 0.1
 _CHUNK = 64
 _SUMMED_UP = 1000  # patches whose content says what the training covered, at most
-_LABELLED_SHARE = 0.25  # of a batch, at least
 
 
 class VariationalAutoencoder(Estimator):
@@ -171,7 +171,7 @@ class VariationalAutoencoder(Estimator):
         n_held_out = max(1, round(_HELD_OUT_SHARE * n)) if n >= 20 else 0
         train_on = torch.from_numpy(np.sort(order[n_held_out:]))
         judged_on = torch.from_numpy(np.sort(order[:n_held_out] if n_held_out else order))
-        chance = _chances(known[train_on], self.numbers)
+        chance = chances((~torch.isnan(known) if self.numbers else known >= 0)[train_on])
         with torch.random.fork_rng(devices=[]):  # the user's generator stays where it is
             torch.default_generator.manual_seed(settings.seed)
             net: Any = _build(self._net_arguments(stack))
@@ -180,7 +180,7 @@ class VariationalAutoencoder(Estimator):
 
             def prepared(chosen: Tensor, done: float, draws: np.random.Generator) -> Batch:
                 noise = torch.from_numpy(draws.standard_normal((len(chosen), net.n_gauss))).float()
-                weights = torch.tensor(self._weights(done))
+                weights = torch.tensor(self._weights(done), dtype=torch.float32)
                 return (images[chosen], known[chosen], noise, weights[0]), weights
 
             def batch(step: int) -> Batch:
@@ -268,7 +268,7 @@ class VariationalAutoencoder(Estimator):
             known = torch.full_like(known, torch.nan)
         images = torch.from_numpy(self.scale_.scaled(stack.values)).float()
         draws = np.random.default_rng(0).standard_normal((len(images), self.net_.n_gauss))
-        noise, one = torch.from_numpy(draws).float(), torch.ones(())
+        noise, one = torch.from_numpy(draws).float(), torch.ones((), dtype=torch.float32)
         device = self._torch_device()
         net = self.net_.to(device)
         parts = zip(images.split(_CHUNK), known.split(_CHUNK), noise.split(_CHUNK), strict=True)
@@ -415,8 +415,8 @@ class VariationalAutoencoder(Estimator):
             raise ArgumentError("kinds: expected none beside classes, got both. Classes with no label are kinds.")
         for name, value in (("classes", self.classes), ("kinds", self.kinds)):
             n = len(value) if isinstance(value, list) else value
-            if n is not None and (not isinstance(n, int) or n < 2):
-                raise ArgumentError(f"{name}: expected at least 2, got {value!r}.")
+            if n is not None and (not isinstance(n, int) or not 2 <= n <= 256):
+                raise ArgumentError(f"{name}: expected 2 to 256, got {value!r}.")
         positive = ("angle_std", "shift_std", "shift_std_nm", "scale_std", "noise")
         for name in positive:
             value = getattr(self, name)
@@ -484,26 +484,18 @@ class VariationalAutoencoder(Estimator):
         """Known classes (n,), -1 where unknown, or known numbers, standardised, NaN where unknown."""
         self._value_scale: tuple[float, float] | None = None
         if self.numbers:
-            if labels is None:
-                raise ArgumentError("labels: expected a number for each patch, NaN where unknown, got none.")
-            values = np.asarray(labels, dtype=float)
-            if values.shape != (n,) or np.isinf(values).any():
-                raise ArgumentError(f"labels: expected {n} numbers, one a patch, got shape {values.shape}.")
-            told = values[~np.isnan(values)]
-            if len(told) < 2 or told.std() == 0:
-                raise ArgumentError(f"labels: expected at least two different numbers, got {len(told)} known.")
-            self._value_scale = (float(told.mean()), float(told.std()))
-            return torch.from_numpy((values - self._value_scale[0]) / self._value_scale[1]).float()
+            known, self._value_scale = known_numbers(labels, n)
+            return known
         if self.classes is not None and labels is None:
             raise ArgumentError("labels: expected the class of each patch, -1 where unknown, got none.")
         if self.classes is None and labels is not None:
             raise ArgumentError("labels: expected none, got some. Say how many classes there are, or numbers=True.")
-        return _class_numbers(labels, n, self._kind_names())
+        return class_numbers(labels, n, self._kind_names())
 
     def _known_kinds(self, labels: Any, n: int) -> Tensor:
         if labels is not None and self.table_.kind_column != "class":
             raise ArgumentError("labels: expected none for a model without classes, got some.")
-        return _class_numbers(labels, n, self.table_.kinds)
+        return class_numbers(labels, n, self.table_.kinds)
 
     def _check_like(self, stack: PatchStack) -> None:
         frame, trained = stack.frame, self.table_.frame
@@ -521,39 +513,6 @@ class VariationalAutoencoder(Estimator):
 def _size(frame: Frame) -> str:
     pixels = f"{frame.shape[1]} points" if frame.axis else f"{frame.shape[0]} x {frame.shape[1]} px"
     return pixels if frame.channels == 1 else f"{pixels} x {frame.channels} channels"
-
-
-def _class_numbers(labels: Any, n: int, names: tuple[str, ...]) -> Tensor:
-    """Classes as numbers (n,), -1 where unknown."""
-    if labels is None:
-        return torch.full((n,), -1.0)
-    given = np.asarray(labels)
-    if given.shape != (n,):
-        raise ArgumentError(f"labels: expected {n}, one a patch, got shape {given.shape}.")
-    if given.dtype.kind in "iufb":
-        numbers = np.where(np.isnan(given.astype(float)), -1, given.astype(float))
-        wrong = (numbers != np.round(numbers)) | (numbers < -1) | (numbers >= len(names))
-        if wrong.any():
-            raise ArgumentError(
-                f"labels: expected numbers of classes from 0 to {len(names) - 1}, or -1 where unknown, got "
-                f"{given[wrong][0]!r}."
-            )
-        return torch.from_numpy(numbers).float()
-    number = {name: k for k, name in enumerate(names)} | {"": -1}
-    wrong_names = [name for name in given if str(name) not in number]
-    if wrong_names:
-        raise ArgumentError(f"labels: expected one of {', '.join(names)}, or '', got {str(wrong_names[0])!r}.")
-    return torch.tensor([float(number[str(name)]) for name in given])
-
-
-def _chances(known: Tensor, are_numbers: bool) -> Array | None:
-    """How likely each patch is to be drawn: where few have labels, these come more often."""
-    is_known = ~torch.isnan(known) if are_numbers else known >= 0
-    n_known, n = int(is_known.sum()), len(known)
-    if n_known == 0 or n_known >= _LABELLED_SHARE * n:
-        return None
-    each = np.where(is_known.numpy(), _LABELLED_SHARE / n_known, (1 - _LABELLED_SHARE) / (n - n_known))
-    return each / each.sum()
 
 
 def _build(arguments: Mapping[str, Any]) -> nn.Module:

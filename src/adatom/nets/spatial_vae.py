@@ -102,13 +102,8 @@ class SpatialVAE(nn.Module):
         if "rotation" in invariances and rows != columns:
             raise ArgumentError(f"patch: expected a square one for rotations, got {rows} x {columns} px.")
         super().__init__()
-        self.channels, self.patch, self.latent, self.kinds, self.values = (
-            channels,
-            (rows, columns),
-            latent,
-            kinds,
-            values,
-        )
+        self.channels, self.patch = channels, (rows, columns)
+        self.latent, self.kinds, self.values = latent, kinds, values
         self.turns, self.shifts = "rotation" in invariances, "translation" in invariances
         self.scales = "scale" in invariances
         self.angle_std = angle_std
@@ -168,7 +163,7 @@ class SpatialVAE(nn.Module):
             mean = torch.cat([angle, mean[..., 1:]], dim=-1)
         places = torch.arange(n_angles * self.kinds, device=images.device).expand(n, -1)
         orientation, kind = places // self.kinds, places % self.kinds
-        log_prior = torch.tensor(self.log_prior, device=images.device)[orientation]
+        log_prior = torch.tensor(self.log_prior, dtype=images.dtype, device=images.device)[orientation]
         every = Proposals(
             (mean * prior).flatten(1, 2),
             ((raw - 1.0).clamp(*_LOG_STD) + torch.log(prior)).flatten(1, 2),
@@ -200,7 +195,7 @@ class SpatialVAE(nn.Module):
 
     def prior(self, device: torch.device) -> Tensor:
         """Standard deviations of the prior (number,), of the angle around each orientation."""
-        return torch.tensor(self.prior_std, device=device)
+        return torch.tensor(self.prior_std, dtype=torch.float32, device=device)
 
     # ---------------------------------------------------------------- drawing
 
@@ -213,7 +208,9 @@ class SpatialVAE(nn.Module):
         """What `paint` gives, and its derivatives by the content (m, number, channels, y, x)."""
         m, n = content.shape
         value = self._with_kind(content, kind)
-        slope = torch.eye(n, value.shape[1], device=content.device).expand(m, -1, -1)  # by number, of input
+        slope = torch.eye(n, value.shape[1], dtype=value.dtype, device=value.device).expand(
+            m, -1, -1
+        )  # by number, of input
         for layer in self.draws:
             if isinstance(layer, nn.Linear):
                 value, slope = layer(value), slope @ layer.weight.T
@@ -236,15 +233,16 @@ class SpatialVAE(nn.Module):
 
     def canvas_places(self, angle: Tensor, shift: Tensor, log_scale: Tensor) -> Tensor:
         """Where on the canvas the pixels of a patch lie: (m, y, x, 2), x first."""
-        rows, columns = self.patch
-        y = (torch.arange(rows, device=angle.device) - (rows - 1) / 2) / self.half_px
-        x = (torch.arange(columns, device=angle.device) - (columns - 1) / 2) / self.half_px
+        y, x = (
+            (torch.arange(side, dtype=angle.dtype, device=angle.device) - (side - 1) / 2) / self.half_px
+            for side in self.patch
+        )
         dx = x[None, None, :] - shift[:, 0, None, None]
         dy = y[None, :, None] - shift[:, 1, None, None]
         small = torch.exp(-log_scale)[:, None, None]
         cos, sin = torch.cos(angle)[:, None, None] * small, torch.sin(angle)[:, None, None] * small
         along_x, along_y = cos * dx + sin * dy, cos * dy - sin * dx
-        if rows == 1:
+        if self.patch[0] == 1:
             along_y = along_y * 0
         return torch.stack([along_x, along_y], dim=-1) / self.short(angle.device)
 
@@ -364,7 +362,7 @@ def turned_copies(images: Tensor, angles: Sequence[float]) -> Tensor:
     (n, angle, channels, y, x).
     """
     side = images.shape[-1]
-    places = torch.linspace(-1, 1, side, device=images.device)
+    places = torch.linspace(-1, 1, side, dtype=images.dtype, device=images.device)
     is_inside = (places[:, None].square() + places.square() <= 1 + 1e-6).to(images.dtype)
     oblique: dict[float, Tensor] = {0.0: images}
     copies = []

@@ -144,6 +144,22 @@ def test_the_users_session_is_left_alone(tmp_path):
     assert before[1:] == (np.random.get_state()[1].tolist(), random.getstate())  # noqa: NPY002
 
 
+def test_a_default_dtype_of_the_users_own_changes_nothing(models):
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = brief("kinds").fit(PATCHES)
+        table = model.encode(PATCHES)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert same(weights(model), weights(models["kinds"]))
+    pd.testing.assert_frame_equal(table, models["kinds"].encode(PATCHES))
+
+
+def test_classes_that_are_numbers_stay_numbers(models):
+    table = models["classes"].encode(PATCHES, CLASSES)
+    assert (table["class"] == CLASSES).all() and np.allclose(table["class_1"], CLASSES)
+
+
 def test_the_bound_is_that_of_patches_in_their_own_unit(models):
     """Ten times larger values with ten times the noise: each pixel's density is a tenth."""
     small, large = (brief("plain", noise=each).fit(each * WIDE).score(each * WIDE) for each in (1.0, 10.0))
@@ -183,7 +199,7 @@ def test_patches_that_are_none(patches, error, message):
         ({"invariances": "rotation"}, "invariances: expected some of"),
         ({"invariances": ("mirror",)}, "invariances: expected some of"),
         ({"latent": 0}, "latent: expected a whole number of at least 1"),
-        ({"kinds": 1}, "kinds: expected at least 2, got 1"),
+        ({"kinds": 1}, "kinds: expected 2 to 256, got 1"),
         ({"kinds": 2, "classes": 2}, "expected none beside classes"),
         ({"noise": 0.0}, "noise: expected a positive number"),
         ({"angle_std": -1.0}, "angle_std: expected a positive number"),
