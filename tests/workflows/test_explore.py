@@ -58,7 +58,7 @@ def test_a_movie_goes_the_whole_way_to_a_page(folder):
     table = pd.read_csv(out / "atoms.csv")
     assert {"z1", "z2", "state", "track", "x_undrifted"} <= set(table)
     page = (out / "report.html").read_text()
-    assert "http" not in page and "<script" not in page and "data:image/gif" in page
+    assert "https://" not in page and "http://" not in page and "<script" not in page and "data:image/gif" in page
 
 
 def test_resume_takes_what_is_there_and_refuses_other_settings(folder):

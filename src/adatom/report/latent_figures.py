@@ -20,6 +20,8 @@ from adatom.report.scale_bar import add_scale_bar
 
 _MOST_POINTS = 20_000
 _COLOURS = "viridis"
+_GREYS = 0.01, 0.97  # the atom in the middle may be white, so that its neighbours are seen
+_MANY = 800
 _MOST_NAMES = 12  # of a column that is coloured as names, not as numbers
 _FAR = 2.0  # standard deviations that a traversal goes to either side
 _FRAMES = 24
@@ -38,7 +40,7 @@ def draw_manifold(grid: xr.DataArray) -> Figure:
         raise ArgumentError(f"grid: expected (row, column, y, x), got {grid.dims}.")
     n_rows, n_columns, height, width = grid.shape
     values = grid.to_numpy()
-    low, high = np.quantile(values, (0.002, 0.998))
+    low, high = np.quantile(values, _GREYS)
     side = min(5.0, 0.75 * n_columns)
     figure = make_figure(side + 0.65, side * n_rows * height / (n_columns * width) + 0.6)
     axes = place_axes(figure, 0.55, 0.45, side, side * n_rows * height / (n_columns * width))
@@ -146,7 +148,8 @@ def draw_latent_map(image: xr.DataArray, atoms: pd.DataFrame, names: list[str], 
     has_states = "state" in names
     counts = mine.loc[mine["state"] > 0, "state"].value_counts().sort_index() if has_states else pd.Series(dtype=int)
     foot = 0.3 * (1 + len(counts) // 6) if has_states else 0.0
-    columns = min(len(names), 2 if extent[1] < 1.5 * extent[0] else 1)
+    # many atoms want large panels
+    columns = min(len(names), 1 if extent[1] >= 1.5 * extent[0] else 3 if len(mine) < _MANY else 2)
     grid = PanelGrid(len(names), columns, extent[1] / extent[0], foot=foot, gap=0.55, side=0.5)
     figure = grid.make_figure()
     width, height = grid.panel_size
@@ -200,7 +203,7 @@ def traversal_gif(model: Encoder) -> bytes:
     drawn = model.decode(table).to_numpy()
     if drawn.ndim != 3:
         raise ArgumentError(f"model: expected one of windows (y, x), got samples of shape {drawn.shape[1:]}.")
-    low, high = np.quantile(drawn, (0.002, 0.998))
+    low, high = np.quantile(drawn, _GREYS)
     grey = np.clip((drawn - low) / max(high - low, 1e-12), 0, 1)
     factor = -(-_ENLARGED_PX // drawn.shape[1])
     grey = grey.repeat(factor, axis=1).repeat(factor, axis=2)
