@@ -19,8 +19,8 @@ EXPECTED: dict[str, tuple[int, set[str]]] = {
     "07_from_an_image_to_a_simulation": (2, {"flake.xyz"}),
     "08_distortion_domains": (6, set()),
     "09_elit": (5, set()),
-    "11_an_atomic_movie": (6, set()),
     "10_rotated_digits": (5, set()),
+    "11_an_atomic_movie": (6, set()),
 }
 
 
