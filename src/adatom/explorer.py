@@ -17,12 +17,12 @@ from adatom.analyse.descriptors import Descriptors, with_columns
 from adatom.analyse.dynamics import analyse_tracks
 from adatom.analyse.exploration import Exploration
 from adatom.analyse.patches import patches_around_atoms
-from adatom.analyse.states import find_states
+from adatom.analyse.states import States, find_states
 from adatom.analyse.tracks import link_atoms, refine_drift, without_drift
 from adatom.data import check_atoms, check_image, pixel_size_nm, spacing
 from adatom.data.frame_time import frame_time_s as stated_frame_time
 from adatom.data.rounding import rounded
-from adatom.errors import ArgumentError
+from adatom.errors import ArgumentError, UnitError
 from adatom.prepare import levelled
 from adatom.prepare.drift import find_drift
 
@@ -92,14 +92,14 @@ def explore_atoms(
 
     Notes
     -----
-    Windows are cut where they were measured: drift is taken out of positions only. States that were
-    found in the same numbers are no independent test that there are as many.
+    Windows are cut where they were measured: drift is taken out of positions only. How many states there are is a
+    guess from the same numbers that they are found in.
     """
     started = time.monotonic()
     atoms, image = check_atoms(atoms), check_image(image)
-    if "energy" in image.dims or not set(image.dims) <= {"frame", "y", "x"}:
+    if not set(image.dims) <= {"frame", "y", "x"}:
         raise ArgumentError(f"image: expected (y, x) or (frame, y, x), got {image.dims}. Choose a channel.")
-    warnings: list[str] = []
+    image = image.transpose("frame", "y", "x", missing_dims="ignore")
     chosen = _chosen(atoms, of, brighter_than)
     shown = _levelled(image) if level else image
     known, size, step = _window(atoms, image, window, model)
@@ -113,8 +113,8 @@ def explore_atoms(
             f"atoms: expected at least {_FEWEST_WINDOWS} whose window of {size:.3g} {windows.units} lies in the image, "
             f"got {n}. Give a smaller window or more atoms."
         )
-    if n < _FEW_WINDOWS:
-        warnings.append(f"{n} windows are few for a network to learn from: latent numbers may follow single ones.")
+    is_movie = image.sizes.get("frame", 1) > 1
+    linked, drift = _linked(atoms, chosen, image, reach) if is_movie else (atoms, None)
     pictures = windows.pictures()
     if known is None:
         from adatom.models.variational_autoencoder import VariationalAutoencoder
@@ -125,37 +125,56 @@ def explore_atoms(
         some = np.sort(np.random.default_rng(random_state).permutation(n)[:_MOST_WINDOWS])
         known.fit(pictures[some], checkpoint=checkpoint, resume=resume, on_record=on_record)
     table = known.encode(pictures)
-    found = find_states(table[[f"z{k + 1}" for k in range(known.latent)]].to_numpy(), n=states,
-                        random_state=random_state)  # fmt: skip
-    result = with_columns(atoms, windows.rows, {str(name): table[name].to_numpy() for name in table.columns})
+    numbers = table.select_dtypes("number")
+    found = find_states(
+        table[[f"z{k + 1}" for k in range(known.latent)]].to_numpy(), n=states, random_state=random_state
+    )
+    result = with_columns(linked, windows.rows, {str(name): numbers[name].to_numpy() for name in numbers.columns})
     result = found.on_atoms(result, windows.rows)
-    result.attrs["history"] = [*atoms.attrs.get("history", []), f"windows of {size:.4g} {windows.units} encoded"]
-    if "angle_probability" in table and table["angle_probability"].median() < _UNSURE_ANGLE:
-        warnings.append("Most windows look the same from several sides: their angles are one of several.")
-    explored = Exploration(result, shown, windows, known, found)
+    result.attrs["history"] = [*linked.attrs.get("history", []), f"windows of {size:.4g} {windows.units} encoded"]
+    explored = Exploration(result, shown, windows, known, found, drift=drift)
     explored.summary = {
         "n_atoms": len(atoms),
         "n_looked_at": int(chosen.sum()),
         "n_windows": n,
-        "n_at_border": int(chosen.sum()) - n,
+        "n_left_out": int(chosen.sum()) - n,
         "window": rounded(size),
         "window_px": list(windows.shape),
         "units": windows.units,
         "invariances": list(known.invariances),
         "latent": known.latent,
         "figures": dict(known.figures_),
+        **_state_facts(found),
+        "warnings": _doubts(table),
+    }
+    if drift is not None:
+        explored.dynamics = analyse_tracks(result, frame_time_s=frame_time_s or stated_frame_time(image))
+        explored.summary["movie"] = {**explored.dynamics.summary, "drift": rounded(float(np.abs(drift).max()))}
+    explored.summary["seconds"] = round(time.monotonic() - started, 1)
+    return explored
+
+
+def _state_facts(found: States) -> dict[str, Any]:
+    return {
         "n_states": len(found.centres),
         "states": [
             {"state": k + 1, "n": int((found.state == k + 1).sum()), "centre": [rounded(float(z)) for z in centre]}
             for k, centre in enumerate(found.centres)
         ],
         "n_gaussians": len(found.of.weights),
-        "warnings": warnings,
     }
-    if image.sizes.get("frame", 1) > 1:
-        _follow(explored, chosen, image, frame_time_s or stated_frame_time(image), reach)
-    explored.summary["seconds"] = round(time.monotonic() - started, 1)
-    return explored
+
+
+def _doubts(table: pd.DataFrame) -> list[str]:
+    """What is to be said of encoded windows."""
+    warnings = []
+    if len(table) < _FEW_WINDOWS:
+        warnings.append(
+            f"{len(table)} windows are few for a network to learn from: latent numbers may follow single ones."
+        )
+    if "angle_probability" in table and table["angle_probability"].median() < _UNSURE_ANGLE:
+        warnings.append("Most windows look the same from several sides: their angles are one of several.")
+    return warnings
 
 
 def _chosen(atoms: pd.DataFrame, of: str | None, brighter_than: float | None) -> NDArray[np.bool_]:
@@ -194,6 +213,11 @@ def _window(
         if not isinstance(known, VariationalAutoencoder):
             raise ArgumentError(f"model: expected a VariationalAutoencoder, got a {type(known).__name__}.")
         frame = known.table_.frame
+        if frame.units != atoms.attrs["units"]:
+            raise UnitError(
+                f"model: expected one of windows in {atoms.attrs['units']}, as the atoms are, got {frame.units}. "
+                "Give the image its pixel size."
+            )
         return known, (frame.shape[0] - 1) * frame.step, frame.step
     if window is None:
         near = spacing(atoms)
@@ -205,29 +229,17 @@ def _window(
     return None, window, window / _MOST_PX if window / pixel > _MOST_PX else None
 
 
-def _follow(
-    explored: Exploration,
-    chosen: NDArray[np.bool_],
-    image: xr.DataArray,
-    frame_time_s: float | None,
-    reach: float | None,
-) -> None:
-    """Take out the drift, link the atoms that were looked at, and analyse their tracks."""
-    atoms = explored.atoms
+def _linked(
+    atoms: pd.DataFrame, chosen: NDArray[np.bool_], image: xr.DataArray, reach: float | None
+) -> tuple[pd.DataFrame, Array]:
+    """The atoms with places without drift and, those that are looked at, the numbers of their tracks; and the drift."""
     drift = find_drift(image.transpose("frame", "y", "x"))
     sizes = pixel_size_nm(image)
     if sizes is not None and atoms.attrs["units"] == "px":
         drift = drift / [sizes[1], sizes[0]]
     drift = refine_drift(atoms, drift)
-    atoms = without_drift(atoms, drift)
-    linked = link_atoms(atoms[chosen], reach=reach)
-    track = np.full(len(atoms), -1)
-    track[chosen] = linked["track"]
-    atoms["track"] = track
-    explored.atoms = atoms
-    explored.drift = drift
-    explored.dynamics = analyse_tracks(atoms, frame_time_s=frame_time_s)
-    explored.summary["movie"] = {
-        **explored.dynamics.summary,
-        "drift": rounded(float(np.abs(drift).max())),
-    }
+    table = without_drift(atoms, drift)
+    track = np.full(len(table), -1)
+    track[chosen] = link_atoms(table[chosen], reach=reach)["track"]
+    table["track"] = track
+    return table, drift

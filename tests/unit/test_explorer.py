@@ -57,7 +57,7 @@ def test_every_atom_keeps_its_row_and_those_at_the_border_have_no_numbers(still,
     table = explored.atoms
     assert len(table) == len(atoms) and table[["x", "y"]].equals(atoms[["x", "y"]])
     assert {"z1", "z2", "z1_std", "angle", "shift_x", "state", "state_probability"} <= set(table)
-    assert explored.summary["n_windows"] + explored.summary["n_at_border"] == len(atoms)
+    assert explored.summary["n_windows"] + explored.summary["n_left_out"] == len(atoms)
     assert explored.dynamics is None and "movie" not in explored.summary
 
 
@@ -65,7 +65,7 @@ def test_a_wider_window_leaves_atoms_at_the_border_out(still):
     image, atoms, _ = still
     found = explore_atoms(atoms, image, window=2.0, training={**TRAINING, "steps": 2, "validate_every": 1})
     outside = found.atoms["z1"].isna()
-    assert outside.sum() == 81 - 49 == found.summary["n_at_border"]
+    assert outside.sum() == 81 - 49 == found.summary["n_left_out"]
     assert (found.atoms.loc[outside, "state"] == 0).all()
     assert found.windows.shape[0] <= 33  # coarser pixels, not more of them
     assert any("few" in sentence for sentence in found.summary["warnings"])

@@ -38,9 +38,9 @@ def render_exploration(
 
 def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
     units = escape(str(summary["units"]))
-    out = summary["n_at_border"]
+    out = summary["n_left_out"]
     return {
-        "Atoms": f"{summary['n_looked_at']} of {summary['n_atoms']} looked at; {out} too near to the border",
+        "Atoms": f"{summary['n_looked_at']} of {summary['n_atoms']} looked at; the windows of {out} are not whole",
         "Window": f"{summary['window']}&nbsp;{units}, {' x '.join(map(str, summary['window_px']))}&nbsp;px",
         "Latent numbers": f"{summary['latent']}, whatever the "
         + (", ".join(escape(str(each)) for each in summary["invariances"]) or "pose is not"),

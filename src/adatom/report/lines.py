@@ -151,7 +151,7 @@ def exploration_lines(name: str, summary: dict[str, Any], folder: Path) -> list[
     units = summary["units"]
     lines = [
         f"{name}: {summary['n_windows']} windows of {summary['window']} {units} around {summary['n_looked_at']} atoms "
-        f"({summary['n_at_border']} too near to the border)",
+        f"({summary['n_left_out']} whose windows are not whole)",
         "  states   " + ", ".join(f"{each['state']}: {each['n']}" for each in summary["states"]),
     ]
     movie = summary.get("movie")
