@@ -6,6 +6,7 @@ from walkers import chains, table_of, walkers
 
 from adatom.analyse.diffusion import diffusion, mean_square_displacement
 from adatom.analyse.dynamics import analyse_tracks
+from adatom.analyse.hidden_chain import hidden_chain
 from adatom.analyse.hops import find_hops
 from adatom.analyse.lifetimes import lifetimes
 from adatom.analyse.transitions import transitions
@@ -69,6 +70,40 @@ def test_transitions_and_rates_of_a_chain_are_within_their_intervals():
         found = transitions(table_of(np.zeros((10, 30, 2)), state=state), "state")
         hits.append([found.low[0, 1] <= 0.1 <= found.high[0, 1], found.low[1, 0] <= 0.25 <= found.high[1, 0]])
     assert np.mean(hits, axis=0).min() >= 0.88
+
+
+def test_misjudged_frames_do_not_make_transitions_of_the_hidden_chain():
+    """3 % of the frames are misjudged: counting takes each for two changes."""
+    leave, hidden, counted = (0.05, 0.08), [], []
+    for seed in range(8):
+        state = chains(15, 40, leave, seed=seed)
+        wrong = np.random.default_rng(seed).random(state.shape) < 0.03
+        table = table_of(np.zeros((15, 40, 2)), state=np.where(wrong, 3 - state, state))
+        found = hidden_chain(table)
+        for told, within in ((found.changes, hidden), (transitions(table, "state"), counted)):
+            within += [told.low[a, b] <= p <= told.high[a, b] for (a, b), p in (((0, 1), 0.05), ((1, 0), 0.08))]
+    assert np.mean(hidden) >= 0.75 and np.mean(counted) < 0.5
+    assert found.misjudged == pytest.approx(0.03, abs=0.015)
+    true = state[table.loc[found.rows, "track"], table.loc[found.rows, "frame"]]
+    told = found.changes.classes[found.state_probability.argmax(axis=1)]
+    assert (told == true).mean() > (table.loc[found.rows, "state"] == true).mean()
+
+
+def test_hidden_chain_without_errors_is_the_counted_one_and_goes_on_through_gaps():
+    state = chains(30, 40, (0.1, 0.2), seed=1)
+    table = table_of(np.zeros((30, 40, 2)), state=state)
+    part = table[np.random.default_rng(0).random(len(table)) > 0.2]
+    found, counted = hidden_chain(part, frame_time_s=0.5), transitions(table, "state", frame_time_s=0.5)
+    assert found.changes.probability == pytest.approx(counted.probability, abs=0.05)
+    assert found.changes.rate[0, 1] == pytest.approx(counted.rate[0, 1], rel=0.3)
+    assert found.misjudged < 0.03
+    assert np.isnan(found.changes.rate[0, 0])
+
+
+def test_hidden_chain_of_one_state_or_none_is_told_too():
+    table = table_of(np.zeros((3, 5, 2)), state=np.ones((3, 5), int))
+    assert hidden_chain(table).changes.probability.tolist() == [[1.0]]
+    assert hidden_chain(table[table["state"] > 1]).changes.probability.shape == (0, 0)
 
 
 def test_hops_are_counted_and_wrong_places_are_none():

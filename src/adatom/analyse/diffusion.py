@@ -15,8 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import fft, stats
 
-from adatom.analyse.steps import follows, tracked
-from adatom.errors import ArgumentError
+from adatom.analyse.steps import check_interval, follows, tracked
 
 Array = NDArray[np.float64]
 
@@ -74,10 +73,7 @@ def diffusion(
     takes diffusion to be free, the same in all directions and for all atoms. Of atoms on sites, which hop, it is the
     effective one; of atoms in cages it is close to 0.
     """
-    if not 0 < confidence < 1:
-        raise ArgumentError(f"confidence: expected a number between 0 and 1, got {confidence}.")
-    if frame_time_s is not None and not frame_time_s > 0:
-        raise ArgumentError(f"frame_time_s: expected a time above 0, got {frame_time_s}.")
+    check_interval(confidence, frame_time_s)
     time = 1.0 if frame_time_s is None else frame_time_s
     power, weight, number = _spectrum(*_pieces(atoms, track, columns or place_columns(atoms)))
     n_steps = int(number.sum()) // 2

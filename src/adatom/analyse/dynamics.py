@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from adatom.analyse.diffusion import Diffusion, diffusion, mean_square_displacement, place_columns
+from adatom.analyse.hidden_chain import HiddenChain, hidden_chain
 from adatom.analyse.hops import find_hops
 from adatom.analyse.lifetimes import Lifetimes, lifetimes
 from adatom.analyse.steps import tracked
@@ -27,7 +28,8 @@ class Dynamics:
         where it was taken out), ``n_hops``, ``state`` (the most frequent), ``n_changes``, and ``diffusion``,
         ``diffusion_low``, ``diffusion_high`` [unit^2 / s, or / frame] of those that last.
     hops : see `adatom.analyse.hops.find_hops`.
-    changes : between states.
+    changes : between states, as they are seen.
+    hidden : the same where states may be misjudged, see `adatom.analyse.hidden_chain`.
     lives : of the states.
     diffusion : of all tracks together.
     displacement : see `adatom.analyse.diffusion.mean_square_displacement`.
@@ -38,6 +40,7 @@ class Dynamics:
     tracks: pd.DataFrame
     hops: pd.DataFrame
     changes: Transitions
+    hidden: HiddenChain
     lives: Lifetimes
     diffusion: Diffusion
     displacement: pd.DataFrame
@@ -62,6 +65,7 @@ def analyse_tracks(
     """
     hops = find_hops(atoms)
     changes = transitions(atoms, column, frame_time_s=frame_time_s, confidence=confidence)
+    hidden = hidden_chain(atoms, column, frame_time_s=frame_time_s, confidence=confidence)
     lives = lifetimes(atoms, column, frame_time_s=frame_time_s, confidence=confidence)
     moved = diffusion(atoms, frame_time_s=frame_time_s, confidence=confidence)
     tracks = _tracks(atoms, column, hops, frame_time_s, confidence)
@@ -76,6 +80,8 @@ def analyse_tracks(
         "n_hops": len(hops),
         "confidence": confidence,
         "transitions": _records(changes.table()),
+        "hidden_transitions": _records(hidden.changes.table()),
+        "misjudged": rounded(hidden.misjudged),
         "lifetimes": _records(lives.table),
         "lifetime_unit": lives.unit,
         "diffusion": {
@@ -87,8 +93,17 @@ def analyse_tracks(
             "unit": f"{atoms.attrs.get('units', 'px')}^2/{unit}",
         },
     }
-    return Dynamics(tracks, hops, changes, lives, moved, mean_square_displacement(atoms, frame_time_s=frame_time_s),
-                    frame_time_s, summary)  # fmt: skip
+    return Dynamics(
+        tracks=tracks,
+        hops=hops,
+        changes=changes,
+        hidden=hidden,
+        lives=lives,
+        diffusion=moved,
+        displacement=mean_square_displacement(atoms, frame_time_s=frame_time_s),
+        frame_time_s=frame_time_s,
+        summary=summary,
+    )
 
 
 def _tracks(

@@ -7,8 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from adatom.analyse.steps import follows, tracked
-from adatom.errors import ArgumentError
+from adatom.analyse.steps import check_interval, follows, tracked
 
 Array = NDArray[np.float64]
 
@@ -75,10 +74,7 @@ def lifetimes(
     Changes there and back between two frames are not seen. Where the survival curve is no exponential the mean is still
     that of its kind, but says little.
     """
-    if not 0 < confidence < 1:
-        raise ArgumentError(f"confidence: expected a number between 0 and 1, got {confidence}.")
-    if frame_time_s is not None and not frame_time_s > 0:
-        raise ArgumentError(f"frame_time_s: expected a time above 0, got {frame_time_s}.")
+    check_interval(confidence, frame_time_s)
     known = tracked(atoms, [column], track)
     if pd.api.types.is_numeric_dtype(known[column]):
         known = known[known[column] != 0]

@@ -31,3 +31,16 @@ def follows(known: pd.DataFrame, track: str = "track") -> NDArray[np.bool_]:
     atom, frame = known[track].to_numpy(), known["frame"].to_numpy()
     same: NDArray[np.bool_] = (atom[1:] == atom[:-1]) & (frame[1:] == frame[:-1] + 1)
     return same
+
+
+def check_interval(confidence: float, frame_time_s: float | None) -> None:
+    """Refuse what is no confidence, or no time.
+
+    Raises
+    ------
+    ArgumentError : if one of them is.
+    """
+    if not 0 < confidence < 1:
+        raise ArgumentError(f"confidence: expected a number between 0 and 1, got {confidence}.")
+    if frame_time_s is not None and not frame_time_s > 0:
+        raise ArgumentError(f"frame_time_s: expected a time above 0, got {frame_time_s}.")

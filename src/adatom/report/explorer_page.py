@@ -1,7 +1,7 @@
 """The page of an exploration: what windows around atoms have in common, where they differ, and how they change."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
@@ -29,7 +29,7 @@ def render_exploration(
         facts_part(_facts(summary)),
         _states(summary),
         facts_part(_movie(summary["movie"])) if summary.get("movie") else "",
-        _transitions(summary["movie"]) if summary.get("movie") else "",
+        *(_transitions(summary["movie"]) if summary.get("movie") else ()),
         *(figure_part(caption, figure) for caption, figure in figures.items()),
         _animation(animation, int(summary["latent"])),
     ]
@@ -77,7 +77,20 @@ def _movie(movie: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _transitions(movie: Mapping[str, Any]) -> str:
+def _transitions(movie: Mapping[str, Any]) -> list[str]:
+    """Tables of what was counted, and of what is left if states are misjudged now and then."""
+    share, wrong = f"{100 * movie['confidence']:.0f} % intervals", f"{100 * (movie['misjudged'] or 0):.2g} %"
+    return [
+        _chances(f"Transitions from frame to frame, {share}", movie["transitions"], bool(movie["frame_time_s"])),
+        _chances(
+            f"The same if states may be misjudged, as seems to be in {wrong} of the frames",
+            movie["hidden_transitions"],
+            bool(movie["frame_time_s"]),
+        ),
+    ]
+
+
+def _chances(title: str, transitions: Iterable[Mapping[str, Any]], in_seconds: bool) -> str:
     rows = [
         (
             each["before"],
@@ -86,15 +99,10 @@ def _transitions(movie: Mapping[str, Any]) -> str:
             _interval(each["probability"], each["low"], each["high"]),
             "" if each["before"] == each["after"] else _interval(each["rate"], each["rate_low"], each["rate_high"]),
         )
-        for each in movie["transitions"]
+        for each in transitions
         if each["counts"]
     ]
-    unit = "1/s" if movie["frame_time_s"] else "1/frame"
-    return _table(
-        f"Transitions from frame to frame, {100 * movie['confidence']:.0f} % intervals",
-        ("from", "to", "seen", "probability", f"rate [{unit}]"),
-        rows,
-    )
+    return _table(title, ("from", "to", "seen", "probability", f"rate [1/{'s' if in_seconds else 'frame'}]"), rows)
 
 
 def _number(value: float | None) -> str:

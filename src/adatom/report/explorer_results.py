@@ -14,8 +14,8 @@ from adatom.report.latent_figures import draw_latent_map, draw_latents, draw_man
 
 
 def write_exploration(folder: Path, found: Exploration, *, title: str) -> None:
-    """Write ``atoms`` (CSV and parquet), of movies ``tracks``, ``hops``, ``transitions`` and ``lifetimes``, the
-    figures, ``traversal.gif``, ``report.html`` and, last, ``summary.json``.
+    """Write ``atoms`` (CSV and parquet), of movies ``tracks``, ``hops``, ``transitions``, ``hidden_transitions`` and
+    ``lifetimes``, the figures, ``traversal.gif``, ``report.html`` and, last, ``summary.json``.
     """
     names = found.latent_columns
     known = found.atoms.iloc[found.windows.rows]
@@ -43,6 +43,7 @@ def write_exploration(folder: Path, found: Exploration, *, title: str) -> None:
             "tracks": moved.tracks,
             "hops": moved.hops,
             "transitions": moved.changes.table(),
+            "hidden_transitions": moved.hidden.changes.table(),
             "lifetimes": moved.lives.table,
         }
     write_table(folder, "atoms", found.atoms, parquet=True)
