@@ -34,6 +34,7 @@ BENCHMARKS = {
     "ensemble_against_atomai": "ensembles of five beside AtomAI's of five: F1, ranking of errors and time of training",
     "real_pt_elit": "Pt atoms without marks: the model that ships, an ensemble on its trunk, and the ensemble adapted",
     "digits": "rotated digits by a variational autoencoder: angles, content, time, AtomAI (make peers)",
+    "atomic_movie": "switching dopants and growing vacancies in graphene: states, transitions, tracks, drift",
     "particles": "simulated particles that touch: average precision and mean diameter, by threshold and by network",
     "onnx_speed": "finding through ONNX Runtime and OpenVINO beside eager torch: time, and the same atoms (extra fast)",
     "demo": "the time that `adatom demo` takes from scratch",

@@ -16,6 +16,7 @@ _ROOMS = {
     "make_image": "adatom.data",
     "adapt_to_images": "adatom.adapter",
     "analyse_atoms": "adatom.analyser",
+    "explore_atoms": "adatom.explorer",
     "find": "adatom.finder",
     "find_particles": "adatom.particle_finder",
     "load": "adatom.models",
@@ -41,6 +42,7 @@ __all__ = [
     "__version__",
     "adapt_to_images",
     "analyse_atoms",
+    "explore_atoms",
     "find",
     "find_particles",
     "load",
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from adatom.adapter import adapt_to_images
     from adatom.analyser import analyse_atoms
     from adatom.data import make_image
+    from adatom.explorer import explore_atoms
     from adatom.files import read
     from adatom.finder import find
     from adatom.matching import match

@@ -15,6 +15,7 @@ from adatom import __version__
 from adatom.commands import (  # noqa: F401  each adds its commands to app
     analyse,
     demo,
+    explore,
     files,
     find,
     learning,
@@ -26,7 +27,7 @@ from adatom.commands import (  # noqa: F401  each adds its commands to app
 )
 from adatom.commands.terminal import app, sentence
 
-_STOPPED = "stopped. With --resume, `adatom train` and `adatom simulate` go on with what was interrupted."
+_STOPPED = "stopped. With --resume, `adatom train`, `explore` and `simulate` go on with what was interrupted."
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ class Finding:
     ----------
     image : what was searched.
     atoms : the atom table, see `adatom.data.atoms`.
-    maps : probability maps of the (first) frame, or None for the classical method.
+    maps : probability maps of the (first) frame, or where asked for of all frames, or None for the classical method.
     doubts : their uncertainties, where the model is an ensemble; see `adatom.models.ensemble`.
     summary : the content of ``summary.json``.
     """
@@ -135,8 +135,9 @@ def search(
     undistort: bool = False,
     contrast: Contrast = "auto",
     coverage: float | None = None,
+    all_maps: bool = False,
 ) -> Finding:
-    """As `find`, with the maps and the summary beside the atoms."""
+    """As `find`, with the maps and the summary beside the atoms; with `all_maps` those of all frames of a movie."""
     started = time.monotonic()
     image = check_image(image)
     if image.dims not in (("y", "x"), ("frame", "y", "x")):
@@ -193,12 +194,12 @@ def search(
     scout = eyes  # the one that looked first, and knows what images are like
     if isinstance(eyes, ModelAtScale):
         eyes = replace(eyes, coverage=coverage)
-    seen = see_all(image, square, eyes, min_probability, min_distance_px, refine)
+    seen = see_all(image, square, eyes, min_probability, min_distance_px, refine, all_maps)
     if model is None and isinstance(eyes, ModelAtScale) and eyes.sign > 0 and seen.lattice is not None:
         expert = recognise(seen.lattice, seen.spacing_px, square.values, 0.8 * eyes.support)
         if expert is not None:
             eyes = replace(expert, coverage=coverage)
-            seen = see_all(image, square, eyes, min_probability, min_distance_px, refine)
+            seen = see_all(image, square, eyes, min_probability, min_distance_px, refine, all_maps)
     columns, maps, lattice = seen.columns, seen.maps, seen.lattice
     if eyes.sign < 0 and contrast == "auto":
         warnings.append(

@@ -21,6 +21,7 @@ EXPECTED: dict[str, tuple[int, set[str]]] = {
     "09_elit": (5, set()),
     "10_rotated_digits": (5, set()),
     "13_loss_gradient_optimiser": (4, {"mine.safetensors"}),
+    "11_an_atomic_movie": (6, set()),
 }
 
 

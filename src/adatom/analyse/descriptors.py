@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
 
 from adatom.errors import ShapeError
@@ -34,6 +35,22 @@ class Descriptors:
     def is_picture(self) -> bool:
         """Whether the features of an atom are the pixels of a patch."""
         return bool(np.isfinite(self.step))
+
+    def pictures(self) -> xr.DataArray:
+        """Patches as (sample, y, x), the atom at 0 in coordinates in `units`.
+
+        Raises
+        ------
+        ShapeError : if the features are no pictures.
+        """
+        if not self.is_picture:
+            raise ShapeError(f"descriptors: expected those of patches, got features of shape {self.shape}.")
+        coords = {
+            dim: (dim, (np.arange(side) - side // 2) * self.step, {"units": self.units})
+            for dim, side in zip("yx", self.shape, strict=True)
+        }
+        values = self.values.reshape(len(self.values), *self.shape)
+        return xr.DataArray(values, dims=("sample", "y", "x"), coords=coords, name="patches")
 
 
 def with_columns(atoms: pd.DataFrame, rows: NDArray[np.int64], columns: dict[str, NDArray]) -> pd.DataFrame:

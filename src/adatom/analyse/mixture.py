@@ -22,7 +22,7 @@ class Mixture:
     ----------
     component : (n,) number of the Gaussian that each is most probably of, from 1, the largest first.
     probability : (n, k) of each Gaussian.
-    weights, means : (k,) and (k, dimension).
+    weights, means, covariances : (k,), (k, dimension) and (k, dimension, dimension).
     criterion : Bayesian information criterion of each number that was tried, the lowest is best; of one only if the
         number was given.
     rows : (n,) position of each in the table of atoms.
@@ -32,6 +32,7 @@ class Mixture:
     probability: Array
     weights: Array
     means: Array
+    covariances: Array
     criterion: dict[int, float]
     rows: NDArray[np.int64]
 
@@ -76,7 +77,8 @@ def mixture(
     if not all(1 <= number <= most for number in numbers) or len(values) < 2:
         raise ArgumentError(f"n: expected 1 to {most}, the number of different scores, got {n}.")
     spread = values.std(axis=0)
-    scaled = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    unit = np.where(spread > 0, spread, 1.0)
+    scaled = (values - values.mean(axis=0)) / unit
     tried = {
         number: GaussianMixture(
             number, n_init=_STARTS if number > 1 else 1, reg_covar=1e-5, random_state=random_state
@@ -92,7 +94,8 @@ def mixture(
         component=probability.argmax(axis=1).astype(np.int64) + 1,
         probability=probability,
         weights=np.asarray(best.weights_)[order],
-        means=np.asarray(best.means_)[order] * np.where(spread > 0, spread, 1.0) + values.mean(axis=0),
+        means=np.asarray(best.means_)[order] * unit + values.mean(axis=0),
+        covariances=np.asarray(best.covariances_)[order] * np.outer(unit, unit),
         criterion=criterion,
         rows=rows,
     )

@@ -12,10 +12,17 @@ from adatom.errors import ArgumentError, UnitError
 _SPLINE = 3
 # A cubic spline rings this far around a pixel that is missing, with less than 1 % of its error beyond [px].
 _RINGING_PX = 3
+# Standard deviation of a box 1 wide.
+_BOX = 12**-0.5
 
 
 def patches_around_atoms(
-    image: xr.DataArray, atoms: pd.DataFrame, size: float, *, standardise: bool = False
+    image: xr.DataArray,
+    atoms: pd.DataFrame,
+    size: float,
+    *,
+    standardise: bool = False,
+    step: float | None = None,
 ) -> Descriptors:
     """Cut a square patch around each atom.
 
@@ -25,10 +32,12 @@ def patches_around_atoms(
     atoms : its atoms.
     size : side of a patch, in the unit of the atoms (nm, or px where the image is not calibrated).
     standardise : whether each patch gets mean 0 and deviation 1, so that brightness and contrast play no part.
+    step : width of a patch's pixel in the unit of the atoms; by default the narrower side of the image's. For a wider
+        one the image is smoothed first, as pixels of that width would be.
 
     Returns
     -------
-    Descriptors of an odd number of pixels a side, as wide as the narrower side of the image's pixels. Atoms whose patch
+    Descriptors of an odd number of pixels a side. Atoms whose patch
     reaches beyond the image, or touches pixels without a value, are left out; so are flat patches where patches are
     standardised.
 
@@ -48,7 +57,10 @@ def patches_around_atoms(
     if units == "nm" and pixel is None:
         raise UnitError("image: expected a calibrated one for atoms in nm, got one in px. Give its pixel size.")
     height, width = (1.0, 1.0) if units != "nm" or pixel is None else pixel
-    step = min(height, width)
+    if step is not None and not (np.isfinite(step) and step > 0):
+        raise ArgumentError(f"step: expected a length above 0, got {step}.")
+    step = min(height, width) if step is None else step
+    smooth = tuple(_BOX * np.sqrt(max((step / side) ** 2 - 1, 0.0)) for side in (height, width))
     half = int(size / step / 2 + 1e-6) if np.isfinite(size) else 0
     shortest = min(frames.sizes["y"] * height, frames.sizes["x"] * width)
     if not (half >= 1 and size < shortest):
@@ -66,6 +78,7 @@ def patches_around_atoms(
             raise ArgumentError(f"atoms: expected frames 0 to {frames.sizes['frame'] - 1}, got {frame}.")
         mine = np.flatnonzero(whole & (number == frame))
         picture = np.asarray(frames.isel(frame=int(frame)), dtype=float)
+        picture = _smoothed(picture, smooth)
         cut, measured = _cut(picture, x[mine], y[mine], offset_x, offset_y)
         values.append(cut[measured])
         kept.append(mine[measured])
@@ -78,6 +91,18 @@ def patches_around_atoms(
         cut = (cut - cut.mean(axis=1, keepdims=True)) / deviation[uneven][:, None]
     order = np.argsort(row)
     return Descriptors(cut[order], row[order], offset_x.shape, step, units)
+
+
+def _smoothed(picture: Array, deviations: tuple[float, ...]) -> Array:
+    """The picture as wider pixels see it, what is missing left missing."""
+    if max(deviations) == 0:
+        return picture
+    known = np.isfinite(picture)
+    if known.all():
+        return np.asarray(ndimage.gaussian_filter(picture, deviations))
+    weight = ndimage.gaussian_filter(known.astype(float), deviations)
+    total = ndimage.gaussian_filter(np.where(known, picture, 0.0), deviations)
+    return np.where(known, total / np.where(known, weight, 1.0), np.nan)
 
 
 def _cut(picture: Array, x: Array, y: Array, offset_x: Array, offset_y: Array) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from adatom.errors import ArgumentError
+from adatom.analyse.steps import check_interval, follows, tracked
 
 Array = NDArray[np.float64]
 
@@ -78,25 +78,15 @@ def transitions(
     Jeffreys' prior, so each a Beta interval; rates, if constant, a Gamma posterior of changes in the time at risk.
     They take steps to be independent: neighbours that change together make intervals too narrow.
     """
-    for name in (column, track, "frame"):
-        if name not in atoms.columns:
-            raise ArgumentError(f"atoms: expected a column {name}, got {', '.join(map(str, atoms.columns))}.")
-    if not 0 < confidence < 1:
-        raise ArgumentError(f"confidence: expected a number between 0 and 1, got {confidence}.")
-    if frame_time_s is not None and not frame_time_s > 0:
-        raise ArgumentError(f"frame_time_s: expected a time above 0, got {frame_time_s}.")
-    known = atoms[[track, "frame", column]].dropna()
-    known = known[known[track] >= 0]
-    if known.duplicated([track, "frame"]).any():
-        raise ArgumentError("atoms: expected each track once in a frame, got one twice. Link the frames again.")
+    check_interval(confidence, frame_time_s)
+    known = tracked(atoms, [column], track)
     if pd.api.types.is_numeric_dtype(known[column]):
         known = known[known[column] != 0]
     classes = np.unique(known[column].to_numpy())
-    known = known.sort_values([track, "frame"])
-    kind, atom, frame = (np.searchsorted(classes, known[column]), known[track].to_numpy(), known["frame"].to_numpy())
-    follows = (atom[1:] == atom[:-1]) & (frame[1:] == frame[:-1] + 1)
+    kind = np.searchsorted(classes, known[column])
+    next_too = follows(known, track)
     counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (kind[:-1][follows], kind[1:][follows]), 1)
+    np.add.at(counts, (kind[:-1][next_too], kind[1:][next_too]), 1)
     tail = 0.5 * (1 - confidence)
     shape = counts + _PRIOR
     total = shape.sum(axis=1, keepdims=True)

@@ -73,10 +73,14 @@ def see_all(
     min_probability: float | None,
     min_distance_px: float | None,
     refine: bool,
+    all_maps: bool = False,
 ) -> Seen:
-    """Look at each frame, and at the lattice of the first; `square` is the first frame."""
+    """Look at each frame, and at the lattice of the first; `square` is the first frame. With `all_maps` maps are those
+    of all frames, (class, frame, y, x).
+    """
     frames = [image] if image.ndim == 2 else [image.isel(frame=k) for k in range(image.sizes["frame"])]
     tables, jitters = [], []
+    every: dict[int, xr.DataArray] = {}
     maps: xr.DataArray | None = None
     doubts: xr.Dataset | None = None
     for number, frame in enumerate(frames):
@@ -89,6 +93,11 @@ def see_all(
         jitters.append(jitter_px)
         if number == 0 and not part.is_blank and isinstance(eyes, ModelAtScale):
             maps, doubts = eyes.draw(sight, frame, square.factor)
+        if all_maps and not part.is_blank and isinstance(eyes, ModelAtScale):
+            every[number] = eyes.draw(sight, frame, square.factor)[0]
+    if every and image.ndim == 3:
+        nothing = xr.zeros_like(next(iter(every.values())))
+        maps = xr.concat([every.get(k, nothing) for k in range(len(frames))], dim="frame")
     columns = _joined(tables)
     x, y, species, flux = (tables[0][name] for name in ("x", "y", "species", "flux"))
     one_kind = isinstance(eyes, ModelAtScale) and eyes.model.finds_scale

@@ -146,6 +146,30 @@ def analysis_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str
     return lines
 
 
+def exploration_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
+    """What windows around the atoms of a file say, from `adatom.analyse.exploration.Exploration.summary`."""
+    units = summary["units"]
+    lines = [
+        f"{name}: {summary['n_windows']} windows of {summary['window']} {units} around {summary['n_looked_at']} atoms "
+        f"({summary['n_left_out']} whose windows are not whole)",
+        "  states   " + ", ".join(f"{each['state']}: {each['n']}" for each in summary["states"]),
+    ]
+    movie = summary.get("movie")
+    if movie:
+        unit = "s" if movie["frame_time_s"] else "frames"
+        told = f"{movie['n_tracks']} in {movie['n_frames']} frames; {movie['n_changes_of_state']} changes of state"
+        lines.append(f"  tracks   {told}, {movie['n_hops']} hops")
+        for each in movie["lifetimes"]:
+            low, high = (
+                "any" if each[name] is None else f"{each[name]:.3g}" for name in ("lifetime_low", "lifetime_high")
+            )
+            lines.append(f"  lifetime of state {each['class']}: {low} to {high} {unit}")
+    lines += [f"  warning  {warning}" for warning in summary.get("warnings", ())]
+    more = "tracks.csv, transitions.csv, " if movie else ""
+    lines.append(f"  written  {folder}/report.html, atoms.csv, {more}model.safetensors, traversal.gif, summary.json")
+    return lines
+
+
 def adapted_lines(out: Path, facts: dict[str, Any]) -> list[str]:
     """Round by round, how a model was adapted to images, from `adatom.adapter.Adapted.summary`."""
     lines = []
