@@ -37,6 +37,7 @@ BENCHMARKS = {
     "atomic_movie": "switching dopants and growing vacancies in graphene: states, transitions, tracks, drift",
     "particles": "simulated particles that touch: average precision and mean diameter, by threshold and by network",
     "onnx_speed": "finding through ONNX Runtime and OpenVINO beside eager torch: time, and the same atoms (extra fast)",
+    "denoising": "denoisers on simulated STEM images: PSNR, SSIM, what find makes of them, risk (extra wavelets)",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

@@ -17,11 +17,13 @@ _ROOMS = {
     "adapt_to_images": "adatom.adapter",
     "analyse_atoms": "adatom.analyser",
     "explore_atoms": "adatom.explorer",
+    "denoise": "adatom.noise_remover",
     "find": "adatom.finder",
     "find_particles": "adatom.particle_finder",
     "load": "adatom.models",
     "match": "adatom.matching",
     "Classifier": "adatom.models",
+    "Denoiser": "adatom.models",
     "Ensemble": "adatom.models",
     "ImageToSpectrum": "adatom.models",
     "Localizer": "adatom.models",
@@ -32,6 +34,7 @@ _ROOMS = {
 }
 __all__ = [
     "Classifier",
+    "Denoiser",
     "Ensemble",
     "ImageToSpectrum",
     "Localizer",
@@ -42,6 +45,7 @@ __all__ = [
     "__version__",
     "adapt_to_images",
     "analyse_atoms",
+    "denoise",
     "explore_atoms",
     "find",
     "find_particles",
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
     from adatom.matching import match
     from adatom.models import (
         Classifier,
+        Denoiser,
         Ensemble,
         ImageToSpectrum,
         Localizer,
@@ -70,6 +75,7 @@ if TYPE_CHECKING:
         VariationalAutoencoder,
         load,
     )
+    from adatom.noise_remover import denoise
     from adatom.particle_finder import find_particles
 
 

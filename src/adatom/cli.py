@@ -15,6 +15,7 @@ from adatom import __version__
 from adatom.commands import (  # noqa: F401  each adds its commands to app
     analyse,
     demo,
+    denoise,
     explore,
     files,
     find,

@@ -20,8 +20,9 @@ EXPECTED: dict[str, tuple[int, set[str]]] = {
     "08_distortion_domains": (6, set()),
     "09_elit": (5, set()),
     "10_rotated_digits": (5, set()),
-    "13_loss_gradient_optimiser": (4, {"mine.safetensors"}),
     "11_an_atomic_movie": (6, set()),
+    "12_your_own_denoiser": (4, {"mos2_denoiser.safetensors"}),
+    "13_loss_gradient_optimiser": (4, {"mine.safetensors"}),
 }
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 # Loaded when first asked for: listing the models that ship, or reading a recipe, needs no torch.
 _MEMBERS = {
     "Classifier": "adatom.models.classifier",
+    "Denoiser": "adatom.models.denoiser",
     "Ensemble": "adatom.models.ensemble",
     "ImageToSpectrum": "adatom.models.image_to_spectrum",
     "Localizer": "adatom.models.localizer",
@@ -20,6 +21,7 @@ _MEMBERS = {
 }
 __all__ = [
     "Classifier",
+    "Denoiser",
     "Ensemble",
     "ImageToSpectrum",
     "Localizer",
@@ -36,6 +38,7 @@ __all__ = [
 if TYPE_CHECKING:
     from adatom.models.catalogue import load, shipped_models
     from adatom.models.classifier import Classifier
+    from adatom.models.denoiser import Denoiser
     from adatom.models.ensemble import Ensemble
     from adatom.models.image_to_spectrum import ImageToSpectrum
     from adatom.models.localizer import Localizer

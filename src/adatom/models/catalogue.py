@@ -18,6 +18,7 @@ FORMAT_VERSION = 1
 # kind of a model -> module with its class; a new one is one file and one line here
 ESTIMATORS = {
     "Classifier": "adatom.models.classifier",
+    "Denoiser": "adatom.models.denoiser",
     "Ensemble": "adatom.models.ensemble",
     "ImageToSpectrum": "adatom.models.image_to_spectrum",
     "Localizer": "adatom.models.localizer",

@@ -154,6 +154,41 @@ class EnsembleHeader(_Part):
         return self
 
 
+class _DenoisingArguments(_Part):
+    model_config = ConfigDict(extra="forbid")
+
+    width: int = Field(ge=1, le=256)
+    depth: int = Field(ge=1, le=6)
+    residual: bool
+
+
+class _DenoisingArchitecture(_Part):
+    name: str
+    arguments: _DenoisingArguments
+
+
+class _DenoisingPreprocessing(_Part):
+    background_px: float = Field(gt=0)
+
+
+class DenoiserHeader(_Part):
+    """Header of a `Denoiser`."""
+
+    name: str
+    description: str
+    architecture: _DenoisingArchitecture
+    classes: list[str] = Field(max_length=0)
+    method: Literal["simulated", "blind_spot", "frames"]
+    hidden_run_px: int = Field(ge=0, le=64)
+    risk_factor: float = Field(gt=0)
+    preprocessing: _DenoisingPreprocessing
+    recipe: str | None
+    seed: int
+    figures: dict[str, float]
+    versions: dict[str, str]
+    licence: str
+
+
 class _PairArguments(_Part):
     model_config = ConfigDict(extra="forbid")
 
@@ -296,6 +331,7 @@ MEMBER_HEADERS: dict[str, type[ModelHeader]] = {"Segmenter": ModelHeader, "Local
 HEADERS: dict[str, type[_Part]] = {
     **MEMBER_HEADERS,
     "Classifier": WholeImageHeader,
+    "Denoiser": DenoiserHeader,
     "Ensemble": EnsembleHeader,
     "ImageToSpectrum": PairHeader,
     "Regressor": WholeImageHeader,

@@ -225,3 +225,24 @@ def particle_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str
     lines += [f"  warning  {warning}" for warning in summary["warnings"]]
     lines.append(f"  written  {folder}/overlay.png, histogram.png, particles.csv, instances.tif, summary.json")
     return lines
+
+
+def denoising_lines(name: str, summary: dict[str, Any]) -> list[str]:
+    """What denoising a file called `name` gave, from its summary."""
+    unit = f" {summary['units']}" if summary["units"] else ""
+    by = summary["model"] or summary["method"]
+    residual = summary["residual"]
+    if residual["removed_share"] is not None:
+        told = (
+            f"{100 * residual['removed_share']:.2g} % of the lattice's amplitude ({residual['n_peaks']} peaks, "
+            f"p {max(residual['p_value'], 1e-99):.2g})"
+        )
+    else:
+        told = f"no lattice to judge by; highest peak of its spectrum p {residual['p_value']:.2g}"
+    lines = [
+        f"{name}: noise {summary['noise_before']:.4g}{unit} before, {summary['noise_after']:.4g}{unit} after (by its "
+        f"risk), by {by}, {summary['seconds']} s",
+        f"  residual: rms {summary['removed_rms']:.4g}{unit}; {told}; {residual['n_spots']} spots",
+        f"  {summary['out']}, {summary['risk']}, {summary['figure']}",
+    ]
+    return lines + [f"  warning: {warning}" for warning in summary["warnings"]]

@@ -29,6 +29,7 @@ class SimulatedImage:
     scale : factor on all lengths that this image got.
     defect : (n,) number of the point defect that each atom is, from 1 in the recipe's order; 0 for none.
     instances : (y, x) number of the particle that a pixel shows, from 1; None where the material has no particles.
+    clean : (y, x) the image without noise, flicker of the beam and errors of lines; None unless it was asked for.
     """
 
     image: NDArray[np.float32]
@@ -40,14 +41,19 @@ class SimulatedImage:
     scale: float
     defect: NDArray[np.int64]
     instances: NDArray[np.uint16] | None = None
+    clean: NDArray[np.float32] | None = None
 
 
-def simulate_image(recipe: ImageRecipe, *, seed: int, index: int) -> SimulatedImage:
-    """Image number `index` of the stream that `recipe` and `seed` define."""
+def simulate_image(recipe: ImageRecipe, *, seed: int, index: int, with_clean: bool = False) -> SimulatedImage:
+    """Image number `index` of the stream that `recipe` and `seed` define; `with_clean` adds what a denoiser is to give.
+
+    The clean image keeps what belongs to specimen and optics, and every fault of the grey scale; shifts of lines, which
+    move atoms, stay as well.
+    """
     rng = np.random.default_rng([seed, index])
     size = recipe.microscope.image_size
     specimen = draw_specimen(recipe, rng)
-    exposure = expose(specimen, recipe, rng)
+    exposure = expose(specimen, recipe, rng, with_clean=with_clean)
     measured = exposure.measured
     bottom, right = int(measured[:, 0].sum()), int(measured[0, :].sum())
     # An atom belongs to an image if its centre lies on a measured pixel.
@@ -70,4 +76,5 @@ def simulate_image(recipe: ImageRecipe, *, seed: int, index: int) -> SimulatedIm
         scale=specimen.px_per_nm * recipe.microscope.pixel_size_nm,
         defect=np.zeros(len(specimen.x), dtype=np.int64) if specimen.defect is None else specimen.defect,
         instances=specimen.instances,
+        clean=None if exposure.clean is None else np.where(measured, exposure.clean, np.nan).astype(np.float32),
     )

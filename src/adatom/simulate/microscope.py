@@ -1,6 +1,7 @@
 """From a specimen to a measured image: probe, islands, steps, background, noise and the errors of scanning."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.random import Generator
@@ -9,6 +10,7 @@ from scipy import ndimage, signal
 
 from adatom.prepare import resample
 from adatom.simulate.atoms_in_image import Specimen
+from adatom.simulate.expectation import Expectation
 from adatom.simulate.fields import log_uniform, random_field
 from adatom.simulate.film import draw_film
 from adatom.simulate.optics import draw_optics
@@ -29,15 +31,20 @@ class Exposure:
     image : (y, x), in units of an atom's height where the grey scale is straight.
     measured : (y, x) bool, False on an unmeasured border.
     flux_per_height : volume of the peak of an atom of height 1 [image unit x px^2].
+    clean : (y, x) the same without noise, flicker of the beam and errors of lines, where that was asked for.
     """
 
     image: Array
     measured: NDArray[np.bool_]
     flux_per_height: float
+    clean: Array | None = None
 
 
-def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
-    """Take the image of a specimen; atoms that an island, a clump or a step hides are taken out of it."""
+def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator, *, with_clean: bool = False) -> Exposure:
+    """Take the image of a specimen; atoms that an island, a clump or a step hides are taken out of it.
+
+    With `with_clean` also what it would be without noise; the image is the same either way.
+    """
     microscope, defects, size = recipe.microscope, recipe.defects, recipe.microscope.image_size
     px_per_nm = specimen.px_per_nm
     optics = None
@@ -83,8 +90,11 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
     image, relief, background = _sampled(
         microscope, rng, image, relief, _draw_background(microscope, size, px_per_nm, rng)
     )
-    expected = image + relief + background
+    expected = clean = image + relief + background
     if optics is not None:
+        if with_clean:
+            without_chance = cast(Generator, Expectation())
+            clean = optics.detect(image, relief, 1.0, (size / len(image)) ** 2, without_chance) + background
         beam = _draw_beam(microscope, len(image), rng) if microscope.beam_flicker[1] else 1.0
         image = optics.detect(image, relief, beam, (size / len(image)) ** 2, rng)
     else:
@@ -94,15 +104,16 @@ def expose(specimen: Specimen, recipe: ImageRecipe, rng: Generator) -> Exposure:
     if microscope.noise_lag[1] and optics is None:
         image = expected + _lagging(image - expected, rng.uniform(*microscope.noise_lag))
     image += _draw_line_errors(microscope, len(image), rng)
-    image, gain = _distort_contrast(image, microscope, px_per_nm * len(image) / size, rng)
+    images = np.stack([image, clean]) if with_clean else image[None]
+    images, gain = _distort_contrast(images, microscope, px_per_nm * len(image) / size, rng)
     if len(image) != size:
-        image = resample(image, (size / len(image),) * 2)[0]
+        images = np.stack([resample(each, (size / len(image),) * 2)[0] for each in images])
     measured = np.ones((size, size), dtype=bool)
     if rng.random() < microscope.border_probability:
         bottom, right = rng.integers(int(microscope.border_px[0]), int(microscope.border_px[1]) + 1, 2)
         measured[size - bottom :, :] = False
         measured[:, size - right :] = False
-    return Exposure(image, measured, flux_per_height * gain)
+    return Exposure(images[0], measured, flux_per_height * gain, images[1] if with_clean else None)
 
 
 def _count(image: Array, relief: Array, microscope: Microscope, rng: Generator) -> Array:
@@ -205,31 +216,32 @@ def _draw_support(defects: Defects, size: int, px_per_nm: float, rng: Generator)
     return strength * grain / np.hypot(share, 1 - share)
 
 
-def _distort_contrast(image: Array, microscope: Microscope, px_per_nm: float, rng: Generator) -> tuple[Array, float]:
+def _distort_contrast(images: Array, microscope: Microscope, px_per_nm: float, rng: Generator) -> tuple[Array, float]:
     """What lies between the signal and the file: hum, a changed tip, a crooked or saturated scale of grey.
 
-    Returns the image, and what becomes of a height of 1 on a middling ground.
+    The first of the images (n, y, x) sets that scale. Returns the images, and what becomes of a height of 1 on a
+    middling ground.
     """
-    size, gain = len(image), 1.0
+    size, gain = images.shape[1], 1.0
     if microscope.waves_probability and rng.random() < microscope.waves_probability:
         angle, period = rng.uniform(0, np.pi), np.exp(rng.uniform(np.log(0.5), np.log(8.0))) * 0.16 * px_per_nm
         along = np.arange(size) * 2 * np.pi / max(period, 2.5)
         phase = along[None, :] * np.cos(angle) + along[:, None] * np.sin(angle) + rng.uniform(0, 2 * np.pi)
         # fine hum must stay below the atoms, or it would look like their rows
-        image = image + rng.uniform(*microscope.waves) * min(1.0, period / (0.6 * px_per_nm)) * np.sin(phase)
+        images = images + rng.uniform(*microscope.waves) * min(1.0, period / (0.6 * px_per_nm)) * np.sin(phase)
     if microscope.tip_change_probability and rng.random() < microscope.tip_change_probability:
         row = int(rng.integers(size))
-        image = image.copy()
-        image[row:] = image[row:] * rng.uniform(0.5, 1.5) + rng.normal(0, 1.0)
+        images = images.copy()
+        images[:, row:] = images[:, row:] * rng.uniform(0.5, 1.5) + rng.normal(0, 1.0)
     if microscope.gamma[0] < microscope.gamma[1] and rng.random() < 0.5:
-        low, high = np.quantile(image, [0.0, 0.999])
+        low, high = np.quantile(images[0], [0.0, 0.999])
         exponent, span = rng.uniform(*microscope.gamma), max(high - low, 1e-9)
-        ground = max(float(np.median(image)) - low, 0.0) / span
+        ground = max(float(np.median(images[0])) - low, 0.0) / span
         gain = (ground + 1 / span) ** exponent - ground**exponent
-        image = np.clip((image - low) / span, 0, None) ** exponent
+        images = np.clip((images - low) / span, 0, None) ** exponent
     if microscope.saturated_probability and rng.random() < microscope.saturated_probability:
-        image = np.minimum(image, np.quantile(image, rng.uniform(0.9, 0.995)))
-    return image, float(gain)
+        images = np.minimum(images, np.quantile(images[0], rng.uniform(0.9, 0.995)))
+    return images, float(gain)
 
 
 def _draw_background(microscope: Microscope, size: int, px_per_nm: float, rng: Generator) -> Array:

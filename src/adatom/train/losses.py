@@ -66,3 +66,12 @@ def _named(name: str) -> Loss:
         return LOSSES[name]
     loss: Loss = own() if isinstance(own, type) else own
     return loss
+
+
+def weighted_square(denoised: Tensor, wanted: Tensor) -> Tensor:
+    """Mean of the weighted squared differences of images (n, 1, y, x), over the pixels that have a weight.
+
+    `wanted` (n, 2, y, x) holds what is wanted and the weight of each pixel.
+    """
+    weight = wanted[:, 1]
+    return (weight * (denoised[:, 0] - wanted[:, 0]).square()).sum() / (weight > 0).sum().clamp(min=1)
