@@ -1,9 +1,10 @@
 """Transitions of states that are misjudged now and then.
 
 One misjudged frame looks like two changes, there and back: rates that are counted come out too high. Here the true
-states are a chain that is not seen, and what is seen is the true state or, with a probability of its own for each pair,
-another one. Chain, confusions and states are drawn in turn from what each is given the others (Gibbs sampling; the
-states of a whole track at once by forward filtering and backward sampling: Chib 1996, 10.1016/0304-4076(95)01770-4).
+states are a chain that is not seen, and what is seen is the true state or, with one probability for all, another one.
+Chain, that probability and the states are drawn in turn from what each is given the others (Gibbs sampling; the states
+of a whole track at once by forward filtering and backward sampling: Chib 1996, 10.1016/0304-4076(95)01770-4). A
+probability for each pair of states would let a rare state stand for a part of a frequent one.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ Array = NDArray[np.float64]
 
 _SWEEPS, _WARM_UP = 450, 100
 # Before the data speak, a state is misjudged in about one frame of fifty, as if fifty frames had said so.
-_RIGHT, _WRONG = 49.0, 1.0
+_WRONG, _RIGHT = 1.0, 49.0
 _CHAIN = 0.5  # Jeffreys' prior of probabilities
 
 
@@ -81,20 +82,17 @@ def hidden_chain(
     lives = (np.cumsum(is_seen, axis=1) > 0) & (np.cumsum(is_seen[:, ::-1], axis=1)[:, ::-1] > 0)
     goes_on = lives[:, 1:] & lives[:, :-1]
     chain = np.full((k, k), 1.0 / k)
-    confusion = (_RIGHT - _WRONG / max(k - 1, 1)) * np.eye(k) + _WRONG / max(k - 1, 1)
-    prior = confusion.copy()
-    confusion /= confusion.sum(axis=1, keepdims=True)
+    error = _WRONG / (_WRONG + _RIGHT)
     step = 1.0 if frame_time_s is None else frame_time_s
     kept: dict[str, list[Array]] = {name: [] for name in ("chain", "counts", "rate")}
     held, wrong = np.zeros((*seen.shape, k)), 0.0
     for sweep in range(_SWEEPS):
-        state = _draw_states(seen, is_seen, lives, chain, confusion, rng)
+        state = _draw_states(seen, is_seen, lives, chain, _confusion(k, error), rng)
         counts = np.zeros((k, k))
         np.add.at(counts, (state[:, :-1][goes_on], state[:, 1:][goes_on]), 1)
         chain = np.stack([rng.dirichlet(row + _CHAIN) for row in counts])
-        told = np.zeros((k, k))
-        np.add.at(told, (state[is_seen], seen[is_seen]), 1)
-        confusion = np.stack([rng.dirichlet(row) for row in told + prior])
+        n_wrong = int((state != seen)[is_seen].sum())
+        error = float(rng.beta(_WRONG + n_wrong, _RIGHT + is_seen.sum() - n_wrong))
         if sweep < _WARM_UP:
             continue
         kept["chain"].append(chain)
@@ -103,7 +101,7 @@ def hidden_chain(
         at_risk = step * 0.5 * (counts.sum(axis=1) + np.diag(counts))[:, None]
         kept["rate"].append(rng.gamma(counts + _CHAIN) / np.where(at_risk > 0, at_risk, np.nan))
         held += state[..., None] == np.arange(k)
-        wrong += float((state != seen)[is_seen].mean())
+        wrong += n_wrong / is_seen.sum()
     n = len(kept["chain"])
     drawn = {name: np.array(each) for name, each in kept.items()}
     ends = [0.5 * (1 - confidence), 0.5 * (1 + confidence)]
@@ -122,6 +120,13 @@ def hidden_chain(
         confidence=confidence,
     )
     return HiddenChain(changes, held[number, frame] / n, known.index, wrong / n)
+
+
+def _confusion(k: int, error: float) -> Array:
+    """Probability (true, seen) of what is seen."""
+    if k < 2:
+        return np.ones((k, k))
+    return np.full((k, k), error / (k - 1)) + (1 - error - error / (k - 1)) * np.eye(k)
 
 
 def _draw_states(

@@ -112,6 +112,7 @@ def explore(
     tracks, transitions, lifetimes and diffusion too.
     """
     from adatom.explorer import explore_atoms
+    from adatom.models.variational_autoencoder import TRAINING
     from adatom.report.explorer_results import write_exploration
     from adatom.report.lines import exploration_lines
 
@@ -149,8 +150,7 @@ def explore(
     trained = out / "model.safetensors"
     known = model if model is not None else trained if resume and trained.exists() else None
     training = {} if steps is None else {"steps": steps, "validate_every": min(100, max(1, steps // 4))}
-    n_steps = steps or 1
-    with progress("learning windows", n_steps) as advance:
+    with progress("learning windows", steps or int(TRAINING["steps"])) as advance:
         found = explore_atoms(
             atoms,
             picture,

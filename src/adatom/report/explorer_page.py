@@ -81,16 +81,19 @@ def _transitions(movie: Mapping[str, Any]) -> list[str]:
     """Tables of what was counted, and of what is left if states are misjudged now and then."""
     share, wrong = f"{100 * movie['confidence']:.0f} % intervals", f"{100 * (movie['misjudged'] or 0):.2g} %"
     return [
-        _chances(f"Transitions from frame to frame, {share}", movie["transitions"], bool(movie["frame_time_s"])),
+        _chances(
+            f"Transitions from frame to frame, {share}", "seen", movie["transitions"], bool(movie["frame_time_s"])
+        ),
         _chances(
             f"The same if states may be misjudged, as seems to be in {wrong} of the frames",
+            "expected",
             movie["hidden_transitions"],
             bool(movie["frame_time_s"]),
         ),
     ]
 
 
-def _chances(title: str, transitions: Iterable[Mapping[str, Any]], in_seconds: bool) -> str:
+def _chances(title: str, how: str, transitions: Iterable[Mapping[str, Any]], in_seconds: bool) -> str:
     rows = [
         (
             each["before"],
@@ -102,7 +105,7 @@ def _chances(title: str, transitions: Iterable[Mapping[str, Any]], in_seconds: b
         for each in transitions
         if each["counts"]
     ]
-    return _table(title, ("from", "to", "seen", "probability", f"rate [1/{'s' if in_seconds else 'frame'}]"), rows)
+    return _table(title, ("from", "to", how, "probability", f"rate [1/{'s' if in_seconds else 'frame'}]"), rows)
 
 
 def _number(value: float | None) -> str:

@@ -101,3 +101,25 @@ def test_atoms_in_nm_need_a_calibrated_image():
 def test_no_atoms_no_patches():
     image = ad.make_image(np.zeros((100, 120)), pixel_size=PIXEL_NM)
     assert patches_around_atoms(image, atoms_at([], []), 0.5).values.shape == (0, 121)
+
+
+def test_wider_pixels_smooth_the_image_first_and_show_the_same_place():
+    x, y = np.array([2.0, 3.5]), np.array([2.0, 2.5])
+    rng = np.random.default_rng(0)
+    values = peaks(x, y) + rng.normal(0, 0.3, (100, 120))
+    image = ad.make_image(values, pixel_size=PIXEL_NM)
+    fine, coarse = (patches_around_atoms(image, atoms_at(x, y), 1.2, step=step) for step in (None, 0.15))
+    assert (fine.shape, coarse.shape) == ((25, 25), (9, 9)) and coarse.step == 0.15
+    corner = [each.values[:, 0].std() for each in (fine, coarse)]
+    assert corner[1] < corner[0]
+    clean = patches_around_atoms(ad.make_image(peaks(x, y), pixel_size=PIXEL_NM), atoms_at(x, y), 1.2, step=0.1)
+    assert clean.pictures().isel(sample=0).argmax(...)["y"] == 6
+    with pytest.raises(ArgumentError, match="step"):
+        patches_around_atoms(image, atoms_at(x, y), 1.2, step=-1.0)
+
+
+def test_patches_are_pictures_with_the_atom_at_0():
+    x, y = np.array([2.0]), np.array([2.0])
+    pictures = patches_around_atoms(ad.make_image(peaks(x, y), pixel_size=PIXEL_NM), atoms_at(x, y), 0.6).pictures()
+    assert pictures.dims == ("sample", "y", "x") and pictures["x"].attrs["units"] == "nm"
+    assert float(pictures.sel(x=0.0, y=0.0, method="nearest").item()) == pytest.approx(1.0, abs=0.01)
