@@ -27,7 +27,7 @@ from adatom.train import Batch, Record, TrainingSettings, train
 
 Array = NDArray[np.float64]
 
-TRAINING = {
+TRAINING: dict[str, Any] = {
     "steps": 1000,
     "batch_size": 64,
     "learning_rate": 0.002,
