@@ -150,7 +150,8 @@ def explore(
     trained = out / "model.safetensors"
     known = model if model is not None else trained if resume and trained.exists() else None
     training = {} if steps is None else {"steps": steps, "validate_every": min(100, max(1, steps // 4))}
-    with progress("learning windows", steps or int(TRAINING["steps"])) as advance:
+    usual: Any = TRAINING["steps"]
+    with progress("learning windows", steps or usual) as advance:
         found = explore_atoms(
             atoms,
             picture,
