@@ -113,7 +113,7 @@ def explore(
     """
     from adatom.explorer import explore_atoms
     from adatom.models.variational_autoencoder import TRAINING
-    from adatom.report.explorer_results import write_exploration
+    from adatom.report import write_exploration
     from adatom.report.lines import exploration_lines
 
     number: int | Literal["auto"]
