@@ -75,8 +75,8 @@ def explore_atoms(
     invariances : what the latent numbers do not depend on, any of ``rotation``, ``translation`` and ``scale``.
     latent : number of them.
     states : number of states, or as many as valleys separate.
-    level : whether tilt, steps and offsets of lines are taken out of the image first; not of probability maps, which
-        may be given in its stead: ``search(image, all_maps=True).maps.sum("class")``.
+    level : whether tilt, steps and offsets of lines are taken out of the image first. Not of a probability map, which
+        may be given in its stead: ``adatom.finder.search(image, all_maps=True).maps.sel({"class": "atom"})``.
     standardise : whether brightness and contrast of a window play no part.
     model : a trained one, or its file, instead of a training; window, invariances and latent are then its own.
     training : settings of the training that differ from the usual ones.

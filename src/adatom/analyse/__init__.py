@@ -10,6 +10,7 @@ from adatom.analyse.mixture import Mixture, mixture
 from adatom.analyse.neighbour_vectors import neighbour_vectors
 from adatom.analyse.patches import patches_around_atoms
 from adatom.analyse.spectrum_blocks import outlying_pixels
+from adatom.analyse.states import States, find_states
 from adatom.analyse.transitions import Transitions, transitions
 from adatom.analyse.unmixing import Unmixed, unmix
 from adatom.data.lattice_constants import LATTICE_CONSTANTS_NM, read_lattice_constant
@@ -23,6 +24,7 @@ __all__ = [
     "Lattice",
     "LatticePhases",
     "Mixture",
+    "States",
     "Transitions",
     "Unmixed",
     "decompose",
@@ -31,6 +33,7 @@ __all__ = [
     "find_domains",
     "find_lattice",
     "find_species_lattice",
+    "find_states",
     "lattice_phases",
     "mixture",
     "neighbour_vectors",

@@ -33,14 +33,12 @@ class States:
     probability : (n, k) of each state.
     centres : (k, dimension) mean of each.
     of : the Gaussians, and the criterion of their number.
-    gaussians : number of the state that each Gaussian is of, from 1.
     """
 
     state: NDArray[np.int64]
     probability: Array
     centres: Array
     of: Mixture
-    gaussians: NDArray[np.int64]
 
     def on_atoms(self, atoms: pd.DataFrame, rows: NDArray[np.int64]) -> pd.DataFrame:
         """The atoms with the columns ``state`` (0 for those without numbers) and ``state_probability``.
@@ -84,7 +82,6 @@ def find_states(
         probability=probability,
         centres=centres[order],
         of=found,
-        gaussians=np.argsort(order)[of_gaussian] + 1,
     )
 
 

@@ -113,7 +113,7 @@ def explore(
     """
     from adatom.explorer import explore_atoms
     from adatom.models.variational_autoencoder import TRAINING
-    from adatom.report.explorer_results import write_exploration
+    from adatom.report import write_exploration
     from adatom.report.lines import exploration_lines
 
     number: int | Literal["auto"]
@@ -150,7 +150,8 @@ def explore(
     trained = out / "model.safetensors"
     known = model if model is not None else trained if resume and trained.exists() else None
     training = {} if steps is None else {"steps": steps, "validate_every": min(100, max(1, steps // 4))}
-    with progress("learning windows", steps or int(TRAINING["steps"])) as advance:
+    usual: Any = TRAINING["steps"]
+    with progress("learning windows", steps or usual) as advance:
         found = explore_atoms(
             atoms,
             picture,

@@ -20,6 +20,14 @@ _ROOMS = {
     "draw_phases": "adatom.report.unmixed_figure",
     "draw_unmixed": "adatom.report.unmixed_figure",
     "draw_histograms": "adatom.report.histograms",
+    "draw_dynamics": "adatom.report.dynamics_figures",
+    "draw_tracks": "adatom.report.dynamics_figures",
+    "draw_trajectories": "adatom.report.dynamics_figures",
+    "draw_latent_map": "adatom.report.latent_figures",
+    "draw_latents": "adatom.report.latent_figures",
+    "draw_manifold": "adatom.report.latent_figures",
+    "traversal_gif": "adatom.report.latent_figures",
+    "write_exploration": "adatom.report.explorer_results",
     "draw_loss": "adatom.report.loss_curve",
     "draw_maps": "adatom.report.maps",
     "draw_match": "adatom.report.match_figure",
@@ -38,8 +46,12 @@ __all__ = [
     "draw_decoded",
     "draw_decomposition",
     "draw_domains",
+    "draw_dynamics",
     "draw_histograms",
+    "draw_latent_map",
+    "draw_latents",
     "draw_loss",
+    "draw_manifold",
     "draw_maps",
     "draw_match",
     "draw_mixture",
@@ -49,13 +61,17 @@ __all__ = [
     "draw_reliability",
     "draw_samples",
     "draw_sizes",
+    "draw_tracks",
+    "draw_trajectories",
     "draw_uncertainty",
     "draw_unmixed",
     "figure_png",
     "render_report",
     "result_folders",
+    "traversal_gif",
     "write_analysis",
     "write_distortions",
+    "write_exploration",
     "write_particle_results",
     "write_results",
     "write_unmixed",
@@ -68,7 +84,10 @@ if TYPE_CHECKING:
     from adatom.report.decomposition_figure import draw_decomposition
     from adatom.report.distortion_results import write_distortions
     from adatom.report.domain_map import draw_domains
+    from adatom.report.dynamics_figures import draw_dynamics, draw_tracks, draw_trajectories
+    from adatom.report.explorer_results import write_exploration
     from adatom.report.histograms import draw_histograms
+    from adatom.report.latent_figures import draw_latent_map, draw_latents, draw_manifold, traversal_gif
     from adatom.report.loss_curve import draw_loss
     from adatom.report.maps import draw_maps
     from adatom.report.match_figure import draw_match
