@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/adatom demo --out demo-output
 
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check src tests benchmarks

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 # As the command line does: threads that spin while they wait slow down whatever runs beside them.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Beside one another (make test), processes that all take every core are slower than with one each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NOTHING = [0.0, 0.0]
 TINY_RECIPE: dict[str, Any] = {
