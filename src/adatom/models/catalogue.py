@@ -1,5 +1,6 @@
 """The models that ship, and loading of these and any others."""
 
+import inspect
 import json
 import struct
 from importlib import import_module
@@ -110,12 +111,8 @@ def load(source: str | Path, *, net: "Net | None" = None) -> "ImageModel | Ensem
     if not isinstance(kind, str) or kind not in ESTIMATORS:
         raise ModelFileError(f"model: {path.name} holds a {kind!r}, which this Adatom does not know.")
     estimator = getattr(import_module(ESTIMATORS[kind]), kind)
-    if net is None:
-        model: ImageModel | Ensemble = estimator._from_file(path, header)
-        return model
-    from adatom.models.image_model import ImageModel as OneModel
-
-    if not issubclass(estimator, OneModel):
+    takes = inspect.signature(estimator._from_file).parameters
+    if net is not None and "net" not in takes:
         raise ArgumentError(f"net: expected none for {path.name}, a {kind}, which names its own networks.")
-    one: ImageModel = estimator._from_file(path, header, net=net)
-    return one
+    model: ImageModel | Ensemble = estimator._from_file(path, header, **({"net": net} if "net" in takes else {}))
+    return model

@@ -16,6 +16,7 @@ from adatom.models.blind_spot import movie_shifts, noise_run_px
 from adatom.models.estimator import Estimator
 from adatom.models.image_model import exactly
 from adatom.models.model_file import read_model_file, write_model_file
+from adatom.models.network import Net, builder_of, make_network
 from adatom.models.noise_draws import NoiseDraws
 from adatom.models.noisy_pairs import (
     ALONG_THE_SCAN,
@@ -64,7 +65,8 @@ class Denoiser(Estimator):
     method : what it learns from. ``simulated``: images of a recipe, with noise and without. ``blind_spot``: your own
         images, of which single pixels are hidden and asked for. ``frames``: your own movie, where each frame is asked
         for the next. The last two need no clean image.
-    net : name of an architecture in `adatom.nets.denoising`; by default ``denoising_unet``.
+    net : by default ``denoising_unet`` of `adatom.nets.denoising`; or one of your own (registered, a module, or what
+        makes one), that takes (n, 1, y, x) and gives it without noise.
     width, depth : of the network; by default 24 and 2.
     training : settings of the training; by default the recipe's, or some that suit an image. Their `loss` is not used:
         a denoiser learns by squared differences.
@@ -85,7 +87,7 @@ class Denoiser(Estimator):
         self,
         *,
         method: DenoisingMethod = "simulated",
-        net: str | None = None,
+        net: Net | None = None,
         width: int | None = None,
         depth: int | None = None,
         training: TrainingSettings | dict[str, Any] | None = None,
@@ -124,20 +126,20 @@ class Denoiser(Estimator):
             raise ArgumentError(f"method: expected one of {', '.join(METHODS)}, got {self.method!r}.")
         source, settings = self._open(data)
         self.seed_ = settings.seed
-        name = "denoising_unet" if self.net is None else self.net
-        if not isinstance(name, str):
-            raise ArgumentError(
-                f"net: expected one of {', '.join(DENOISING_ARCHITECTURES)}, got a {type(name).__name__}."
-            )
-        arguments = {
+        arguments: dict[str, Any] = {
             "width": 24 if self.width is None else self.width,
             "depth": 2 if self.depth is None else self.depth,
-            "residual": self.method != "blind_spot",
         }
-        self.architecture_: dict[str, Any] = {"name": name, "arguments": arguments}
         with torch.random.fork_rng(devices=[]):  # weights from our seed; the user's generator stays where it is
             torch.default_generator.manual_seed(settings.seed)
-            self.net_ = build_net(name, DENOISING_ARCHITECTURES, **arguments)
+            if self.net is None or (isinstance(self.net, str) and self.net in DENOISING_ARCHITECTURES):
+                name, arguments = self.net or "denoising_unet", {**arguments, "residual": self.method != "blind_spot"}
+                self.architecture_: dict[str, Any] = {"name": name, "arguments": arguments}
+                self.net_ = build_net(name, DENOISING_ARCHITECTURES, **arguments)
+            else:
+                self.architecture_, self.net_ = make_network(
+                    self.net, {"classes": 1, **arguments}, stand_for="one, the image without noise"
+                )
         self.history_: list[Record] = train(
             self.net_,
             source.batch,
@@ -314,16 +316,18 @@ class Denoiser(Estimator):
         write_model_file(Path(path), self.header(), self.net_, {}, half=half)
 
     @classmethod
-    def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
+    def _from_file(cls, path: Path, header: dict[str, Any], *, net: Net | None = None) -> Self:
         def build(told: Any) -> nn.Module:
             architecture = told["architecture"]
+            if net is not None or architecture["name"] not in DENOISING_ARCHITECTURES:
+                return builder_of(path, net)(told)
             with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
                 return build_net(architecture["name"], DENOISING_ARCHITECTURES, **architecture["arguments"])
 
-        net, recipe, _ = read_model_file(path, header, build=build)
+        read, recipe, _ = read_model_file(path, header, build=build)
         arguments = header["architecture"]["arguments"]
-        model = cls(method=header["method"], width=arguments["width"], depth=arguments["depth"])
-        model.net_, model.recipe_, model.architecture_ = net, recipe, header["architecture"]
+        model = cls(method=header["method"], net=net, width=arguments.get("width"), depth=arguments.get("depth"))
+        model.net_, model.recipe_, model.architecture_ = read, recipe, header["architecture"]
         model.preprocessing_, model.hidden_run_ = header["preprocessing"], header["hidden_run_px"]
         model.risk_factor_ = header["risk_factor"]
         model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []

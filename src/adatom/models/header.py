@@ -162,9 +162,14 @@ class _DenoisingArguments(_Part):
     residual: bool
 
 
+class _OtherDenoisingArguments(_NetworkArguments):
+    classes: int = Field(ge=1, le=1)  # channels of the result
+
+
 class _DenoisingArchitecture(_Part):
     name: str
-    arguments: _DenoisingArguments
+    arguments: _DenoisingArguments | _OtherDenoisingArguments
+    own: bool = False  # whether only its user has the network
 
 
 class _DenoisingPreprocessing(_Part):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from scipy import ndimage, signal
 
@@ -33,6 +34,35 @@ def movie(n=4):
 @pytest.fixture(scope="module")
 def blind():
     return Denoiser(method="blind_spot", width=4, training=BRIEF).fit(make_image(noisy()))
+
+
+# ---------------------------------------------------------------- networks
+
+
+class Blur(torch.nn.Module):
+    """A network that is not ours: one convolution."""
+
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Conv2d(1, width, 5, padding=2), torch.nn.Conv2d(width, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layers(images)
+
+
+@pytest.mark.parametrize(("net", "again"), [(Blur, Blur(4)), (Blur(5), lambda: Blur(5))])
+def test_a_network_of_your_own_denoises_too(net, again, tmp_path):
+    image, path = make_image(noisy()), tmp_path / "m.safetensors"
+    model = Denoiser(method="blind_spot", net=net, width=4, training=BRIEF).fit(image)
+    model.save(path)
+    with pytest.raises(ModelFileError, match="Blur alone, which is no registered network"):
+        adatom.load(path)
+    assert adatom.load(path, net=again).predict(image)["denoised"].equals(model.predict(image)["denoised"])
+
+
+def test_a_network_that_gives_something_else_is_told():
+    with pytest.raises(ShapeError, match=r"net: expected \(2, 1, .*one, the image without noise"):
+        Denoiser(method="blind_spot", net=torch.nn.Conv2d(1, 2, 1), training=BRIEF).fit(make_image(noisy()))
 
 
 # ---------------------------------------------------------------- what is learned from
