@@ -36,6 +36,7 @@ BENCHMARKS = {
     "digits": "rotated digits by a variational autoencoder: angles, content, time, AtomAI (make peers)",
     "atomic_movie": "switching dopants and growing vacancies in graphene: states, transitions, tracks, drift",
     "particles": "simulated particles that touch: average precision and mean diameter, by threshold and by network",
+    "two_frameworks": "a regressor of two layers in PyTorch and in Keras: the same loss at the end (extra keras)",
     "onnx_speed": "finding through ONNX Runtime and OpenVINO beside eager torch: time, and the same atoms (extra fast)",
     "denoising": "denoisers on simulated STEM images: PSNR, SSIM, what find makes of them, risk (extra wavelets)",
     "demo": "the time that `adatom demo` takes from scratch",
