@@ -94,9 +94,13 @@ class Denoiser(Estimator):
         random_state: int | None = None,
         device: str = "auto",
     ) -> None:
-        super().__init__(net=net, width=width, depth=depth, training=training, random_state=random_state, device=device)
-        del self.classes, self.augmentation  # it tells no classes, and its pairs are drawn as they are
         self.method = method
+        self.net = net
+        self.width = width
+        self.depth = depth
+        self.training = training
+        self.random_state = random_state
+        self.device = device
 
     # ---------------------------------------------------------------- learning
 
