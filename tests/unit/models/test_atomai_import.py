@@ -20,10 +20,7 @@ from adatom.errors import ArgumentError, MissingFileError, ModelFileError
 from adatom.models.atomai_import import Meant, import_atomai
 
 FOLDER = Path(__file__).parent / "atomai"
-SHARED = next(
-    (p / "shared/data/atomai_models" for p in Path(__file__).resolve().parents if (p / "shared/data").is_dir()),
-    Path("/work/shared/data/atomai_models"),
-)
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "atomai_models"
 NAMES = ["unet", "unet_one_class", "dilnet", "segresnet", "reshednet"]
 
 
