@@ -194,7 +194,7 @@ class Denoiser(Estimator):
         if not isinstance(data, xr.DataArray):
             raise ArgumentError(f"data: expected an image (adatom.read gives one), got {type(data).__name__}.")
         frames = self._frames(data)
-        settings = self._settings(None)
+        settings = self._settings_over(ON_AN_IMAGE)
         side = min(_PIECE_PX, *(n // 8 * 8 for n in frames[0].values.shape))
         common: dict[str, Any] = {"batch_size": settings.batch_size, "seed": settings.seed}
         if self.method == "blind_spot":
@@ -204,11 +204,6 @@ class Denoiser(Estimator):
             raise ShapeError("data: expected at least 2 frames, got 1. Use method='blind_spot' for a still.")
         shifts = movie_shifts([frame.values for frame in frames], largest=min(frames[0].values.shape) - side)
         return NextFrames(frames, shifts, side=side, **common), settings
-
-    def _settings(self, recipe: Recipe | None) -> TrainingSettings:
-        if recipe is not None or self.training is not None:
-            return super()._settings(recipe)
-        return TrainingSettings.model_validate({**ON_AN_IMAGE, "seed": self.random_state or 0})
 
     def _frames(self, image: xr.DataArray) -> list[Prepared]:
         """All frames of an image, ready to be learned from."""

@@ -87,10 +87,14 @@ class Estimator:
         numbers = settings.model_dump() if isinstance(settings, TrainingSettings) else dict(settings)
         if self.random_state is not None:
             numbers["seed"] = self.random_state
-        try:
-            return TrainingSettings.model_validate(numbers)
-        except ValidationError as error:
-            raise ArgumentError(f"training: {first_problem(error)}.") from error
+        return _checked_settings(numbers)
+
+    def _settings_over(self, usual: dict[str, Any]) -> TrainingSettings:
+        """Settings of a training without a recipe: those that were given in place of the usual ones."""
+        given = self.training if self.training is not None else {}
+        numbers = given.model_dump() if isinstance(given, TrainingSettings) else {**usual, **given}
+        numbers["seed"] = self.random_state if self.random_state is not None else numbers.get("seed", 0)
+        return _checked_settings(numbers)
 
     def _augmentation(self, recipe: Recipe | None) -> Augmentation | None:
         given = self.augmentation if self.augmentation is not None else (recipe.augmentation if recipe else None)
@@ -120,3 +124,10 @@ class Estimator:
         if self.device != "auto":
             return torch.device(self.device)
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _checked_settings(numbers: dict[str, Any]) -> TrainingSettings:
+    try:
+        return TrainingSettings.model_validate(numbers)
+    except ValidationError as error:
+        raise ArgumentError(f"training: {first_problem(error)}.") from error

@@ -15,6 +15,15 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
+class _Made(_Part):
+    """What every header says of the making of its model, see `adatom.models.estimator.Estimator`."""
+
+    seed: int
+    figures: dict[str, float]
+    versions: dict[str, str]
+    licence: str
+
+
 _Small = Annotated[int, Field(ge=-4096, le=4096)]
 
 
@@ -57,7 +66,7 @@ class _ToRange(_Part):
     levelled: bool = False
 
 
-class ModelHeader(_Part):
+class ModelHeader(_Made):
     """What every model says of itself; what a header says beyond it is left alone."""
 
     n_beside: ClassVar[int] = 0  # channels of the network that stand for no class
@@ -70,10 +79,6 @@ class ModelHeader(_Part):
     preprocessing: _Preprocessing | _ToRange
     exact: bool = False  # whether its products are never rounded to bfloat16
     recipe: str | None
-    seed: int
-    figures: dict[str, float]
-    versions: dict[str, str]
-    licence: str
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -122,7 +127,7 @@ class LocalizerHeader(ModelHeader):
     conformal: _Conformal | None = None
 
 
-class EnsembleHeader(_Part):
+class EnsembleHeader(_Made):
     """Header of an `Ensemble`, which holds the headers of its members."""
 
     name: str
@@ -135,10 +140,6 @@ class EnsembleHeader(_Part):
     calibration: _Calibration
     calibrated: Literal["before", "after"]
     conformal: _Conformal | None = None
-    seed: int
-    figures: dict[str, float]
-    versions: dict[str, str]
-    licence: str
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -176,7 +177,7 @@ class _DenoisingPreprocessing(_Part):
     background_px: float = Field(gt=0)
 
 
-class DenoiserHeader(_Part):
+class DenoiserHeader(_Made):
     """Header of a `Denoiser`."""
 
     name: str
@@ -188,10 +189,6 @@ class DenoiserHeader(_Part):
     risk_factor: float = Field(gt=0)
     preprocessing: _DenoisingPreprocessing
     recipe: str | None
-    seed: int
-    figures: dict[str, float]
-    versions: dict[str, str]
-    licence: str
 
 
 class _PairArguments(_Part):
@@ -217,7 +214,7 @@ class _Axis(_Part):
     units: str
 
 
-class PairHeader(_Part):
+class PairHeader(_Made):
     """Header of a model between patches and spectra."""
 
     architecture: _PairArchitecture
@@ -230,10 +227,6 @@ class PairHeader(_Part):
     student: bool
     n_pairs: int = Field(ge=0)
     recipe: None
-    seed: int
-    figures: dict[str, float]
-    versions: dict[str, str]
-    licence: str
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -256,7 +249,7 @@ class _WholeImageArchitecture(_Part):
     arguments: _WholeImageArguments
 
 
-class WholeImageHeader(_Part):
+class WholeImageHeader(_Made):
     """Header of a `Regressor` or a `Classifier`."""
 
     architecture: _WholeImageArchitecture
@@ -265,10 +258,6 @@ class WholeImageHeader(_Part):
     symmetric: bool
     names: list[str] = Field(min_length=1)
     recipe: None
-    seed: int
-    figures: dict[str, float]
-    versions: dict[str, str]
-    licence: str
 
 
 class _SpatialVAEArguments(_Part):
@@ -305,7 +294,7 @@ class _Frame(_Part):
     has_channels: bool
 
 
-class VAEHeader(_Part):
+class VAEHeader(_Made):
     """Header of a `VariationalAutoencoder`."""
 
     architecture: _SpatialVAEArchitecture
@@ -315,10 +304,6 @@ class VAEHeader(_Part):
     value_scale: list[float] | None = Field(min_length=2, max_length=2)
     n_patches: int = Field(ge=0)
     recipe: None
-    seed: int
-    figures: dict[str, float]
-    versions: dict[str, str]
-    licence: str
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -4,6 +4,7 @@ Each source gives batches: prepared images (n, 1, y, x), and beside them (n, 2, 
 pixel counts. Batch number i of a seed is always the same.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -120,7 +121,25 @@ class SimulatedPairs:
         return noisy.values, wanted, noisy.known / (power + _LEAST_NOISE**2)
 
 
-class HiddenPixels:
+class OwnPieces(ABC):
+    """Pairs cut out of the user's own images, piece by piece."""
+
+    batch_size: int
+    seed: int
+
+    def batch(self, step: int) -> Batch:
+        return stacked(_pieces(self._piece, np.random.default_rng([self.seed, step]), self.batch_size))
+
+    def validation(self, n: int) -> list[Batch]:
+        rng = np.random.default_rng([self.seed, VALIDATION_START])
+        return [stacked(_pieces(self._piece, rng, min(8, n - k))) for k in range(0, n, 8)]
+
+    @abstractmethod
+    def _piece(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """What is seen, what is wanted, and the weight of each pixel."""
+
+
+class HiddenPixels(OwnPieces):
     """Pieces of images in which some pixels are replaced by others of the piece; these are asked for.
 
     Noise that is another one in each pixel cannot be told from the neighbours: what is learned is what lies under it
@@ -132,13 +151,6 @@ class HiddenPixels:
     def __init__(self, images: list[Prepared], *, run: int, side: int, batch_size: int, seed: int) -> None:
         self.images, self.run, self.side, self.batch_size, self.seed = images, run, side, batch_size, seed
         self._turns = SYMMETRIES if run == 0 else ALONG_THE_SCAN
-
-    def batch(self, step: int) -> Batch:
-        return stacked(_pieces(self._piece, np.random.default_rng([self.seed, step]), self.batch_size))
-
-    def validation(self, n: int) -> list[Batch]:
-        rng = np.random.default_rng([self.seed, VALIDATION_START])
-        return [stacked(_pieces(self._piece, rng, min(8, n - k))) for k in range(0, n, 8)]
 
     def _piece(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         image = self.images[int(rng.integers(len(self.images)))]
@@ -168,7 +180,7 @@ class HiddenPixels:
         return values[rows, columns]
 
 
-class NextFrames:
+class NextFrames(OwnPieces):
     """Frames of a movie, each with the one before or after it as what is wanted.
 
     The noise of the one says nothing of the noise of the other: what is learned is what both show (Lehtinen et al.,
@@ -185,13 +197,6 @@ class NextFrames:
         seed: int,
     ) -> None:
         self.frames, self.shifts, self.side, self.batch_size, self.seed = frames, shifts, side, batch_size, seed
-
-    def batch(self, step: int) -> Batch:
-        return stacked(_pieces(self._piece, np.random.default_rng([self.seed, step]), self.batch_size))
-
-    def validation(self, n: int) -> list[Batch]:
-        rng = np.random.default_rng([self.seed, VALIDATION_START])
-        return [stacked(_pieces(self._piece, rng, min(8, n - k))) for k in range(0, n, 8)]
 
     def _piece(self, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         first = int(rng.integers(len(self.frames) - 1))

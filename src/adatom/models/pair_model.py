@@ -10,21 +10,20 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from adatom.errors import ArgumentError, ModelFileError
 from adatom.models.blending import Baselines, agree, blended
 from adatom.models.estimator import Estimator
+from adatom.models.left_out import train_member
 from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.pair_scale import PatchScale, SpectrumScale
-from adatom.models.recipe import first_problem
 from adatom.models.student import Student
 from adatom.nets import PAIR_ARCHITECTURES, build_net
 from adatom.nets.engine import multiplies_bfloat16
 from adatom.prepare.spatial_folds import Fold, blocked_folds
 from adatom.prepare.spectrum_pairs import Border, Pairs, SpectralAxis, pair_up
-from adatom.train import Batch, Record, TrainingSettings, train
+from adatom.train import Record, TrainingSettings
 from adatom.train.losses import mean_and_variance_loss
 from adatom.train.orientations import turned_by_chance
 
@@ -164,7 +163,7 @@ class PairModel(Estimator):
         ArgumentError : if there are too few pairs for `n_members` blocks, or an argument makes no sense.
         """
         self._check_arguments()
-        settings = self._pair_settings()
+        settings = self._settings_over(TRAINING)
         folds = blocked_folds(pairs, max(2, self.n_members))[: self.n_members]
         self.seed_ = settings.seed
         self.axis_, self.pixel_nm_ = pairs.axis, pairs.pixel_nm
@@ -175,13 +174,29 @@ class PairModel(Estimator):
         known, wanted = (patches, spectra) if self._forwards else (spectra, patches)
         self._symmetric = self._is_symmetric(pairs.patch_px)
         self.architecture_ = self._architecture(pairs)
+        inputs, targets = _tensor(known, self._forwards), torch.from_numpy(wanted).float()
         members: list[nn.Module] = []
         self.history_: list[Record] = []
         held_out = np.full((len(pairs), *wanted.shape[1:]), np.nan)
         log_variance = held_out.copy()
         for number, fold in enumerate(folds):
-            member = self._train_member(number, known, wanted, fold, settings, on_record)
+            member, history = train_member(
+                lambda: _build(self.architecture_),
+                number,
+                inputs,
+                targets,
+                fold.train,
+                [fold.test],
+                settings,
+                symmetric=self._symmetric,
+                loss_of=_loss,
+                judge=_judge,
+                weight_decay=self.weight_decay,
+                device=self._torch_device(),
+                on_record=on_record,
+            )
             members.append(member)
+            self.history_ += history
             held_out[fold.test], log_variance[fold.test] = self._run(member, known[fold.test])
         self.net_: Any = nn.ModuleList(members).eval()
         self._settle(known, wanted, folds, held_out, log_variance)
@@ -200,15 +215,6 @@ class PairModel(Estimator):
                 f"invariance: expected 'none' with net {self.net!r}, got {self.invariance!r}. "
                 "Only an ImageToSpectrum with net='ved' can be blind to rotations."
             )
-
-    def _pair_settings(self) -> TrainingSettings:
-        given = self.training if self.training is not None else {}
-        numbers = given.model_dump() if isinstance(given, TrainingSettings) else {**TRAINING, **given}
-        numbers["seed"] = self.random_state if self.random_state is not None else numbers.get("seed", 0)
-        try:
-            return TrainingSettings.model_validate(numbers)
-        except ValidationError as error:
-            raise ArgumentError(f"training: {first_problem(error)}.") from error
 
     def _is_symmetric(self, sides: tuple[int, int]) -> bool:
         """Whether patches are shown turned and mirrored."""
@@ -233,50 +239,6 @@ class PairModel(Estimator):
         if self.invariance != "none":
             arguments["invariance"] = self.invariance
         return {"name": self.net if self._forwards else f"{self.net}_reversed", "arguments": arguments}
-
-    def _train_member(
-        self,
-        number: int,
-        known: Array,
-        wanted: Array,
-        fold: Fold,
-        settings: TrainingSettings,
-        on_record: Callable[[Record], None] | None,
-    ) -> nn.Module:
-        seed = settings.seed + number
-        with torch.random.fork_rng(devices=[]):  # the user's generator stays where it is
-            torch.default_generator.manual_seed(seed)
-            member = _build(self.architecture_)
-            inputs, targets = _tensor(known[fold.train], self._forwards), torch.from_numpy(wanted[fold.train]).float()
-            size = min(settings.batch_size, len(inputs))
-
-            def batch(step: int) -> Batch:
-                rng = np.random.default_rng([seed, step])
-                chosen = torch.from_numpy(rng.integers(0, len(inputs), size))
-                drawn = inputs[chosen]
-                if self._symmetric:
-                    drawn = turned_by_chance(drawn, rng)
-                return drawn, targets[chosen]
-
-            validation = [(_tensor(known[fold.test], self._forwards), torch.from_numpy(wanted[fold.test]).float())]
-
-            def record(each: Record) -> None:
-                if on_record is not None:
-                    on_record({**each, "member": number})
-
-            history = train(
-                member,
-                batch,
-                validation,
-                settings,
-                device=self._torch_device(),
-                loss_of=_loss,
-                judge=_judge,
-                weight_decay=self.weight_decay,
-                on_record=record,
-            )
-        self.history_ += [{**each, "member": number} for each in history]
-        return member.eval()
 
     def _settle(self, known: Array, wanted: Array, folds: list[Fold], held_out: Array, log_variance: Array) -> None:
         """Weights of the blend and error bars, from what was held out; the baselines again, on everything."""

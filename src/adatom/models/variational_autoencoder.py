@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from adatom.errors import ArgumentError, ModelFileError, ShapeError, UnitError
@@ -20,7 +19,6 @@ from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.patch_labels import chances, class_numbers, known_numbers
 from adatom.models.patch_stack import Frame, PatchScale, PatchStack
 from adatom.models.pose_refinement import Found, find_best
-from adatom.models.recipe import first_problem
 from adatom.nets import VAE_ARCHITECTURES, build_net
 from adatom.nets.spatial_vae import INVARIANCES
 from adatom.train import Batch, Record, TrainingSettings, train
@@ -147,7 +145,7 @@ class VariationalAutoencoder(Estimator):
             or unknown, or an argument makes no sense.
         """
         self._check_arguments()
-        settings = self._vae_settings()
+        settings = self._settings_over(TRAINING)
         stack = PatchStack.of(patches)
         n = len(stack.values)
         if n < 2:
@@ -428,15 +426,6 @@ class VariationalAutoencoder(Estimator):
             raise ArgumentError(f"beta: expected a positive number or (first, last, share), got {self.beta!r}.")
         if self.capacity is not None and (len(self.capacity) != 3 or min(self.capacity) <= 0 or self.capacity[1] > 1):
             raise ArgumentError(f"capacity: expected (nats, share, weight), all positive, got {self.capacity!r}.")
-
-    def _vae_settings(self) -> TrainingSettings:
-        given = self.training if self.training is not None else {}
-        numbers = given.model_dump() if isinstance(given, TrainingSettings) else {**TRAINING, **given}
-        numbers["seed"] = self.random_state if self.random_state is not None else numbers.get("seed", 0)
-        try:
-            return TrainingSettings.model_validate(numbers)
-        except ValidationError as error:
-            raise ArgumentError(f"training: {first_problem(error)}.") from error
 
     def _check_frame_of(self, stack: PatchStack) -> None:
         rows, columns = stack.frame.shape

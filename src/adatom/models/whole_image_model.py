@@ -9,16 +9,14 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from adatom.errors import ArgumentError, ModelFileError, ShapeError
 from adatom.models.estimator import Estimator
+from adatom.models.left_out import train_member
 from adatom.models.model_file import read_model_file, write_model_file
-from adatom.models.recipe import first_problem
 from adatom.nets import WHOLE_IMAGE_ARCHITECTURES, build_net
-from adatom.train import Batch, Loss, Record, TrainingSettings, train
-from adatom.train.orientations import turned_by_chance
+from adatom.train import Batch, Loss, Record, TrainingSettings
 
 Array = NDArray[np.float64]
 Images = ArrayLike | xr.DataArray | Sequence[xr.DataArray]
@@ -120,7 +118,7 @@ class WholeImageModel(Estimator):
                 f"images: expected square ones, as they are turned, got {values.shape[2]} x {values.shape[3]}. "
                 "Cut squares, or set symmetric=False."
             )
-        settings = self._whole_settings()
+        settings = self._settings_over(TRAINING)
         self.seed_ = settings.seed
         self.offset_ = np.median(values, axis=(0, 2, 3))
         low, high = np.quantile(values, [0.02, 0.98], axis=(0, 2, 3))
@@ -141,65 +139,28 @@ class WholeImageModel(Estimator):
         said = np.full((len(values), n_outputs), np.nan)
         folds = parts(max(2, self.n_members), settings.seed)[: self.n_members]
         for number, (training, held_out) in enumerate(folds):
-            member = self._train_member(number, inputs, wanted, training, held_out, settings, loss, on_record)
+            member, history = train_member(
+                lambda: _build(self.architecture_),
+                number,
+                inputs,
+                wanted,
+                training,
+                [held_out[k : k + _CHUNK] for k in range(0, len(held_out), _CHUNK)],
+                settings,
+                symmetric=self.symmetric,
+                loss_of=loss,
+                judge=_judge,
+                weight_decay=self.weight_decay,
+                device=self._torch_device(),
+                on_record=on_record,
+            )
             members.append(member)
+            self.history_ += history
             said[held_out] = _run(member, inputs[held_out], _device_of(member))
         self.net_: Any = nn.ModuleList(members).eval()
         self._know_features(inputs[folds[0][0]], inputs[folds[0][1]])
         every = np.sort(np.concatenate([held_out for _, held_out in folds]))
         return every, said[every]
-
-    def _whole_settings(self) -> TrainingSettings:
-        given = self.training if self.training is not None else {}
-        numbers = given.model_dump() if isinstance(given, TrainingSettings) else {**TRAINING, **given}
-        numbers["seed"] = self.random_state if self.random_state is not None else numbers.get("seed", 0)
-        try:
-            return TrainingSettings.model_validate(numbers)
-        except ValidationError as error:
-            raise ArgumentError(f"training: {first_problem(error)}.") from error
-
-    def _train_member(
-        self,
-        number: int,
-        inputs: Tensor,
-        wanted: Tensor,
-        training: NDArray[np.int64],
-        held_out: NDArray[np.int64],
-        settings: TrainingSettings,
-        loss: Loss,
-        on_record: Callable[[Record], None] | None,
-    ) -> nn.Module:
-        seed = settings.seed + number
-        with torch.random.fork_rng(devices=[]):  # the user's generator stays where it is
-            torch.default_generator.manual_seed(seed)
-            member = _build(self.architecture_)
-            size = min(settings.batch_size, len(training))
-
-            def batch(step: int) -> Batch:
-                rng = np.random.default_rng([seed, step])
-                chosen = torch.from_numpy(training[rng.integers(0, len(training), size)])
-                drawn = inputs[chosen]
-                return (turned_by_chance(drawn, rng) if self.symmetric else drawn), wanted[chosen]
-
-            validation = [(inputs[part], wanted[part]) for part in torch.from_numpy(held_out).split(_CHUNK)]
-
-            def record(each: Record) -> None:
-                if on_record is not None:
-                    on_record({**each, "member": number})
-
-            history = train(
-                member,
-                batch,
-                validation,
-                settings,
-                device=self._torch_device(),
-                loss_of=loss,
-                judge=_judge,
-                weight_decay=self.weight_decay,
-                on_record=record,
-            )
-        self.history_ += [{**each, "member": number} for each in history]
-        return member.eval()
 
     def _know_features(self, seen: Tensor, held_out: Tensor) -> None:
         """What the first network makes of images that it learned from, and how far from it others of the kind are."""

@@ -1,4 +1,4 @@
-"""Parts of which several networks are made: leaky blocks, dilated ones, residual ones, and a step up."""
+"""Parts of which several networks are made: leaky blocks, dilated ones, residual ones, a step up, the way through."""
 
 from collections.abc import Sequence
 
@@ -121,3 +121,47 @@ def check_images(images: Tensor, multiple: int) -> None:
         raise ShapeError(
             f"images: expected (n, 1, y, x) with sides that are multiples of {multiple}, got {tuple(images.shape)}."
         )
+
+
+class BridgedNet(nn.Module):
+    """The way through an encoder and a decoder with bridges between them: `down` and `up` hold their blocks, `enlarge`
+    the steps up, `head` the last layer; sides of images are multiples of `multiple`.
+    """
+
+    multiple: int
+    down: nn.ModuleList
+    enlarge: nn.ModuleList
+    up: nn.ModuleList
+    head: nn.Module
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Features (n, channels, y', x') of each level, the finest first, of (n, 1, y, x) images."""
+        check_images(images, self.multiple)
+        levels: list[Tensor] = []
+        features = images
+        for level, block in enumerate(self.down):
+            features = block(functional.max_pool2d(features, 2) if level else features)
+            levels.append(features)
+        return levels
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, 1, y, x) to logits (n, classes, y, x)."""
+        return self.finish(self.trunk(images))
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """What the members of an ensemble with one trunk share: all but the last block and the head."""
+        *bridges, features = self.encode(images)
+        for number, enlarge in enumerate(self.enlarge):
+            features = torch.cat([bridges.pop(), enlarge(features)], dim=1)
+            if number < len(self.up) - 1:
+                features = self.up[number](features)
+        return features
+
+    def finish(self, features: Tensor) -> Tensor:
+        """The rest: what `trunk` gives to logits (n, classes, y, x)."""
+        logits: Tensor = self.head(self.up[-1](features))
+        return logits
+
+    def crown(self) -> list[str]:
+        """Beginnings of the names of the weights that `finish` uses."""
+        return [f"up.{len(self.up) - 1}.", "head."]

@@ -5,17 +5,15 @@ Source: Ziatdinov, Ghosh, Wong & Kalinin, Nature Machine Intelligence 4, 1101 (2
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from adatom.nets.blocks import DilatedSum, Enlarge, check_images, check_layers, check_sizes, leaky_block
+from adatom.nets.blocks import BridgedNet, DilatedSum, Enlarge, check_layers, check_sizes, leaky_block
 
 # Shares that are dropped just above the bottom on the way down, at the bottom, and just above it on the way up.
 _DROPPED = (0.1, 0.2, 0.1)
 
 
-class LeakyUNet(nn.Module):
+class LeakyUNet(BridgedNet):
     """U-Net for one-channel images.
 
     Parameters
@@ -70,35 +68,3 @@ class LeakyUNet(nn.Module):
             for level in above
         )
         self.head = nn.Conv2d(width, classes, kernel_size=1)
-
-    def encode(self, images: Tensor) -> list[Tensor]:
-        """Features (n, channels, y', x') of each level, the finest first, of (n, 1, y, x) images."""
-        check_images(images, self.multiple)
-        levels: list[Tensor] = []
-        features = images
-        for level, block in enumerate(self.down):
-            features = block(functional.max_pool2d(features, 2) if level else features)
-            levels.append(features)
-        return levels
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(n, 1, y, x) to logits (n, classes, y, x)."""
-        return self.finish(self.trunk(images))
-
-    def trunk(self, images: Tensor) -> Tensor:
-        """What the members of an ensemble with one trunk share: all but the last block and the head."""
-        *bridges, features = self.encode(images)
-        for number, enlarge in enumerate(self.enlarge):
-            features = torch.cat([bridges.pop(), enlarge(features)], dim=1)
-            if number < len(self.up) - 1:
-                features = self.up[number](features)
-        return features
-
-    def finish(self, features: Tensor) -> Tensor:
-        """The rest: what `trunk` gives to logits (n, classes, y, x)."""
-        logits: Tensor = self.head(self.up[-1](features))
-        return logits
-
-    def crown(self) -> list[str]:
-        """Beginnings of the names of the weights that `finish` uses."""
-        return [f"up.{len(self.up) - 1}.", "head."]

@@ -5,14 +5,19 @@ Source: Ziatdinov et al., 10.1038/s42256-022-00555-8 (AtomAI, where it is called
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from adatom.nets.blocks import Enlarge, check_images, check_layers, check_sizes, leaky_block, residual_blocks
+from adatom.nets.blocks import (
+    BridgedNet,
+    Enlarge,
+    check_layers,
+    check_sizes,
+    leaky_block,
+    residual_blocks,
+)
 
 
-class ResidualUNet(nn.Module):
+class ResidualUNet(BridgedNet):
     """Residual encoder and decoder for one-channel images.
 
     Parameters
@@ -51,35 +56,3 @@ class ResidualUNet(nn.Module):
         )
         self.up.append(leaky_block(widths[1], width, 1, batch_norm=batch_norm))
         self.head = nn.Conv2d(width, classes, kernel_size=1)
-
-    def encode(self, images: Tensor) -> list[Tensor]:
-        """Features (n, channels, y', x') of each level, the finest first, of (n, 1, y, x) images."""
-        check_images(images, self.multiple)
-        levels: list[Tensor] = []
-        features = images
-        for level, block in enumerate(self.down):
-            features = block(functional.max_pool2d(features, 2) if level else features)
-            levels.append(features)
-        return levels
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(n, 1, y, x) to logits (n, classes, y, x)."""
-        return self.finish(self.trunk(images))
-
-    def trunk(self, images: Tensor) -> Tensor:
-        """All but the last block and the head."""
-        *bridges, features = self.encode(images)
-        for number, enlarge in enumerate(self.enlarge):
-            features = torch.cat([bridges.pop(), enlarge(features)], dim=1)
-            if number < len(self.up) - 1:
-                features = self.up[number](features)
-        return features
-
-    def finish(self, features: Tensor) -> Tensor:
-        """The rest: what `trunk` gives to logits (n, classes, y, x)."""
-        logits: Tensor = self.head(self.up[-1](features))
-        return logits
-
-    def crown(self) -> list[str]:
-        """Beginnings of the names of the weights that `finish` uses."""
-        return [f"up.{len(self.up) - 1}.", "head."]
