@@ -7,51 +7,21 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 if find_spec("keras") is None:
     pytest.skip("needs keras", allow_module_level=True)
 os.environ.setdefault("KERAS_BACKEND", "torch")
 import keras  # the backend is chosen when it is imported
+from two_layers import in_keras, in_torch, learned
 
 import adatom
 from adatom.data import make_image
 from adatom.errors import ArgumentError
 from adatom.models import Segmenter
 from adatom.nets.keras_net import KerasNet
-from adatom.train import TrainingSettings, train
-from adatom.train.loop import evaluate_loss
 
 if keras.backend.backend() != "torch":
     pytest.skip("needs keras on torch", allow_module_level=True)
-
-
-def batch(step: int):
-    """Points of a curve, with noise: a function of the step."""
-    draw = torch.Generator().manual_seed(step)
-    x = torch.rand(64, 1, generator=draw) * 4 - 2
-    return x, torch.sin(2 * x) + 0.3 * x + 0.4 * torch.randn(64, 1, generator=draw)
-
-
-def mean_square(given, known):
-    return (given - known).square().mean()
-
-
-def in_torch() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 1))
-
-
-def in_keras() -> KerasNet:
-    keras.utils.set_random_seed(0)
-    layers = [keras.layers.Input((1,)), keras.layers.Dense(32, activation="tanh"), keras.layers.Dense(1)]
-    return KerasNet(keras.Sequential(layers))
-
-
-def learned(net: nn.Module, steps: int = 1000) -> float:
-    settings = TrainingSettings(steps=steps, learning_rate=0.02, validate_every=steps, average="ema", patience=99)
-    validation = [batch(-k) for k in range(1, 33)]
-    return train(net, batch, validation, settings, loss_of=mean_square, judge=evaluate_loss)[-1]["val_loss"]
 
 
 def test_two_layers_converge_to_the_same_loss_in_both_frameworks():
