@@ -42,3 +42,18 @@ class RecipeError(AdatomError, ValueError):
 
 class TrainingError(AdatomError, RuntimeError):
     """Training cannot start, go on, or be resumed."""
+
+
+class InstrumentError(AdatomError, RuntimeError):
+    """An instrument did not do what it was told, or cannot be reached."""
+
+
+class LimitError(AdatomError, PermissionError):
+    """A limit of an instrument stands in the way; nothing was moved."""
+
+    def __str__(self) -> str:  # PermissionError would format its arguments as an errno
+        return str(self.args[0]) if self.args else ""
+
+
+class ExperimentError(AdatomError, RuntimeError):
+    """An experiment cannot start, go on, or be resumed."""
