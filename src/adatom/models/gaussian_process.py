@@ -23,7 +23,7 @@ _JITTER = 1e-8
 _LEAST_NOISE = 1e-6  # variance, of that of the targets
 # Of the noise's variance, of that of the targets: median and spread of its logarithm. Wide, but not without bounds:
 # where few points are known, no noise at all and nothing but noise fit them alike.
-_NOISE_PRIOR = (np.log(0.02), 1.5)
+_NOISE_PRIOR = (np.log(0.1), 2.0)
 KERNELS = ("rbf", "matern12", "matern32", "matern52", "periodic", "linear")
 
 
@@ -71,10 +71,11 @@ class Process(nn.Module):
     Parameters
     ----------
     kernel : names out of `KERNELS`, joined by ``+`` and ``*``: ``matern52``, ``rbf+periodic``.
-    n_inputs : numbers of an input, each of which has a length scale of its own.
+    n_inputs : numbers of an input.
     mean : ``zero``, ``constant``, ``linear``, or a function in scaled units.
     learns_noise : whether there is noise beside what is known of it.
     centres : (c, n_inputs) places between which the noise varies; None where it is the same everywhere.
+    isotropic : one length scale for all numbers of an input, instead of one for each.
     """
 
     def __init__(
@@ -86,9 +87,10 @@ class Process(nn.Module):
         mean: "str | ScaledMean" = "constant",
         learns_noise: bool = True,
         centres: Tensor | None = None,
+        isotropic: bool = False,
     ) -> None:
         super().__init__()
-        self.kernel, self.n_inputs = make_kernel(kernel, n_inputs), n_inputs
+        self.kernel, self.n_inputs = make_kernel(kernel, n_inputs, isotropic=isotropic), n_inputs
         self.n_outputs, self.mean, self.learns_noise = n_outputs, mean, learns_noise
         self.log_noise = nn.Parameter(torch.full((n_outputs,), float(_NOISE_PRIOR[0])))
         self.log_scale = nn.Parameter(torch.zeros(n_outputs))
@@ -166,7 +168,9 @@ class Process(nn.Module):
 
     def _surprise_of_hyperparameters(self) -> Tensor:
         total = (
-            0.5 * self.slope.square().sum() + 0.5 * self.level.square().sum() / 4 + 0.5 * self.log_scale.square().sum()
+            0.5 * self.slope.square().sum()
+            + 0.5 * self.level.square().sum() / 4
+            + 0.5 * (self.log_scale / 2).square().sum()
         )
         if self.learns_noise:
             total = total + 0.5 * ((self.log_noise - _NOISE_PRIOR[0]) / _NOISE_PRIOR[1]).square().sum()
@@ -188,7 +192,7 @@ class Process(nn.Module):
                     parameter.copy_(value)
                 for part in self.kernel.modules():
                     if getattr(part, "has_lengthscale", False):
-                        part.lengthscale = length * part.lengthscale.shape[-1] ** 0.5
+                        part.lengthscale = length * self.n_inputs**0.5
             loss = minimise(lambda: self(parts), list(self.parameters()))
             if best is None or loss < best[0]:
                 best = loss, [parameter.detach().clone() for parameter in self.parameters()]
@@ -265,7 +269,7 @@ class Conditioned:
         return mean, block.diagonal(dim1=1, dim2=2)
 
 
-def make_kernel(names: str, n_inputs: int) -> Any:
+def make_kernel(names: str, n_inputs: int, *, isotropic: bool = False) -> Any:
     """A kernel of GPyTorch by name, with priors on its length scales.
 
     Notes
@@ -283,10 +287,11 @@ def make_kernel(names: str, n_inputs: int) -> Any:
         raise ArgumentError(
             'kernel: expected GPyTorch, which is missing. Install it: pip install "adatom[bo]"'
         ) from error
+    n_lengths = None if isotropic else n_inputs
 
     def with_lengths(kind: Any, *arguments: float) -> Any:
         prior = gpytorch.priors.LogNormalPrior(2**0.5 + 0.5 * float(np.log(n_inputs)), 3**0.5)
-        return kind(*arguments, ard_num_dims=n_inputs, lengthscale_prior=prior)
+        return kind(*arguments, ard_num_dims=n_lengths, lengthscale_prior=prior)
 
     makers: dict[str, Callable[[], Any]] = {
         "rbf": partial(with_lengths, gpytorch.kernels.RBFKernel),

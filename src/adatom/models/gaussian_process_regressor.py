@@ -39,6 +39,7 @@ class GaussianProcessRegressor(Estimator):
         (`adatom.models.gaussian_process.MeanFunction`).
     noise : ``learned``, one for all places; or ``varying``, smoothly from place to place.
     outputs : several numbers as ``independent`` ones, or as ``correlated`` ones, which learn from each other.
+    isotropic : one length scale for all numbers of an input, in units of their spreads, instead of one for each.
     most_exact : number of points up to which all are taken together.
     random_state : takes no part: nothing is drawn. It is here because every estimator has it.
 
@@ -65,6 +66,7 @@ class GaussianProcessRegressor(Estimator):
         mean: str | MeanFunction = "constant",
         noise: Noise = "learned",
         outputs: Outputs = "independent",
+        isotropic: bool = False,
         most_exact: int = _MOST_EXACT,
         random_state: int | None = None,
     ) -> None:
@@ -72,6 +74,7 @@ class GaussianProcessRegressor(Estimator):
         self.mean = mean
         self.noise = noise
         self.outputs = outputs
+        self.isotropic = isotropic
         self.most_exact = most_exact
         self.random_state = random_state
 
@@ -114,6 +117,7 @@ class GaussianProcessRegressor(Estimator):
                 mean=self._mean_of(j),
                 learns_noise=self.noise_std_ is None,
                 centres=self._centres(),
+                isotropic=self.isotropic,
             )
             for j in range(1 if correlated else k)
         )
@@ -277,6 +281,7 @@ class GaussianProcessRegressor(Estimator):
             "mean": self.mean if isinstance(self.mean, str) else "own",
             "noise": self.noise,
             "outputs": self.outputs,
+            "isotropic": self.isotropic,
             "most_exact": self.most_exact,
             "names": self.names_,
             "classes": [],
@@ -319,7 +324,7 @@ class GaussianProcessRegressor(Estimator):
         ------
         KeyError, RuntimeError, ArgumentError, ShapeError : if they do not go together.
         """
-        settings = {name: header[name] for name in ("kernel", "mean", "noise", "outputs", "most_exact")}
+        settings = {name: header[name] for name in ("kernel", "mean", "noise", "outputs", "isotropic", "most_exact")}
         model = cls(**settings)
         model._check_settings()
         model.seed_, model.figures_, model.names_ = header["seed"], header["figures"], header["names"]
@@ -339,6 +344,7 @@ class GaussianProcessRegressor(Estimator):
                 mean=header["mean"],
                 learns_noise=model.noise_std_ is None,
                 centres=model._centres(),
+                isotropic=model.isotropic,
             )
             for _ in range(1 if correlated else k)
         )

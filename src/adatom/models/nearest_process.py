@@ -34,7 +34,7 @@ class NearestProcess:
         """What distances are measured by: the first length scale of the kernel, where it has one."""
         for part in self.process.kernel.modules():
             if getattr(part, "has_lengthscale", False):
-                length: Tensor = part.lengthscale.reshape(-1).clone()
+                length: Tensor = part.lengthscale.reshape(-1).expand(self.data.inputs.shape[1]).clone()
                 return length
         return torch.ones(self.data.inputs.shape[1], dtype=torch.float64)
 
