@@ -12,15 +12,20 @@ from adatom.decide.posterior import Array
 class CoarseToFine:
     """Levels of a grid, each twice as fine as the one before; within a level by chance, so that a search that ends in
     between has seen the whole of the field.
+
+    Parameters
+    ----------
+    seed : of the order within a level.
     """
 
+    seed: int = 0
     needs_model: bool = False
 
     def __call__(self, situation: Situation) -> Array:
         """(n,)."""
         level = np.minimum(*(_level(along) for along in situation.places.T))
         # the first number of the situation's generator differs from ask to ask; the order within a level must not
-        chance = np.random.default_rng(20_2311).random(len(level))
+        chance = np.random.default_rng([self.seed, 2]).random(len(level))
         return level + chance
 
 
