@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from adatom.decide.posterior import Posterior
 from adatom.errors import ArgumentError, ModelFileError, ShapeError
 from adatom.models.estimator import Estimator
-from adatom.models.gaussian_process import Conditioned, Data, Process
+from adatom.models.gaussian_process import Conditioned, Data, Process, as_many_threads_as_pay
 from adatom.models.gaussian_process_regressor import as_table, log_density
 from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.nearest_process import NearestProcess
@@ -37,6 +37,7 @@ _WEIGHT_DECAY = 1e-3
 _ENOUGH = 30  # points left out that tell whether deviations are right
 _FACTORS = (0.7, 2.0)  # that deviations may be multiplied with
 _AT_ONCE = 4096
+_KERNELS = ("matern52", "rbf")
 PLAIN, DEEP = "plain Gaussian process", "deep kernel"
 
 
@@ -51,7 +52,7 @@ class DeepKernelRegressor(Estimator):
         are added.
     width : of the networks that ship.
     n_members : networks, each of which leaves out a part of the points.
-    kernel : of the process, see `GaussianProcessRegressor`.
+    kernel : of the process, see `GaussianProcessRegressor`; by default the better of ``matern52`` and ``rbf``.
     steps, learning_rate : of the training.
     random_state : seed of the weights and of the parts; by default 0.
 
@@ -61,6 +62,7 @@ class DeepKernelRegressor(Estimator):
     left_out_ : DataFrame of the mean logarithm of the density (``density``) that points were given by a model that had
         not seen them, in units of the targets' spread, with its standard error against the plain process
         (``std_of_gain``), by ``model`` and ``steps``.
+    kernel_ : of the process.
     names_ : of the numbers.
     figures_ : ``left_out_density`` and ``left_out_coverage_95`` of the chosen model.
 
@@ -77,7 +79,7 @@ class DeepKernelRegressor(Estimator):
         n_features: int = 5,
         width: int = 16,
         n_members: int = 3,
-        kernel: str = "matern52",
+        kernel: str | None = None,
         steps: int = 60,
         learning_rate: float = 0.01,
         random_state: int | None = None,
@@ -127,14 +129,18 @@ class DeepKernelRegressor(Estimator):
         self._scale(raw if all_inputs is None else self._checked_like(all_inputs), values)
         self.inputs_ = self._scaled(raw)
         self.targets_ = (values - self.target_mean_) / self.target_spread_
-        plain = nn.ModuleList(self._process() for _ in self.names_)
-        for j, process in enumerate(plain):
-            process.learn([self._data(self._components(self.inputs_), j)])  # type: ignore[operator]
+        with as_many_threads_as_pay(len(values)):
+            self._learn()
+            self._know()
+        return self
+
+    def _learn(self) -> None:
+        """The plain process, members that leave out parts, and a choice between them."""
         parts = self._parts()
+        plain, density, ratio = self._plain(parts)
         self.net_, self.chosen_ = nn.ModuleList([plain]), PLAIN
-        density, ratio = self._judged([_Member(None, plain)] * len(parts), parts)
         rows, best = [(PLAIN, 0, density.mean(), 0.0)], density
-        if len(values) >= _FEWEST:
+        if len(self.targets_) >= _FEWEST:
             members = [self._new_member(number, plain) for number in range(len(parts))]
             worse = 0
             for look in range(_LOOKS):
@@ -156,8 +162,6 @@ class DeepKernelRegressor(Estimator):
             "left_out_density": round(float(best.mean()), 4),
             "left_out_coverage_95": round(float((np.abs(ratio) <= 2 * self.std_factor_).mean()), 4),
         }
-        self._know()
-        return self
 
     def _scale(self, raw: Array, values: Array) -> None:
         """Middle and spread of each channel, or each descriptor; principal components; the scale of the targets."""
@@ -193,8 +197,24 @@ class DeepKernelRegressor(Estimator):
         order = np.random.default_rng([self.seed_, 1]).permutation(len(self.targets_))
         return [np.sort(part) for part in np.array_split(order, max(1, min(self.n_members, len(order) - 1)))]
 
+    def _plain(self, parts: list[NDArray[np.int64]]) -> tuple[nn.ModuleList, Array, Array]:
+        """The process over principal components, and what `_judged` says of it."""
+        found: tuple[nn.ModuleList, Array, Array] | None = None
+        for kernel in _KERNELS if self.kernel is None else (self.kernel,):
+            self.kernel_, before = kernel, getattr(self, "kernel_", kernel)
+            plain = nn.ModuleList(self._process() for _ in self.names_)
+            for j, process in enumerate(plain):
+                process.learn([self._data(self._components(self.inputs_), j)])  # type: ignore[operator]
+            density, ratio = self._judged([_Member(None, plain)] * len(parts), parts)
+            if found is None or density.mean() > found[1].mean():
+                found = plain, density, ratio
+            else:
+                self.kernel_ = before
+        assert found is not None
+        return found
+
     def _process(self) -> Process:
-        return Process(self.kernel, len(self.axes_), isotropic=True)
+        return Process(self.kernel_, len(self.axes_), isotropic=True)
 
     def _new_member(self, number: int, plain: nn.ModuleList) -> "_Member":
         with torch.random.fork_rng(devices=[]):  # weights from our seed; the user's generator stays where it is
@@ -338,7 +358,7 @@ class DeepKernelRegressor(Estimator):
             "description": "",
             "architecture": {"name": "deep_kernel", "own": own and self.chosen_ == DEEP, "arguments": {}},
             "net": self.net if isinstance(self.net, str) else None,
-            "kernel": self.kernel,
+            "kernel": self.kernel_,
             "chosen": self.chosen_,
             "shape": self.shape_,
             "n_features": self.n_features,
@@ -364,6 +384,7 @@ class DeepKernelRegressor(Estimator):
         names = ("kernel", "n_features", "width")
         model = cls(net=net or header["net"], n_members=header["n_members"], **{name: header[name] for name in names})
         model.seed_, model.figures_, model.names_ = header["seed"], header["figures"], header["names"]
+        model.kernel_ = header["kernel"]
         model.shape_, model.chosen_ = header["shape"], header["chosen"]
         try:
             for name in _KEPT:

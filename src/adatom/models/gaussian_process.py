@@ -3,7 +3,8 @@
 All in float64, with inputs and targets near 1: the estimators on top scale them. Kernels and priors are GPyTorch's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ Array = NDArray[np.float64]
 _MOST_ROUNDS = 60  # of the search for the hyperparameters
 _STARTS = (1.0, 0.2)  # length scales, of the spread of the inputs
 _JITTER = 1e-8
+_SMALL = 600  # points
 _LEAST_NOISE = 1e-6  # variance, of that of the targets
 # Of the noise's variance, of that of the targets: median and spread of its logarithm. Wide, but not without bounds:
 # where few points are known, no noise at all and nothing but noise fit them alike.
@@ -336,6 +338,18 @@ def safe_cholesky(matrix: Tensor) -> Tensor:
     raise ArgumentError(
         "inputs: expected points of which a covariance can be made, got ones that are numerically alike."
     )
+
+
+@contextmanager
+def as_many_threads_as_pay(n: int) -> Iterator[None]:
+    """One thread for matrices of so few points that waking others takes longer than the sums."""
+    before = torch.get_num_threads()
+    if n <= _SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def minimise(loss: Callable[[], Tensor], parameters: list[nn.Parameter]) -> float:

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from adatom.decide.posterior import Posterior
 from adatom.errors import ArgumentError, ModelFileError, ShapeError
 from adatom.models.estimator import Estimator
-from adatom.models.gaussian_process import Conditioned, Data, MeanFunction, Process, ScaledMean, spread_points
+from adatom.models.gaussian_process import (
+    Conditioned,
+    Data,
+    MeanFunction,
+    Process,
+    ScaledMean,
+    as_many_threads_as_pay,
+    spread_points,
+)
 from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.nearest_process import NearestProcess, telling_clusters
 from adatom.models.regressor import named_targets
@@ -121,9 +129,10 @@ class GaussianProcessRegressor(Estimator):
             )
             for j in range(1 if correlated else k)
         )
-        self._teach()
-        self._know()
-        self._judge()
+        with as_many_threads_as_pay(len(values)):
+            self._teach()
+            self._know()
+            self._judge()
         return self
 
     def _check_settings(self) -> None:
