@@ -24,8 +24,9 @@ _CODES = {"H": 2, "I": 4, "i": 4, "f": 4, "d": 8}
 
 
 def packed(types: str, values: Sequence[Any]) -> bytes:
-    """Values one after the other: ``H, I, i, f, d`` as `struct` has them, ``s`` a string, ``a`` an array of int32
-    and ``A`` one of float32, after their length, ``S`` strings after their size and number, ``F`` a table of float32 after rows and columns.
+    """Values one after the other: ``H, I, i, f, d`` as `struct` has them; ``s`` a string, ``a`` an array of int32, and
+    ``A`` one of float32, each after its length; ``S`` strings after their size and number; ``F`` a table of float32
+    after rows and columns.
     """
     parts = []
     for code, value in zip(types, values, strict=True):
