@@ -192,30 +192,31 @@ class Experiment:
             raise _cause(error) from error
 
     def _measure(self, candidate: int) -> Messages:
-        """Go there and take a spectrum; returns whether that went well."""
+        """Go there and take a spectrum, again if the instrument fails; returns whether that went well."""
         import bluesky.plan_stubs as bps
 
-        assert self.search is not None and self._targets is not None
+        assert self.search is not None and self._targets is not None and self._instrument is not None
         place = self._targets.places[candidate] + self._offset()
-        self._candidate = candidate
-        self.record.add("measuring", candidate=candidate, x_nm=float(place[0]), y_nm=float(place[1]))
-        try:
-            yield from bps.abs_set(self._probe, (float(place[0]), float(place[1])), wait=True)
-            yield from bps.trigger_and_read([self._probe, self._spectrometer], name="spectra")
-        except Exception as error:
-            cause = _cause(error)
-            if not isinstance(cause, InstrumentError | LimitError):
-                raise
-            assert self._instrument is not None
-            self._tell_failed(candidate, f"{type(cause).__name__}: {cause}")
-            if self._instrument.is_stopped:
-                raise ExperimentError(f"{cause} Resume when it works again.") from error
-            self.search.tell([candidate], [np.nan])
-            return False
-        entry = self.record.entries[self._measured_line]
-        value = np.nan if entry["value"] is None else float(entry["value"])
-        self.search.tell([candidate], [value])
-        return bool(np.isfinite(value))
+        self._candidate, self._measured_line = candidate, -1
+        for attempt in range(self.plan.retries + 1):
+            self.record.add("measuring", candidate=candidate, x_nm=float(place[0]), y_nm=float(place[1]))
+            try:
+                yield from bps.abs_set(self._probe, (float(place[0]), float(place[1])), wait=True)
+                yield from bps.trigger_and_read([self._probe, self._spectrometer], name="spectra")
+            except Exception as error:
+                cause = _cause(error)
+                if not isinstance(cause, InstrumentError | LimitError):
+                    raise
+                if self._instrument.is_stopped:
+                    raise ExperimentError(f"{cause} Resume when it works again.") from error
+                if isinstance(cause, LimitError) or attempt == self.plan.retries:
+                    self._tell_failed(candidate, f"{type(cause).__name__}: {cause}")
+                    break
+            if self._measured_line >= 0:
+                break
+        value = self.record.entries[self._measured_line]["value"] if self._measured_line >= 0 else None
+        self.search.tell([candidate], [np.nan if value is None else float(value)])
+        return value is not None
 
     def _tell_failed(self, candidate: int, why: str) -> None:
         self.record.add("failed", candidate=candidate, why=why, **self._world())
@@ -404,21 +405,18 @@ class Experiment:
         ------
         ExperimentError : if it is further from where it was last than is believed.
         """
-        from skimage.registration import phase_cross_correlation
+        from adatom.prepare.drift import find_drift
 
-        before = self.overview
-        reference, now = (np.nan_to_num(each, nan=float(np.nanmedian(each))) for each in (before.to_numpy(), values))
-        rows, columns = phase_cross_correlation(reference, now, upsample_factor=20)[0]
-        # how `now` has to be moved to lie on the reference: what it shows has moved the other way
-        steps = [float(before[dim][1] - before[dim][0]) for dim in "xy"]
-        offset = -float(columns) * steps[0], -float(rows) * steps[1]
+        before = [self.record.kept(entry["array"]) for entry in self.record.of("overview", "drift")]
+        frames = self.overview.expand_dims(frame=len(before) + 1).copy(data=np.stack([*before, values]))
+        offset = tuple(float(each) for each in find_drift(frames)[-1])
         assert self.plan.drift is not None
         far = float(np.hypot(*(np.array(offset) - self._offset())))
         if far > self.plan.drift.largest_nm:
             raise ExperimentError(
                 f"drift: expected up to {self.plan.drift.largest_nm:g} nm since the last scan, got {far:.4g} nm."
             )
-        return offset
+        return offset[0], offset[1]
 
 
 def _engine() -> Any:

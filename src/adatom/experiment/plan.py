@@ -246,7 +246,14 @@ class DriftPlan(_Part):
 
 
 class Plan(_Part):
-    """The whole of it."""
+    """The whole of it.
+
+    Parameters
+    ----------
+    retries : times that a measurement is tried again when the instrument has failed.
+    failures : measurements in a row that may fail for good before the experiment gives up.
+    seed : of whatever is left to chance.
+    """
 
     name: str = Field(min_length=1, max_length=100)
     instrument: InstrumentPlan
@@ -258,7 +265,8 @@ class Plan(_Part):
     policy: PolicyPlan = PolicyPlan()
     stop: StopPlan
     drift: DriftPlan | None = None
-    failures: int = Field(default=5, ge=0, description="measurements in a row that may fail before it gives up")
+    retries: int = Field(default=1, ge=0, le=10)
+    failures: int = Field(default=5, ge=0)
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")

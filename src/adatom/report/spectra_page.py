@@ -39,14 +39,15 @@ def render_spectra_report(
         f"<p><b>{escape(str(summary['verdict']))}</b></p>",
         warnings_part(summary.get("warnings") or ()),
         facts_part(facts),
-        *(_table(heading, table) for heading, table in tables.items()),
+        *(table_part(heading, table) for heading, table in tables.items()),
         *(figure_part(caption, figure) for caption, figure in figures.items()),
         f"<section><h2>Provenance</h2><ol>{steps}</ol></section>" if steps else "",
     ]
     return whole_page(parts, title=title)
 
 
-def _table(heading: str, table: pd.DataFrame) -> str:
+def table_part(heading: str, table: pd.DataFrame) -> str:
+    """A table under a heading."""
     heads = "".join(f"<th>{escape(str(name))}</th>" for name in table.columns)
     rows = "".join(
         "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>\n"
