@@ -38,7 +38,6 @@ BENCHMARKS = {
     "particles": "simulated particles that touch: average precision and mean diameter, by threshold and by network",
     "two_frameworks": "a regressor of two layers in PyTorch and in Keras: the same loss at the end (extra keras)",
     "onnx_speed": "finding through ONNX Runtime and OpenVINO beside eager torch: time, and the same atoms (extra fast)",
-    "automated_search": "real loops searched by policies: measurements to a map, and to the best places (20 seeds)",
     "decision": "one decision among 2,500 candidates: time, error, and error bars beside AtomAI's deep kernel",
     "inference_rate": "how much of the machine's rate of matrix products the networks reach when they predict",
     "denoising": "denoisers on simulated STEM images: PSNR, SSIM, what find makes of them, risk (extra wavelets)",

@@ -16,7 +16,6 @@ from adatom.commands import (  # noqa: F401  each adds its commands to app
     analyse,
     demo,
     denoise,
-    experiment,
     explore,
     files,
     find,
@@ -29,10 +28,7 @@ from adatom.commands import (  # noqa: F401  each adds its commands to app
 )
 from adatom.commands.terminal import app, sentence
 
-_STOPPED = (
-    "stopped. With --resume, `adatom train`, `explore` and `simulate` go on with what was interrupted; "
-    "`adatom experiment resume DIR` goes on with an experiment."
-)
+_STOPPED = "stopped. With --resume, `adatom train`, `explore` and `simulate` go on with what was interrupted."
 
 
 def main() -> None:
