@@ -19,6 +19,7 @@ _MEMBERS = {
     "VariationalAutoencoder": "adatom.models.variational_autoencoder",
     "load": "adatom.models.catalogue",
     "load_recipe": "adatom.models.recipe",
+    "reconstruct_scan": "adatom.models.sparse_scan",
     "shipped_models": "adatom.models.catalogue",
 }
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "VariationalAutoencoder",
     "load",
     "load_recipe",
+    "reconstruct_scan",
     "shipped_models",
 ]
 
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from adatom.models.recipe import Recipe, load_recipe
     from adatom.models.regressor import Regressor
     from adatom.models.segmenter import Segmenter
+    from adatom.models.sparse_scan import reconstruct_scan
     from adatom.models.spectrum_to_image import SpectrumToImage
     from adatom.models.variational_autoencoder import VariationalAutoencoder
 

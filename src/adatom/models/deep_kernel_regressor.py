@@ -23,7 +23,7 @@ from adatom.models.gaussian_process_regressor import as_table, log_density
 from adatom.models.model_file import read_model_file, write_model_file
 from adatom.models.nearest_process import NearestProcess
 from adatom.models.regressor import named_targets
-from adatom.nets import build_net
+from adatom.nets import build_net, in_float32
 from adatom.nets.patch_features import FEATURE_ARCHITECTURES
 
 Array = NDArray[np.float64]
@@ -226,7 +226,7 @@ class DeepKernelRegressor(Estimator):
         if isinstance(self.net, nn.Module):
             return deepcopy(self.net)
         if self.net is not None and not isinstance(self.net, str):
-            made: nn.Module = self.net(**arguments)
+            made: nn.Module = in_float32(self.net, arguments)
             return made
         name = self.net or ("convolutional" if len(self.shape_) == 3 and min(self.shape_[1:]) >= 4 else "dense")
         return build_net(name, FEATURE_ARCHITECTURES, **arguments, width=self.width)
@@ -276,6 +276,8 @@ class DeepKernelRegressor(Estimator):
             components, inputs = self._components(self.inputs_), torch.from_numpy(self.inputs_)
             self.known_: list[list[Knowing]] = []
             for member in self._members():
+                if member.net is not None:
+                    member.net.double()  # so that batches say what all say at once
                 features = member.features(components, inputs)
                 self.known_.append([_knowing(p, self._data(features, j)) for j, p in enumerate(member.processes)])
 
@@ -429,7 +431,8 @@ class _Member:
         """(n, features)."""
         if self.net is None:
             return components
-        seen: Tensor = self.net(inputs.float()).double()
+        dtype = next((weight.dtype for weight in self.net.parameters()), torch.float32)
+        seen: Tensor = self.net(inputs.to(dtype)).double()
         if seen.shape != components.shape:
             raise ShapeError(f"net: expected a module that gives {tuple(components.shape)}, got {tuple(seen.shape)}.")
         return components + seen

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adatom.errors import ArgumentError
+from adatom.nets import in_float32
 
 Array = NDArray[np.float64]
 
@@ -92,9 +93,10 @@ class Process(nn.Module):
         isotropic: bool = False,
     ) -> None:
         super().__init__()
-        self.kernel, self.n_inputs = make_kernel(kernel, n_inputs, isotropic=isotropic), n_inputs
+        arguments = {"names": kernel, "n_inputs": n_inputs, "isotropic": isotropic}
+        self.kernel, self.n_inputs = in_float32(make_kernel, arguments), n_inputs
         self.n_outputs, self.mean, self.learns_noise = n_outputs, mean, learns_noise
-        self.log_noise = nn.Parameter(torch.full((n_outputs,), float(_NOISE_PRIOR[0])))
+        self.log_noise = nn.Parameter(torch.full((n_outputs,), float(_NOISE_PRIOR[0]), dtype=torch.float64))
         self.log_scale = nn.Parameter(torch.zeros(n_outputs))
         self.level = nn.Parameter(torch.zeros(n_outputs))
         self.slope = nn.Parameter(torch.zeros(n_inputs, n_outputs))
@@ -194,7 +196,7 @@ class Process(nn.Module):
                     parameter.copy_(value)
                 for part in self.kernel.modules():
                     if getattr(part, "has_lengthscale", False):
-                        part.lengthscale = length * self.n_inputs**0.5
+                        part.lengthscale = torch.tensor(length * self.n_inputs**0.5, dtype=torch.float64)
             loss = minimise(lambda: self(parts), list(self.parameters()))
             if best is None or loss < best[0]:
                 best = loss, [parameter.detach().clone() for parameter in self.parameters()]
