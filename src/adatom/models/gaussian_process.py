@@ -81,6 +81,8 @@ class Process(nn.Module):
     isotropic : one length scale for all numbers of an input, instead of one for each.
     """
 
+    kernel: Any
+
     def __init__(
         self,
         kernel: str,
