@@ -22,6 +22,7 @@ _ROOMS = {
     "find_particles": "adatom.particle_finder",
     "load": "adatom.models",
     "match": "adatom.matching",
+    "reconstruct_scan": "adatom.models",
     "Classifier": "adatom.models",
     "DeepKernelRegressor": "adatom.models",
     "Denoiser": "adatom.models",
@@ -57,6 +58,7 @@ __all__ = [
     "make_image",
     "match",
     "read",
+    "reconstruct_scan",
 ]
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
         SpectrumToImage,
         VariationalAutoencoder,
         load,
+        reconstruct_scan,
     )
     from adatom.noise_remover import denoise
     from adatom.particle_finder import find_particles

@@ -11,12 +11,29 @@ import torch
 import adatom
 from adatom.data import make_image
 from adatom.errors import ArgumentError
-from adatom.models import Classifier, Denoiser, Ensemble, Localizer, Regressor, Segmenter, VariationalAutoencoder
+from adatom.models import (
+    Classifier,
+    DeepKernelRegressor,
+    Denoiser,
+    Ensemble,
+    GaussianProcessRegressor,
+    Localizer,
+    Regressor,
+    Segmenter,
+    VariationalAutoencoder,
+)
 
 ESTIMATORS = [Segmenter, Localizer, Ensemble, Denoiser]
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
 # those too that learn from something else than recipes
-every_one = pytest.mark.parametrize("estimator", [*ESTIMATORS, VariationalAutoencoder, Regressor, Classifier])
+OF_OTHER_THINGS = [
+    VariationalAutoencoder,
+    Regressor,
+    Classifier,
+    GaussianProcessRegressor,
+    DeepKernelRegressor,
+]
+every_one = pytest.mark.parametrize("estimator", [*ESTIMATORS, *OF_OTHER_THINGS])
 
 
 def some_image():
@@ -88,7 +105,7 @@ def test_set_params_puts_back_what_get_params_gave(estimator):
 @every_one
 def test_scikit_learn_can_clone_it(estimator):
     clone = pytest.importorskip("sklearn.base").clone
-    model = estimator(random_state=7, width=8)
+    model = estimator(random_state=7)
     copy = clone(model)
     assert copy is not model and copy.get_params() == model.get_params()
 

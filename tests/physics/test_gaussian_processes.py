@@ -105,6 +105,17 @@ def test_a_formula_tells_its_parameters_with_error_bars() -> None:
     assert found.loc["centre", "std"] < 0.5
 
 
+def test_what_is_periodic_is_known_beyond_what_was_measured() -> None:
+    places = np.random.default_rng(10).uniform(0, 6, (60, 1))
+    values = np.sin(2 * np.pi * places[:, 0] / 1.5) + 0.05 * np.random.default_rng(11).normal(size=60)
+    asked = np.linspace(6.5, 9, 40)[:, None]
+    error = {}
+    for kernel in ("periodic", "rbf"):
+        told = ad.GaussianProcessRegressor(kernel=kernel).fit(places, values).posterior(asked).mean[:, 0]
+        error[kernel] = np.sqrt(np.mean((told - np.sin(2 * np.pi * asked[:, 0] / 1.5)) ** 2))
+    assert error["periodic"] < 0.15 < error["rbf"]
+
+
 def test_noise_that_varies_is_seen_to() -> None:
     rng = np.random.default_rng(5)
     places = rng.uniform(-3, 3, (150, 2))
