@@ -40,6 +40,32 @@ def resample(values: Array, factor: tuple[float, float]) -> tuple[Array, tuple[f
     return result, true_factor
 
 
+def resample_window(
+    values: Array, box: tuple[float, float, float, float], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """A part of a resampled image, from a part of the image that is a little larger.
+
+    Parameters
+    ----------
+    values : (y, x) part of the image; NaN where nothing was measured stays NaN.
+    box : where the pixels wanted begin and end in it: top, left, bottom, right, in pixels from its outer edge.
+    shape : (y', x') wanted.
+
+    Returns
+    -------
+    (y', x'): the very pixels that `resample` gives of the whole image, if `values` reach beyond the box by three
+    pixels, or as many of the new ones; but for images made six times smaller, where they differ a little.
+    """
+    if shape == values.shape and box == (0.0, 0.0, *values.shape):
+        return values.copy()
+    known = np.isfinite(values)
+    if known.all():
+        return _resize(values, shape, box=box)
+    result = _resize(np.where(known, values, median(values)), shape, box=box)
+    result[_resize(known.astype(float), shape, Image.Resampling.BILINEAR, box) < 0.5] = np.nan
+    return result
+
+
 def local_mean(values: Array, sigma_px: float) -> Array:
     """Gaussian mean of (y, x) values without NaN; of wide Gaussians on a coarser grid, to better than a percent."""
     coarsening = max(1, min(8, int(sigma_px / 2.5)))
@@ -53,7 +79,10 @@ def local_mean(values: Array, sigma_px: float) -> Array:
 
 
 def _resize(
-    values: Array, shape: tuple[int, ...], kernel: Image.Resampling = Image.Resampling.LANCZOS
+    values: Array,
+    shape: tuple[int, ...],
+    kernel: Image.Resampling = Image.Resampling.LANCZOS,
+    box: tuple[float, float, float, float] | None = None,
 ) -> NDArray[np.float64]:
     """Resize (y, x) with a kernel that widens where the image shrinks, hence no aliasing.
 
@@ -64,7 +93,8 @@ def _resize(
     offset, scale = 0.5 * (low + high), (high - low) or 1.0
     picture = Image.fromarray(((values - offset) / scale).astype(np.float32))
     # a gap of 3: what becomes much smaller is averaged in blocks first, which is many times as fast and as good
-    resized: Array = np.asarray(picture.resize((shape[1], shape[0]), kernel, reducing_gap=3.0), dtype=float)
+    part = None if box is None else (box[1], box[0], box[3], box[2])
+    resized: Array = np.asarray(picture.resize((shape[1], shape[0]), kernel, part, reducing_gap=3.0), dtype=float)
     resized = resized * scale + offset
     return resized
 
