@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 
 # Resampling takes so many pixels, of the coarser of the two grids, around each.
 _KERNEL = 4
+_CELL = 8
 _PARTS, _PART_SIDE = 3, 384  # that tell the contrast: along each side, and pixels of each
 
 
@@ -148,6 +149,9 @@ class WorkingPixels:
             return square.part(rows, columns).values
 
         working = self.sign * resampled(read, self.square.shape, self.factor, wide_rows, wide_columns)
+        # the background is seen in cells that must be the same ones for all tiles
+        ends = [(0, -n % _CELL) for n in working.shape]
+        working = np.pad(working, ends, mode="symmetric")
         prepared = normalise_by(working, self.middle, self.contrast, **self.settings)
         return Window(prepared, wide_rows.start, wide_columns.start).part(rows, columns).values
 
