@@ -3,23 +3,24 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adatom.distribute.tiles import Span, Tile
-from adatom.distribute.windows import SquarePixels, Window, WorkingPixels
-from adatom.errors import ArgumentError
-from adatom.finder import search
+from adatom.distribute.windows import Window, WorkingPixels
 from adatom.locate import Peaks
-from adatom.models.seeing import Classical, locate
-from adatom.models.sight import ModelAtScale, Sight, judge_of_dim_atoms
+from adatom.models.seeing import locate
+from adatom.models.sight import ModelAtScale, Sight
 
 Array = NDArray[np.float64]
 
 # Atoms so many spacings beyond a tile are fitted with those in it, for they overlap and share a background.
 _FITTED_BEYOND = 8.0
-_MIDDLE_SIDE = 768  # of the part that tells what is common to all [working px]
+# Atoms are fitted in blocks that are the same ones whatever the tiles are, so that these change nothing [working px].
+BLOCK_SIDE = 512
+_CLAIMED = 8  # claims reach over so many pixels of the maps at most
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Decisions:
         """How far beyond a tile the network looks [working px]; a multiple of its coarsest pixel."""
         model = self.eyes.model
         multiple = grid_of(model)
-        return -(-(model.reach_px + self.fit_halo) // multiple) * multiple
+        return -(-(model.reach_px + self.fit_halo + _CLAIMED) // multiple) * multiple
 
 
 def grid_of(model: object) -> int:
@@ -86,8 +87,8 @@ def look_at(tile: Tile, decisions: Decisions) -> SeenTile:
     square = working.square.window(*working.needed(rows, columns))
     prepared = working.prepared(rows, columns, square)
     maps = eyes.model.look_at_prepared(prepared, working.factor, working.contrast)
-    near_rows = tile.rows.grown(decisions.fit_halo, shape[0])
-    near_columns = tile.columns.grown(decisions.fit_halo, shape[1])
+    near_rows = tile.rows.grown(decisions.fit_halo + _CLAIMED, shape[0])
+    near_columns = tile.columns.grown(decisions.fit_halo + _CLAIMED, shape[1])
     margin = eyes.model.margin_px
     top, left = near_rows.start - rows.start, near_columns.start - columns.start
     maps = type(maps)(
@@ -107,25 +108,42 @@ def look_at(tile: Tile, decisions: Decisions) -> SeenTile:
     return SeenTile(tile, square.part(near[0], near[1]), peaks)
 
 
-def locate_atoms(seen: SeenTile, decisions: Decisions) -> dict[str, Array]:
+def locate_atoms(seen: SeenTile, decisions: Decisions) -> dict[str, NDArray[Any]]:
     """Columns of the atoms whose centres lie in a tile, positions in square pixels of the image."""
-    square, eyes = seen.square, decisions.eyes
-    peaks = replace(seen.peaks, x=seen.peaks.x - square.left, y=seen.peaks.y - square.top)
-    columns, _ = locate(
-        square.values,
-        eyes,
-        Sight(peaks, eyes.model.classes_),
-        0,
-        decisions.refine,
-        decisions.min_distance_px,
-        None,
-    )
-    columns["x"] = columns["x"] + square.left
-    columns["y"] = columns["y"] + square.top
-    working = decisions.working
-    own = np.ones(len(columns["x"]), dtype=bool)
-    for axis, (name, span) in enumerate((("y", seen.tile.rows), ("x", seen.tile.columns))):
-        place = (columns[name] + 0.5) * working.factor[axis]  # from the outer edge
-        own &= (place >= span.start) | (span.start == 0)
-        own &= (place < span.stop) | (span.stop == working.shape[axis])
-    return {name: values[own] for name, values in columns.items()}
+    tile = seen.tile
+    blocks = [
+        _locate_in_block(seen, rows, columns, decisions)
+        for rows in _blocks(tile.rows)
+        for columns in _blocks(tile.columns)
+    ]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _locate_in_block(seen: SeenTile, rows: Span, columns: Span, decisions: Decisions) -> dict[str, NDArray[Any]]:
+    """The same of a part of it, in working pixels."""
+    working, eyes = decisions.working, decisions.eyes
+    near = [
+        span.grown(decisions.fit_halo, n) for span, n in zip((rows, columns), working.shape, strict=True)
+    ]
+    peaks = seen.peaks.of(_within(seen.peaks.y, seen.peaks.x, near[0], near[1], working))
+    square = seen.square.part(working.square_span(near[0], 0), working.square_span(near[1], 1))
+    peaks = replace(peaks, x=peaks.x - square.left, y=peaks.y - square.top)
+    sight = Sight(peaks, eyes.model.classes_)
+    table, _ = locate(square.values, eyes, sight, 0, decisions.refine, decisions.min_distance_px, None)
+    table["x"], table["y"] = table["x"] + square.left, table["y"] + square.top
+    own = _within(table["y"], table["x"], rows, columns, working)
+    return {name: values[own] for name, values in table.items()}
+
+
+def _blocks(span: Span) -> list[Span]:
+    return [Span(start, min(start + BLOCK_SIDE, span.stop)) for start in range(span.start, span.stop, BLOCK_SIDE)]
+
+
+def _within(y: Array, x: Array, rows: Span, columns: Span, working: WorkingPixels) -> NDArray[np.bool_]:
+    """Which places (n,) in square pixels lie in these working pixels; what lies beyond the image is in those at its end."""
+    within = np.ones(len(y), dtype=bool)
+    for axis, (places, span) in enumerate(((y, rows), (x, columns))):
+        place = (places + 0.5) * working.factor[axis]  # from the outer edge
+        within &= (place >= span.start) | (span.start == 0)
+        within &= (place < span.stop) | (span.stop == working.shape[axis])
+    return within

@@ -85,7 +85,8 @@ class SquarePixels:
             values = self.image.window(rows.as_slice, columns.as_slice)
             return self.levelling.apply(values, rows.start, columns.start)
 
-        return Window(resampled(read, self.image.shape, self.factor, rows, columns), rows.start, columns.start)
+        values = resampled(read, self.image.shape, self.factor, rows, columns, self.levelling.limits)
+        return Window(values, rows.start, columns.start)
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,12 @@ class WorkingPixels:
         def read(rows: Span, columns: Span) -> Array:
             return square.part(rows, columns).values
 
-        working = self.sign * resampled(read, self.square.shape, self.factor, wide_rows, wide_columns)
+        limits = self.square.levelling.limits
+        working = self.sign * resampled(read, self.square.shape, self.factor, wide_rows, wide_columns, limits)
         # the background is seen in cells that must be the same ones for all tiles
         ends = [(0, -n % _CELL) for n in working.shape]
         working = np.pad(working, ends, mode="symmetric")
-        prepared = normalise_by(working, self.middle, self.contrast, **self.settings)
+        prepared = normalise_by(working, self.middle, self.contrast, self.limits, **self.settings)
         return Window(prepared, wide_rows.start, wide_columns.start).part(rows, columns).values
 
     def needed(self, rows: Span, columns: Span) -> tuple[Span, Span]:
@@ -168,14 +170,28 @@ class WorkingPixels:
         def read(rows: Span, columns: Span) -> Array:
             return square.part(rows, columns).values
 
-        working = self.sign * resampled(read, self.square.shape, self.factor, rows, columns)
-        return subtract_background(working, sigma_px=self.settings["background_px"])
+        limits = self.square.levelling.limits
+        working = self.sign * resampled(read, self.square.shape, self.factor, rows, columns, limits)
+        return subtract_background(working, sigma_px=self.settings["background_px"], limits=self.limits)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Beyond these values are outliers."""
+        low, high = self.square.levelling.limits or (-1.0, 1.0)
+        return (low, high) if self.sign > 0 else (-high, -low)
 
 
 def resampled(
-    read: Callable[[Span, Span], Array], shape: tuple[int, int], factor: tuple[float, float], rows: Span, columns: Span
+    read: Callable[[Span, Span], Array],
+    shape: tuple[int, int],
+    factor: tuple[float, float],
+    rows: Span,
+    columns: Span,
+    limits: tuple[float, float] | None,
 ) -> Array:
-    """Pixels of a resampled image, from those pixels of the image that they need; `shape` is the image's."""
+    """Pixels of a resampled image, from those pixels of the image that they need; `shape` is the image's, `limits` hold
+    its values.
+    """
     if factor == (1.0, 1.0):
         return read(rows, columns)
     spans = (rows, columns)
@@ -183,7 +199,7 @@ def resampled(
     values = read(around[0], around[1])
     low = [span.start / f - part.start for span, f, part in zip(spans, factor, around, strict=True)]
     high = [min(span.stop / f - part.start, part.length) for span, f, part in zip(spans, factor, around, strict=True)]
-    return resample_window(values, (low[0], low[1], high[0], high[1]), (rows.length, columns.length))
+    return resample_window(values, (low[0], low[1], high[0], high[1]), (rows.length, columns.length), limits)
 
 
 def _around(span: Span, factor: float, length: int) -> Span:

@@ -49,12 +49,21 @@ def normalise_with_contrast(
 
 
 def normalise_by(
-    values: Array, middle: float, contrast: float, *, background_px: float, clip: float = 5.0, bend: float | None = None
+    values: Array,
+    middle: float,
+    contrast: float,
+    limits: tuple[float, float],
+    *,
+    background_px: float,
+    clip: float = 5.0,
+    bend: float | None = None,
 ) -> Array:
-    """As `normalise`, of a part of an image whose median without background, and contrast, are known."""
+    """As `normalise`, of a part of an image of which the `limits` of outliers, the median without background, and the
+    contrast are known.
+    """
     if contrast <= 0:
         return np.zeros_like(values)
-    return _in_units(subtract_background(values, sigma_px=background_px) - middle, contrast, clip, bend)
+    return _in_units(subtract_background(values, sigma_px=background_px, limits=limits) - middle, contrast, clip, bend)
 
 
 def _in_units(flat: Array, contrast: float, clip: float, bend: float | None) -> Array:
@@ -65,16 +74,21 @@ def _in_units(flat: Array, contrast: float, clip: float, bend: float | None) -> 
     return np.where(np.isfinite(flat), np.clip(scaled, -clip, clip), 0.0)
 
 
-def subtract_background(values: Array, *, sigma_px: float) -> Array:
+def subtract_background(values: Array, *, sigma_px: float, limits: tuple[float, float] | None = None) -> Array:
     """Subtract the local mean, a Gaussian of `sigma_px`; NaN stays NaN and takes no part.
+
+    `limits` are those of outliers, where the values are part of an image of which they are known.
 
     An outlier does not dig a hole into its neighbourhood: it is tamed before the mean is taken, and in the result.
     """
     known = np.isfinite(values)
     if not known.any():
         return values.copy()
-    tamed = np.where(known, tame_outliers(values) - median(values), 0.0)
-    local = local_mean(tamed, sigma_px)
+    if limits is None:
+        tamed = np.where(known, tame_outliers(values) - median(values), 0.0)
+    else:
+        tamed = np.where(known, np.clip(values, *limits), 0.0)
+    local = local_mean(tamed, sigma_px, limits)
     if not known.all():
         local /= np.maximum(local_mean(known.astype(float), sigma_px), 1e-6)
     return np.where(known, tamed - local, np.nan)

@@ -41,7 +41,7 @@ def resample(values: Array, factor: tuple[float, float]) -> tuple[Array, tuple[f
 
 
 def resample_window(
-    values: Array, box: tuple[float, float, float, float], shape: tuple[int, int]
+    values: Array, box: tuple[float, float, float, float], shape: tuple[int, int], limits: tuple[float, float] | None
 ) -> NDArray[np.float64]:
     """A part of a resampled image, from a part of the image that is a little larger.
 
@@ -50,6 +50,7 @@ def resample_window(
     values : (y, x) part of the image; NaN where nothing was measured stays NaN.
     box : where the pixels wanted begin and end in it: top, left, bottom, right, in pixels from its outer edge.
     shape : (y', x') wanted.
+    limits : what the values of the whole image lie within; None where there is no spread.
 
     Returns
     -------
@@ -60,22 +61,25 @@ def resample_window(
         return values.copy()
     known = np.isfinite(values)
     if known.all():
-        return _resize(values, shape, box=box)
-    result = _resize(np.where(known, values, median(values)), shape, box=box)
+        return _resize(values, shape, box=box, limits=limits)
+    result = _resize(np.where(known, values, 0.0), shape, box=box, limits=limits)
     result[_resize(known.astype(float), shape, Image.Resampling.BILINEAR, box) < 0.5] = np.nan
     return result
 
 
-def local_mean(values: Array, sigma_px: float) -> Array:
-    """Gaussian mean of (y, x) values without NaN; of wide Gaussians on a coarser grid, to better than a percent."""
+def local_mean(values: Array, sigma_px: float, limits: tuple[float, float] | None = None) -> Array:
+    """Gaussian mean of (y, x) values without NaN; of wide Gaussians on a coarser grid, to better than a percent.
+
+    `limits` are those of the values, where parts of an image are to agree to the last digit.
+    """
     coarsening = max(1, min(8, int(sigma_px / 2.5)))
     shape = tuple(max(1, round(n / coarsening)) for n in values.shape)
-    coarse = values if coarsening == 1 else _resize(values, shape, Image.Resampling.BOX)
+    coarse = values if coarsening == 1 else _resize(values, shape, Image.Resampling.BOX, limits=limits)
     # the means over the coarser pixels have smoothed a little themselves
     shares = [few / many for few, many in zip(shape, values.shape, strict=True)]
     sigma = [np.sqrt((sigma_px * share) ** 2 - (1 - share**2) / 12) for share in shares]
     smooth: Array = ndimage.gaussian_filter(coarse, sigma, mode="reflect", truncate=3)
-    return smooth if coarsening == 1 else _resize(smooth, values.shape, Image.Resampling.BILINEAR)
+    return smooth if coarsening == 1 else _resize(smooth, values.shape, Image.Resampling.BILINEAR, limits=limits)
 
 
 def _resize(
@@ -83,13 +87,14 @@ def _resize(
     shape: tuple[int, ...],
     kernel: Image.Resampling = Image.Resampling.LANCZOS,
     box: tuple[float, float, float, float] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> NDArray[np.float64]:
     """Resize (y, x) with a kernel that widens where the image shrinks, hence no aliasing.
 
     Pixels are areas whose outer edges coincide, which is where the half pixels in `positions_back` come from. Pillow
     counts in float32: a huge offset would cost all digits, so it is taken out before.
     """
-    low, high = float(values.min()), float(values.max())
+    low, high = (float(values.min()), float(values.max())) if limits is None else limits
     offset, scale = 0.5 * (low + high), (high - low) or 1.0
     picture = Image.fromarray(((values - offset) / scale).astype(np.float32))
     # a gap of 3: what becomes much smaller is averaged in blocks first, which is many times as fast and as good
