@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, floor
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from adatom.distribute.tiles import Span
 from adatom.errors import ArgumentError
 from adatom.files import LazyImage
-from adatom.prepare import Levelling, normalise_by, resample_window, subtract_background
+from adatom.prepare import Levelling, normalise_by, resample_window, source_pixels, subtract_background
 from adatom.prepare.sample import median
 
 Array = NDArray[np.float64]
 
-# Resampling takes so many pixels, of the coarser of the two grids, around each.
-_KERNEL = 4
 _CELL = 8
 _PARTS, _PART_SIDE = 3, 384  # that tell the contrast: along each side, and pixels of each
 
@@ -85,7 +83,7 @@ class SquarePixels:
             values = self.image.window(rows.as_slice, columns.as_slice)
             return self.levelling.apply(values, rows.start, columns.start)
 
-        values = resampled(read, self.image.shape, self.factor, rows, columns, self.levelling.limits)
+        values = resampled(read, self.image.shape, self.factor, rows, columns)
         return Window(values, rows.start, columns.start)
 
 
@@ -139,7 +137,7 @@ class WorkingPixels:
 
     def square_span(self, span: Span, axis: int) -> Span:
         """The square pixels around some working pixels that resampling needs."""
-        return _around(span, self.factor[axis], self.square.shape[axis])
+        return around_of(span, self.factor[axis], self.square.shape[axis])
 
     def prepared(self, rows: Span, columns: Span, square: Window) -> Array:
         """What a network gets to see there; `square` reaches as far as `needed` says."""
@@ -149,8 +147,7 @@ class WorkingPixels:
         def read(rows: Span, columns: Span) -> Array:
             return square.part(rows, columns).values
 
-        limits = self.square.levelling.limits
-        working = self.sign * resampled(read, self.square.shape, self.factor, wide_rows, wide_columns, limits)
+        working = self.sign * resampled(read, self.square.shape, self.factor, wide_rows, wide_columns)
         # the background is seen in cells that must be the same ones for all tiles
         ends = [(0, -n % _CELL) for n in working.shape]
         working = np.pad(working, ends, mode="symmetric")
@@ -170,8 +167,7 @@ class WorkingPixels:
         def read(rows: Span, columns: Span) -> Array:
             return square.part(rows, columns).values
 
-        limits = self.square.levelling.limits
-        working = self.sign * resampled(read, self.square.shape, self.factor, rows, columns, limits)
+        working = self.sign * resampled(read, self.square.shape, self.factor, rows, columns)
         return subtract_background(working, sigma_px=self.settings["background_px"], limits=self.limits)
 
     @property
@@ -182,30 +178,22 @@ class WorkingPixels:
 
 
 def resampled(
-    read: Callable[[Span, Span], Array],
-    shape: tuple[int, int],
-    factor: tuple[float, float],
-    rows: Span,
-    columns: Span,
-    limits: tuple[float, float] | None,
+    read: Callable[[Span, Span], Array], shape: tuple[int, int], factor: tuple[float, float], rows: Span, columns: Span
 ) -> Array:
-    """Pixels of a resampled image, from those pixels of the image that they need; `shape` is the image's, `limits` hold
-    its values.
-    """
+    """Pixels of a resampled image, from those pixels of the image that they need; `shape` is the image's."""
     if factor == (1.0, 1.0):
         return read(rows, columns)
-    spans = (rows, columns)
-    around = [_around(span, f, n) for span, f, n in zip(spans, factor, shape, strict=True)]
+    around = [around_of(span, f, n) for span, f, n in zip((rows, columns), factor, shape, strict=True)]
     values = read(around[0], around[1])
-    low = [span.start / f - part.start for span, f, part in zip(spans, factor, around, strict=True)]
-    high = [min(span.stop / f - part.start, part.length) for span, f, part in zip(spans, factor, around, strict=True)]
-    return resample_window(values, (low[0], low[1], high[0], high[1]), (rows.length, columns.length), limits)
+    origin = (around[0].start, around[1].start)
+    return resample_window(
+        values, origin, shape, factor, (rows.start, rows.stop), (columns.start, columns.stop)
+    )
 
 
-def _around(span: Span, factor: float, length: int) -> Span:
-    """Pixels of an axis of this length that `factor` new ones each need."""
-    reach = ceil(_KERNEL * max(1.0, 1 / factor)) + 1
-    return Span(max(0, floor(span.start / factor) - reach), min(length, ceil(span.stop / factor) + reach))
+def around_of(span: Span, factor: float, length: int) -> Span:
+    """Pixels of an axis of this length that these resampled ones need."""
+    return Span(*source_pixels(span.start, span.stop, factor, length))
 
 
 def _parts(shape: tuple[int, int]) -> list[tuple[Span, Span]]:

@@ -12,7 +12,8 @@ from adatom.prepare.normalise import (
 from adatom.prepare.pad import pad_to_multiple
 from adatom.prepare.period import image_periods
 from adatom.prepare.range import scale_to_range
-from adatom.prepare.resample import positions_back, resample, resample_window
+from adatom.prepare.resample import positions_back, resample
+from adatom.prepare.resample_window import resample_window, source_pixels
 from adatom.prepare.square import SquareImage, levelled
 from adatom.prepare.terraces import flatten_terraces
 from adatom.prepare.unmeasured import blank_padding
@@ -35,6 +36,7 @@ __all__ = [
     "resample",
     "resample_window",
     "scale_to_range",
+    "source_pixels",
     "subtract_background",
     "tame_outliers",
 ]

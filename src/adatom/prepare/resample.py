@@ -40,33 +40,6 @@ def resample(values: Array, factor: tuple[float, float]) -> tuple[Array, tuple[f
     return result, true_factor
 
 
-def resample_window(
-    values: Array, box: tuple[float, float, float, float], shape: tuple[int, int], limits: tuple[float, float] | None
-) -> NDArray[np.float64]:
-    """A part of a resampled image, from a part of the image that is a little larger.
-
-    Parameters
-    ----------
-    values : (y, x) part of the image; NaN where nothing was measured stays NaN.
-    box : where the pixels wanted begin and end in it: top, left, bottom, right, in pixels from its outer edge.
-    shape : (y', x') wanted.
-    limits : what the values of the whole image lie within; None where there is no spread.
-
-    Returns
-    -------
-    (y', x'): the very pixels that `resample` gives of the whole image, if `values` reach beyond the box by three
-    pixels, or as many of the new ones; but for images made six times smaller, where they differ a little.
-    """
-    if shape == values.shape and box == (0.0, 0.0, *values.shape):
-        return values.copy()
-    known = np.isfinite(values)
-    if known.all():
-        return _resize(values, shape, box=box, limits=limits)
-    result = _resize(np.where(known, values, 0.0), shape, box=box, limits=limits)
-    result[_resize(known.astype(float), shape, Image.Resampling.BILINEAR, box) < 0.5] = np.nan
-    return result
-
-
 def local_mean(values: Array, sigma_px: float, limits: tuple[float, float] | None = None) -> Array:
     """Gaussian mean of (y, x) values without NaN; of wide Gaussians on a coarser grid, to better than a percent.
 
@@ -86,7 +59,6 @@ def _resize(
     values: Array,
     shape: tuple[int, ...],
     kernel: Image.Resampling = Image.Resampling.LANCZOS,
-    box: tuple[float, float, float, float] | None = None,
     limits: tuple[float, float] | None = None,
 ) -> NDArray[np.float64]:
     """Resize (y, x) with a kernel that widens where the image shrinks, hence no aliasing.
@@ -98,8 +70,7 @@ def _resize(
     offset, scale = 0.5 * (low + high), (high - low) or 1.0
     picture = Image.fromarray(((values - offset) / scale).astype(np.float32))
     # a gap of 3: what becomes much smaller is averaged in blocks first, which is many times as fast and as good
-    part = None if box is None else (box[1], box[0], box[3], box[2])
-    resized: Array = np.asarray(picture.resize((shape[1], shape[0]), kernel, part, reducing_gap=3.0), dtype=float)
+    resized: Array = np.asarray(picture.resize((shape[1], shape[0]), kernel, reducing_gap=3.0), dtype=float)
     resized = resized * scale + offset
     return resized
 
