@@ -49,7 +49,9 @@ def search_a_part(image: LazyImage, **asked: Any) -> Finding:
     return best
 
 
-def decide(image: LazyImage, finding: Finding, *, min_probability: float | None, refine: bool, min_distance_nm: float | None) -> Decisions:
+def decide(
+    image: LazyImage, finding: Finding, *, min_probability: float | None, refine: bool, min_distance_nm: float | None
+) -> Decisions:
     """What holds for all tiles of an image, by the finds of a part of it.
 
     Raises

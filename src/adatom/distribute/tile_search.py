@@ -122,9 +122,7 @@ def locate_atoms(seen: SeenTile, decisions: Decisions) -> dict[str, NDArray[Any]
 def _locate_in_block(seen: SeenTile, rows: Span, columns: Span, decisions: Decisions) -> dict[str, NDArray[Any]]:
     """The same of a part of it, in working pixels."""
     working, eyes = decisions.working, decisions.eyes
-    near = [
-        span.grown(decisions.fit_halo, n) for span, n in zip((rows, columns), working.shape, strict=True)
-    ]
+    near = [span.grown(decisions.fit_halo, n) for span, n in zip((rows, columns), working.shape, strict=True)]
     peaks = seen.peaks.of(_within(seen.peaks.y, seen.peaks.x, near[0], near[1], working))
     square = seen.square.part(working.square_span(near[0], 0), working.square_span(near[1], 1))
     peaks = replace(peaks, x=peaks.x - square.left, y=peaks.y - square.top)

@@ -1,7 +1,5 @@
 """`find` on an image that does not fit in memory: tile by tile, from the file to a table that grows."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +54,15 @@ class TiledSearch:
 
     def part_arguments(self) -> dict[str, Any]:
         """Arguments of `adatom.finder.search` for a part of the image."""
-        names = ("model", "spacing_nm", "min_distance_nm", "min_probability", "refine", "lattice_constant_nm", "contrast")
+        names = (
+            "model",
+            "spacing_nm",
+            "min_distance_nm",
+            "min_probability",
+            "refine",
+            "lattice_constant_nm",
+            "contrast",
+        )
         return {name: getattr(self, name) for name in names}
 
 
@@ -224,7 +230,9 @@ class _Overview:
         """Every so-manieth pixel of what was read."""
         factor = decisions.working.square.factor
         places = []
-        for axis, (first, n) in enumerate(((seen.square.top, seen.square.values.shape[0]), (seen.square.left, seen.square.values.shape[1]))):
+        for axis, (first, n) in enumerate(
+            ((seen.square.top, seen.square.values.shape[0]), (seen.square.left, seen.square.values.shape[1]))
+        ):
             square = np.round((np.arange(self.values.shape[axis]) * self.step + 0.5) * factor[axis] - 0.5).astype(int)
             there = (square >= first) & (square < first + n)
             places.append((np.flatnonzero(there), square[there] - first))
@@ -245,15 +253,10 @@ def _write_pictures(folder: Path, finding: Finding, overview: _Overview) -> None
 
     write_atomically(folder / "overlay.png", figure_png(draw_overlay(finding.image, finding.atoms)))
     size = finding.atoms.attrs["pixel_size"]
-    small = make_image(overview.values, pixel_size=None if size is None else tuple(overview.step * each for each in size))
+    small = make_image(
+        overview.values, pixel_size=None if size is None else tuple(overview.step * each for each in size)
+    )
     nothing = finding.atoms.iloc[:0]
     nothing.attrs = finding.atoms.attrs
     write_atomically(folder / "overview.png", figure_png(draw_overlay(small, nothing)))
     overview.done()
-
-
-def identity_of(path: Path) -> str:
-    """What tells a large file from a later one of the same name without reading it."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    told = [(each.name, each.stat().st_size, each.stat().st_mtime_ns) for each in files if each.is_file()]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()

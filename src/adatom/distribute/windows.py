@@ -30,7 +30,9 @@ class Window:
 
     def part(self, rows: Span, columns: Span) -> "Window":
         """A part, by the image's rows and columns."""
-        values = self.values[rows.start - self.top : rows.stop - self.top, columns.start - self.left : columns.stop - self.left]
+        values = self.values[
+            rows.start - self.top : rows.stop - self.top, columns.start - self.left : columns.stop - self.left
+        ]
         return Window(values, rows.start, columns.start)
 
 
@@ -186,9 +188,7 @@ def resampled(
     around = [around_of(span, f, n) for span, f, n in zip((rows, columns), factor, shape, strict=True)]
     values = read(around[0], around[1])
     origin = (around[0].start, around[1].start)
-    return resample_window(
-        values, origin, shape, factor, (rows.start, rows.stop), (columns.start, columns.stop)
-    )
+    return resample_window(values, origin, shape, factor, (rows.start, rows.stop), (columns.start, columns.stop))
 
 
 def around_of(span: Span, factor: float, length: int) -> Span:

@@ -44,7 +44,10 @@ class Levelling:
         """As blocks from all over an image of this shape tell it; slopes as of `level_plane`, between blocks."""
         lags = [max(1, n // _PARTS) for n in shape]
         sides = [min(_SIDE, lag) for lag in lags]
-        starts = [[k * lag for k in range(_PARTS) if k * lag + side <= n] for n, lag, side in zip(shape, lags, sides, strict=True)]
+        starts = [
+            [k * lag for k in range(_PARTS) if k * lag + side <= n]
+            for n, lag, side in zip(shape, lags, sides, strict=True)
+        ]
         blocks = np.array(
             [
                 [window(slice(top, top + sides[0]), slice(left, left + sides[1])) for left in starts[1]]

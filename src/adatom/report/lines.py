@@ -49,6 +49,13 @@ def contents_lines(name: str, facts: dict[str, Any]) -> list[str]:
     return lines
 
 
+def profile_lines(seconds: dict[str, float] | None) -> list[str]:
+    """Where the time went, by stage."""
+    if not seconds:
+        return ["  profile  not told for an image that is searched whole; give --memory"]
+    return [f"  profile  {name:20s} {value:8.2f} s" for name, value in seconds.items()]
+
+
 def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
     """What was found in a file called `name`, from its summary; the results are in `folder`."""
     species = ", ".join(f"{n} {kind}" for kind, n in summary["species"].items()) or "none"
