@@ -51,8 +51,9 @@ def print_json(content: dict[str, Any]) -> None:
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """A progress bar on standard error, none where that is no terminal; yields ``advance(done, note, total)``, the total only
-    where it changes."""
+    """A progress bar on standard error, none where that is no terminal; yields ``advance(done, note,
+    total)``, the total only where it changes.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
