@@ -168,7 +168,7 @@ def find(
                         tell(outcome, time.monotonic() - complete)
         sources = [watch]
     else:
-        sources = files_of(files)
+        sources = files_of(files or [])
         if len(sources) == 1:
             with progress(f"finding {what}", 1) as advance:
 

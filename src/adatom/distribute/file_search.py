@@ -64,8 +64,11 @@ class FileSearch:
     def open(self, file: Path) -> xr.DataArray | LazyImage:
         """What is to be searched: the image, or, where it is to be searched by tiles, a way to read parts of it."""
         if self.what == "atoms" and self._is_for_tiles(file):
-            unsuited = {"undistort": self.undistort or None, "coverage": self.coverage}
-            unsuited["method"] = None if self.method == "network" else self.method
+            unsuited = {
+                "undistort": self.undistort or None,
+                "coverage": self.coverage,
+                "method": None if self.method == "network" else self.method,
+            }
             for name, value in unsuited.items():
                 if value is not None:
                     raise ArgumentError(f"{name}: expected none for an image that is searched by tiles, got {value}.")

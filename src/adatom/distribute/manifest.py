@@ -50,7 +50,7 @@ class Manifest:
         return {name: self.path.parent / told["out"] for name, told in self._last.items()}
 
     def summary_if_done(self, file: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The summary of a file that was done with these settings and has not changed since, its results still there."""
+        """The summary of a file that was done with these settings, if file and results are as they were."""
         told = self._last.get(str(file.resolve()))
         if told is None or told.get("settings") != _plain(settings):
             return None

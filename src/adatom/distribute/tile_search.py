@@ -138,7 +138,7 @@ def _blocks(span: Span) -> list[Span]:
 
 
 def _within(y: Array, x: Array, rows: Span, columns: Span, working: WorkingPixels) -> NDArray[np.bool_]:
-    """Which places (n,) in square pixels lie in these working pixels; what lies beyond the image is in those at its end."""
+    """Which places (n,) in square pixels lie in these working pixels, those at an end with what is beyond."""
     within = np.ones(len(y), dtype=bool)
     for axis, (places, span) in enumerate(((y, rows), (x, columns))):
         place = (places + 0.5) * working.factor[axis]  # from the outer edge

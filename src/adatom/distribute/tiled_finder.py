@@ -54,16 +54,7 @@ class TiledSearch:
 
     def part_arguments(self) -> dict[str, Any]:
         """Arguments of `adatom.finder.search` for a part of the image."""
-        names = (
-            "model",
-            "spacing_nm",
-            "min_distance_nm",
-            "min_probability",
-            "refine",
-            "lattice_constant_nm",
-            "contrast",
-        )
-        return {name: getattr(self, name) for name in names}
+        return {name: value for name, value in vars(self).items() if name != "memory_gb"}
 
 
 def find_by_tiles(
@@ -74,8 +65,8 @@ def find_by_tiles(
     Parameters
     ----------
     image : opened by `adatom.files.open_lazily`.
-    folder : gets ``atoms.csv``, ``atoms.parquet`` (a folder of parts that reads as one table), ``overlay.png`` (the part
-        of the image that decided), ``overview.png`` (all of it, made smaller) and, last, ``summary.json``.
+    folder : gets ``atoms.csv``, ``atoms.parquet`` (a folder of parts that reads as one table), ``overlay.png`` (the
+        part of the image that decided), ``overview.png`` (all of it, made smaller) and, last, ``summary.json``.
     asked : how to search.
     identity : tells the file from others of its name, a hash or its size and time; a run that was stopped goes on only
         with the same.
@@ -230,9 +221,8 @@ class _Overview:
         """Every so-manieth pixel of what was read."""
         factor = decisions.working.square.factor
         places = []
-        for axis, (first, n) in enumerate(
-            ((seen.square.top, seen.square.values.shape[0]), (seen.square.left, seen.square.values.shape[1]))
-        ):
+        for axis, first in enumerate((seen.square.top, seen.square.left)):
+            n = seen.square.values.shape[axis]
             square = np.round((np.arange(self.values.shape[axis]) * self.step + 0.5) * factor[axis] - 0.5).astype(int)
             there = (square >= first) & (square < first + n)
             places.append((np.flatnonzero(there), square[there] - first))
@@ -253,9 +243,8 @@ def _write_pictures(folder: Path, finding: Finding, overview: _Overview) -> None
 
     write_atomically(folder / "overlay.png", figure_png(draw_overlay(finding.image, finding.atoms)))
     size = finding.atoms.attrs["pixel_size"]
-    small = make_image(
-        overview.values, pixel_size=None if size is None else tuple(overview.step * each for each in size)
-    )
+    coarse = None if size is None else (overview.step * size[0], overview.step * size[1])
+    small = make_image(overview.values, pixel_size=coarse)
     nothing = finding.atoms.iloc[:0]
     nothing.attrs = finding.atoms.attrs
     write_atomically(folder / "overview.png", figure_png(draw_overlay(small, nothing)))

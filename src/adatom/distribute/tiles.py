@@ -9,8 +9,8 @@ from adatom.errors import ArgumentError
 # looked at, and one square pixel while its atoms are fitted [bytes].
 _BASE_BYTES = 550e6
 _BYTES_PER_PIXEL = 420.0
-# Below this side more is looked at twice than once, and above it nothing is gained [working px].
-_LEAST_SIDE, _MOST_SIDE = 128, 2048
+# Above this side nothing is gained [working px].
+_MOST_SIDE = 2048
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,11 @@ def tile_side(memory_bytes: float, *, halo: int, multiple: int, pixels_per_pixel
     """
     per_pixel = _BYTES_PER_PIXEL * max(1.0, 0.5 + 0.5 * pixels_per_pixel)
     side = ((memory_bytes - _BASE_BYTES) / per_pixel) ** 0.5 - 2 * halo if memory_bytes > _BASE_BYTES else 0
-    if side < _LEAST_SIDE:
-        least = _BASE_BYTES + per_pixel * (_LEAST_SIDE + 2 * halo) ** 2
+    if side < multiple:
+        least = _BASE_BYTES + per_pixel * (multiple + 2 * halo) ** 2
+        least_gb = ceil(least / 1e7) / 100
         raise ArgumentError(
-            f"memory: expected at least {ceil(least / 1e7) / 100:.2f} GB for this model, got {memory_bytes / 1e9:.3g} GB."
+            f"memory: expected at least {least_gb:.2f} GB for this model, got {memory_bytes / 1e9:.3g} GB."
         )
     return int(min(side, _MOST_SIDE)) // multiple * multiple
 

@@ -136,7 +136,7 @@ def _decode_window(path: Path, number: int, rows: slice, columns: slice) -> np.n
             return np.array(mapped[rows, columns])
         store = series.aszarr(level=0)
         try:
-            stored = zarr.open(store, mode="r")
+            stored: Any = zarr.open(store, mode="r")
             stored = stored if hasattr(stored, "ndim") else stored["0"]
             before = (0,) * (stored.ndim - 2)
             return np.asarray(stored[(*before, rows, columns)])

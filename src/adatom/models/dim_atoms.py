@@ -78,12 +78,6 @@ def learn_dim_atoms(probability: Array, flux: Array) -> DimAtoms | None:
     return DimAtoms(bright, grid, share)
 
 
-def weigh_dim_atoms(probability: Array, flux: Array) -> Array:
-    """Probabilities (n,) of spots with `flux` (n,), those of dim ones after a look at their equals."""
-    kind = learn_dim_atoms(probability, flux)
-    return probability if kind is None else kind.weigh(probability, flux)
-
-
 def _logarithm(flux: Array, bright: float) -> Array:
     logarithm: Array = np.log(np.maximum(flux / bright, 1e-3))
     return logarithm

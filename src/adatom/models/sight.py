@@ -107,8 +107,8 @@ class ModelAtScale:
             find = partial(self.model.peaks, maps, min_distance_px=min_distance_px)
             return Sight(self.likely(find, min_probability), self.model.classes_, maps)
         ensemble_maps = self.ensemble.look(image, factor, is_levelled=True)
-        find = partial(self.ensemble.peaks, ensemble_maps, min_distance_px=min_distance_px)
-        return Sight(self.likely(find, min_probability), self.model.classes_, None, ensemble_maps)
+        find_joined = partial(self.ensemble.peaks, ensemble_maps, min_distance_px=min_distance_px)
+        return Sight(self.likely(find_joined, min_probability), self.model.classes_, None, ensemble_maps)
 
     def likely(
         self,
