@@ -73,6 +73,9 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
     if summary.get("sublattices"):
         lines.append(f"  odd      {odd_atoms_line(summary['sublattices'])}; odd_probability in atoms.csv")
     lines += [f"  warning  {warning}" for warning in summary["warnings"]]
+    if summary.get("tiles"):
+        lines.append(f"  written  {folder}/atoms.csv, atoms.parquet (parts), overlay.png, overview.png, summary.json")
+        return lines
     decoded = "decoded.png, " if len(summary["species"]) > 1 else ""
     lines.append(f"  written  {folder}/overlay.png, {decoded}report.html, atoms.csv, atoms.parquet, summary.json")
     return lines
