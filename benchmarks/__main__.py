@@ -13,6 +13,7 @@ BENCHMARKS = {
     "simulate_speed": "images that the generator draws a second, alone and in two processes; its memory",
     "stem_against_multislice": "the fast STEM engine beside abTEM on hBN, MoS2 and SrTiO3 (extra multislice)",
     "store_memory": "reading a stored training set that is larger than what is kept of it",
+    "scale": "images of 4096 px a side and more by tiles: time, memory, AtomAI on the same (make peers, 13 GB)",
     "speed": "simulation, training and finding, in time",
     "finder_simulated": "the finder that ships on two-atom honeycombs it has not seen: scales and faults",
     "detection_against_dose": "columns found at 1 to 30 counts, light ones beside heavy ones, calibration (make peers)",

@@ -50,6 +50,7 @@ class Finding:
     image : what was searched.
     atoms : the atom table, see `adatom.data.atoms`.
     maps : probability maps of the (first) frame, or where asked for of all frames, or None for the classical method.
+    eyes : what looked.
     doubts : their uncertainties, where the model is an ensemble; see `adatom.models.ensemble`.
     summary : the content of ``summary.json``.
     """
@@ -57,6 +58,7 @@ class Finding:
     image: xr.DataArray
     atoms: pd.DataFrame
     maps: xr.DataArray | None
+    eyes: ModelAtScale | Classical
     summary: dict[str, Any] = field(default_factory=dict)
     doubts: xr.Dataset | None = None
 
@@ -254,6 +256,7 @@ def search(
         image=image,
         atoms=atoms,
         maps=maps,
+        eyes=eyes,
         doubts=seen.doubts,
         summary={
             "n_atoms": len(atoms),

@@ -1,8 +1,8 @@
 """The main job: the atoms of images, or their particles."""
 
 import sys
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,8 +26,10 @@ from adatom.commands.terminal import (
 
 @app.command(epilog="Example: adatom find scan.sxm other.tif --pixel-size 0.02 --out results")
 def find(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
     out: Out,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Files, folders with images, or patterns.")
+    ] = None,
     what: Annotated[
         str, typer.Option(help="atoms, or particles: nanoparticles, islands, grains, each with its size and shape.")
     ] = "atoms",
@@ -65,12 +67,21 @@ def find(
     ] = None,
     refine: Annotated[bool, typer.Option(help="Fit each atom in the measured image, for error bars.")] = True,
     method: Annotated[str, typer.Option(help="network, or classical (blobs, no training).")] = "network",
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="1.5GB", help="Search by tiles within so much memory; by default only large images."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that search files at the same time.")] = 1,
+    again: Annotated[bool, typer.Option("--again", help="Do also what an earlier run has done into --out.")] = False,
+    watch: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Search files as they come into a folder, until Ctrl-C.")
+    ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Find the atoms (or particles) of images: tables, overlay, summary and report of each in its own folder."""
-    from adatom.report import result_folders
-    from adatom.report.lines import finding_lines, particle_lines
+    from adatom.report.lines import finding_lines, particle_lines, profile_lines
 
     if what not in ("atoms", "particles"):
         raise typer.BadParameter("expected atoms or particles", param_hint="--what")
@@ -90,92 +101,104 @@ def find(
             raise typer.BadParameter(f"is not for {what}", param_hint=option)
     if method not in ("network", "classical"):
         raise typer.BadParameter("expected network or classical", param_hint="--method")
-    from adatom.files import read
-    from adatom.finder import CONTRASTS, search
+    from adatom.distribute.file_search import FileSearch
+    from adatom.distribute.many import Outcome, search_files
+    from adatom.distribute.sources import files_of, watched
+    from adatom.finder import CONTRASTS
 
     chosen_contrast = next((each for each in CONTRASTS if each == contrast), None)
     if chosen_contrast is None:
         raise typer.BadParameter(f"expected one of {', '.join(CONTRASTS)}", param_hint="--contrast")
+    if bool(files) == (watch is not None):
+        raise typer.BadParameter("expected files, or a folder to --watch, one of both", param_hint="FILE...")
+    if watch is not None and not watch.is_dir():
+        raise typer.BadParameter(f"expected a folder, got {watch}", param_hint="--watch")
+    memory_gb = None if memory is None else _gigabytes(memory)
+    asked = FileSearch(
+        what="particles" if what == "particles" else "atoms",
+        channel=channel,
+        frame=frame,
+        pixel_size=pixel_size,
+        model=model,
+        method="classical" if method == "classical" else "network",
+        spacing_nm=spacing,
+        min_distance_nm=min_distance,
+        min_probability=min_probability,
+        refine=refine,
+        lattice_constant_nm=lattice_constant,
+        undistort=undistort,
+        contrast=chosen_contrast,
+        coverage=coverage,
+        min_diameter_nm=min_diameter,
+        memory_gb=memory_gb,
+    )
+    lines_of = finding_lines if what == "atoms" else particle_lines
     results: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
 
-    def search_for_atoms(file: Path) -> Callable[[Path], dict[str, Any]]:
-        finding = search(
-            read(file, channel=channel, frame=frame, pixel_size=pixel_size),
-            model=model,
-            method="classical" if method == "classical" else "network",
-            spacing_nm=spacing,
-            min_distance_nm=min_distance,
-            min_probability=min_probability,
-            refine=refine,
-            lattice_constant_nm=lattice_constant,
-            undistort=undistort,
-            contrast=chosen_contrast,
-            coverage=coverage,
-        )
-        finding.summary["file"] = file.name
-
-        def write(folder: Path) -> dict[str, Any]:
-            from adatom.report import write_results
-
-            write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
-            return finding.summary
-
-        return write
-
-    def search_for_particles(file: Path) -> Callable[[Path], dict[str, Any]]:
-        from adatom.particle_finder import find_particles
-        from adatom.report import write_particle_results
-
-        found = find_particles(
-            read(file, channel=channel, frame=frame, pixel_size=pixel_size),
-            model=model,
-            contrast=chosen_contrast,
-            min_diameter_nm=min_diameter,
-        )
-        found.summary["file"] = file.name
-
-        def write(folder: Path) -> dict[str, Any]:
-            write_particle_results(folder, found.image, found.particles, found.instances, found.sizes, found.summary)
-            return found.summary
-
-        return write
-
-    search_file = search_for_atoms if what == "atoms" else search_for_particles
-    lines_of = finding_lines if what == "atoms" else particle_lines
-
-    def tell(file: Path, folder: Path, written: Future[dict[str, Any]]) -> None:
-        try:
-            summary = written.result()
-        except Exception as error:  # one bad file must not stop the others
+    def tell(outcome: Outcome, latency_s: float | None = None) -> None:
+        if outcome.error is not None:
             if debug:
-                raise
-            failed.append({"file": str(file), "error": sentence(error)})
-            print(f"adatom: {file}: {sentence(error)}", file=sys.stderr)
+                raise outcome.error
+            failed.append({"file": str(outcome.file), "error": sentence(outcome.error)})
+            print(f"adatom: {outcome.file}: {sentence(outcome.error)}", file=sys.stderr)
             return
-        results.append({**summary, "out": str(folder)})
-        if not as_json:
-            print_lines(lines_of(file.name, summary, folder))
+        assert outcome.summary is not None
+        told = {**outcome.summary, "out": str(outcome.folder)}
+        told |= {"was_done": True} if outcome.was_done else {}
+        told |= {} if latency_s is None else {"latency_s": round(latency_s, 3)}
+        results.append(told)
+        if as_json:
+            return
+        if outcome.was_done:
+            print_lines([f"{outcome.file.name}: done already, results in {outcome.folder} (--again does it anew)"])
+            return
+        lines = lines_of(outcome.file.name, outcome.summary, outcome.folder)
+        if latency_s is not None:
+            lines.append(f"  latency  {latency_s:.2f} s from the complete file to its results")
+        if profile:
+            lines += profile_lines(outcome.summary.get("profile"))
+        print_lines(lines)
 
-    # the results of a file are drawn and written while the atoms of the next are looked for
-    with progress(f"finding {what}", len(files)) as advance, ThreadPoolExecutor(max_workers=1) as pool:
-        under_way: list[tuple[Path, Path, Future[dict[str, Any]]]] = []
-        for number, (file, folder) in enumerate(zip(files, result_folders(files, out), strict=True)):
-            advance(number, file.name)
-            try:
-                written = pool.submit(search_file(file), folder)
-            except Exception as error:
-                written = Future()
-                written.set_exception(error)
-            if under_way:
-                tell(*under_way.pop())
-            under_way.append((file, folder, written))
-        tell(*under_way.pop())
-        advance(len(files), "")
-    write_run(out, {"files": [str(file) for file in files], "failed": failed, "n_done": len(results)})
+    if watch is not None:
+        with suppress(KeyboardInterrupt):
+            for file, complete in watched(watch):
+                for outcome in search_files([file], out, asked, again=again):
+                    if not outcome.was_done:
+                        tell(outcome, time.monotonic() - complete)
+        sources = [watch]
+    else:
+        sources = files_of(files or [])
+        if len(sources) == 1:
+            with progress(f"finding {what}", 1) as advance:
+
+                def tiles_done(done: int, total: int) -> None:
+                    advance(done, "tiles", total)
+
+                for outcome in search_files(sources, out, asked, again=again, advance=tiles_done):
+                    tell(outcome)
+        else:
+            with progress(f"finding {what}", len(sources)) as advance:
+                for number, outcome in enumerate(search_files(sources, out, asked, jobs=jobs, again=again)):
+                    advance(number + 1, outcome.file.name)
+                    tell(outcome)
+    write_run(out, {"files": [str(file) for file in sources], "failed": failed, "n_done": len(results)})
     if as_json:
         print_json({"results": results, "failed": failed})
     if failed:
-        if len(files) > 1:
-            print(f"adatom: {len(failed)} of {len(files)} files failed.", file=sys.stderr)
+        if len(sources) > 1:
+            print(f"adatom: {len(failed)} of {len(sources)} files failed.", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _gigabytes(text: str) -> float:
+    """``1.5GB`` or ``800 MB`` in GB; a number alone counts GB."""
+    number = text.strip().upper().removesuffix("B")
+    scale = {"G": 1.0, "M": 1e-3}.get(number[-1:])
+    try:
+        value = float(number[:-1]) * scale if scale else float(number)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter(f"expected a size such as 1.5GB, got {text}", param_hint="--memory")
+    return value

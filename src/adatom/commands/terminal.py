@@ -50,8 +50,10 @@ def print_json(content: dict[str, Any]) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
-    """A progress bar on standard error, none where that is no terminal; yields ``advance(done, note)``."""
+def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error, none where that is no terminal; yields ``advance(done, note,
+    total)``, the total only where it changes.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -67,8 +69,8 @@ def progress(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
     ) as bar:
         task = bar.add_task(what, total=total, note="")
 
-        def advance(done: int, note: str) -> None:
-            bar.update(task, completed=done, note=note)
+        def advance(done: int, note: str, total: int | None = None) -> None:
+            bar.update(task, completed=done, note=note, total=total)
 
         yield advance
 

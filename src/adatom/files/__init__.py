@@ -1,7 +1,8 @@
 """Files into images and back: one file per format, chosen by what a file contains and not by its name."""
 
 from adatom.files.formats import FORMATS
+from adatom.files.lazy import LazyImage, open_lazily
 from adatom.files.reading import info, read
 from adatom.files.writing import write
 
-__all__ = ["FORMATS", "info", "read", "write"]
+__all__ = ["FORMATS", "LazyImage", "info", "open_lazily", "read", "write"]

@@ -45,6 +45,8 @@ class Channel:
     metadata : what else the file says.
     history : what reading did to the values, a sentence a step.
     spectral : the last axis of a spectrum image; None for pictures.
+    window : takes the number of a frame (or None where there are no frames), rows and columns as slices with a start
+        and a stop, and returns these pixels without reading the others; None where the format reads whole frames.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Channel:
     metadata: Mapping[str, str | float] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     spectral: SpectralAxis | None = None
+    window: Callable[[int | None, slice, slice], np.ndarray] | None = None
 
     @property
     def dims(self) -> tuple[str, ...]:

@@ -63,17 +63,25 @@ class Guarded:
         shape, dtype = tuple(told["shape"]), np.dtype(told["dtype"])
         axis = told["spectral"]
 
-        def load(frame: int | None) -> np.ndarray:
-            wanted = shape if frame is None else shape[1:]
-            seconds = _SECONDS + prod(shape) * dtype.itemsize / _BYTES_PER_SECOND
+        def ask(frame: int | None, wanted: tuple[int, ...], seconds: float, **more: Any) -> np.ndarray:
             request = {"op": "load", "module": self.module, "variant": self.variant, "number": number, "frame": frame}
-            _, values = _worker.ask(path, seconds, **request)
+            _, values = _worker.ask(path, seconds, **request, **more)
             if len(values) != prod(wanted) * dtype.itemsize:
                 raise FileFormatError(
                     f"{path.name}: expected {prod(wanted)} values, got {len(values) // dtype.itemsize}. "
                     "It may be damaged or truncated: copy it again."
                 )
             return np.frombuffer(values, dtype).reshape(wanted)
+
+        def load(frame: int | None) -> np.ndarray:
+            seconds = _SECONDS + prod(shape) * dtype.itemsize / _BYTES_PER_SECOND
+            return ask(frame, shape if frame is None else shape[1:], seconds)
+
+        def window(frame: int | None, rows: slice, columns: slice) -> np.ndarray:
+            wanted = (rows.stop - rows.start, columns.stop - columns.start)
+            # what is packed in large pieces takes longer than the pixels that are asked for
+            seconds = 10 * _SECONDS + prod(wanted) * dtype.itemsize / _BYTES_PER_SECOND
+            return ask(frame, wanted, seconds, window=[rows.start, rows.stop, columns.start, columns.stop])
 
         return Channel(
             told["name"],
@@ -85,6 +93,7 @@ class Guarded:
             metadata=told["metadata"],
             history=tuple(told["history"]),
             spectral=None if axis is None else SpectralAxis(axis["name"], np.array(axis["values"], dtype=float)),
+            window=window if told["has_windows"] else None,
         )
 
 

@@ -79,11 +79,22 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray | None]
     if request["op"] == "describe":
         return {"channels": [_as_json(each) for each in channels]}, None
     channel = channels[request["number"]]
+    if request.get("window") is not None:
+        return {}, _window(channel, request)
     _limit_memory(_MEMORY_BYTES + _COPIES * prod(channel.shape) * channel.dtype.itemsize)
     values = np.ascontiguousarray(channel.load(request["frame"]).astype(channel.dtype, copy=False))
     del channel, channels
     _forget()
     return {}, values
+
+
+def _window(channel: Channel, request: dict[str, Any]) -> np.ndarray:
+    """Some pixels; the description is kept, for others will be asked for."""
+    top, bottom, left, right = request["window"]
+    _limit_memory(_MEMORY_BYTES + _COPIES * (bottom - top) * (right - left) * channel.dtype.itemsize)
+    assert channel.window is not None
+    values = channel.window(request["frame"], slice(top, bottom), slice(left, right))
+    return np.ascontiguousarray(values.astype(channel.dtype, copy=False))
 
 
 def _forget() -> None:
@@ -107,6 +118,7 @@ def _as_json(channel: Channel) -> dict[str, Any]:
             if isinstance(value, str) or isfinite(value)
         },
         "history": channel.history,
+        "has_windows": channel.window is not None,
         "spectral": None if axis is None else {"name": axis.name, "values": [float(each) for each in axis.values]},
     }
 

@@ -31,9 +31,15 @@ def read_channels(path: Path) -> list[Channel]:
             "It is truncated or damaged: copy it again."
         )
 
+    def mapped(frame: int | None) -> np.ndarray:
+        values = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if is_fortran else "C")
+        return values if frame is None else values[frame]
+
     def load(frame: int | None) -> np.ndarray:
-        mapped = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if is_fortran else "C")
-        return np.array(mapped if frame is None else mapped[frame], order="C")
+        return np.array(mapped(frame), order="C")
+
+    def window(frame: int | None, rows: slice, columns: slice) -> np.ndarray:
+        return np.array(mapped(frame)[rows, columns], order="C")
 
     history = (f"ignored {held - claimed} bytes after the array",) if held > claimed else ()
-    return [Channel(UNNAMED, shape, dtype, load, history=history)]
+    return [Channel(UNNAMED, shape, dtype, load, history=history, window=window)]

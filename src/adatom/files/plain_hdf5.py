@@ -47,5 +47,10 @@ def _channel(
             values: np.ndarray = file[place][()] if frame is None else file[place][frame]
             return values
 
+    def window(frame: int | None, rows: slice, columns: slice) -> np.ndarray:
+        with open_hdf5(path) as file:
+            values: np.ndarray = file[place][rows, columns] if frame is None else file[place][frame, rows, columns]
+            return values
+
     history = (f"took the data set {place} for an image: the file does not say what it is",)
-    return Channel(place, shape, dtype, load, units=units, metadata=metadata, history=history)
+    return Channel(place, shape, dtype, load, units=units, metadata=metadata, history=history, window=window)

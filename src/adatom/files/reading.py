@@ -90,6 +90,48 @@ def read(
     )
 
 
+def describe_one(
+    path: str | os.PathLike[str],
+    *,
+    channel: str | None,
+    frame: int | None,
+    pixel_size: float | tuple[float, float] | None,
+) -> tuple[Any, ...]:
+    """What `adatom.files.LazyImage` holds, of one picture; nothing is loaded where the format reads windows."""
+    path = _existing_file(path)
+    file_format, channels = _describe(path)
+    chosen = _choose_channel(channels, channel)
+    frame = _check_frame(chosen, frame)
+    if chosen.spectral is not None or (chosen.n_frames is not None and frame is None):
+        raise ArgumentError(f"image: expected (y, x), got {chosen.dims} of shape {chosen.shape}. Choose a frame.")
+    number = frame if chosen.n_frames is not None else None
+    read_window = chosen.window
+    if read_window is None:
+        with _file_errors(path, file_format):
+            values = chosen.load(number)
+
+        def part(rows: slice, columns: slice) -> np.ndarray:
+            return values[rows, columns]
+
+    else:
+
+        def part(rows: slice, columns: slice) -> np.ndarray:
+            with _file_errors(path, file_format):
+                return read_window(number, rows, columns)
+
+    return (
+        path.name,
+        chosen.shape[-2:],
+        chosen.dtype,
+        _both(pixel_size) if pixel_size is not None else chosen.pixel_size,
+        "" if chosen.name == UNNAMED else chosen.name,
+        chosen.units,
+        (f"read {path.name} ({file_format.name}) by windows", *chosen.history),
+        read_window is not None,
+        part,
+    )
+
+
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Say what is in a file, without loading its values.
 

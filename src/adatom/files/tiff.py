@@ -112,7 +112,36 @@ def _channel(
             values = np.iinfo(values.dtype).max - values
         return values
 
-    return Channel(name, shape, series.dtype, load, "", pixel_size, metadata, history)
+    by_pillow = series.keyframe.compression in _BY_PILLOW
+    has_windows = "S" not in axes and not by_pillow and not is_inverted and len(shape) == 2
+
+    def window(frame: int | None, rows: slice, columns: slice) -> np.ndarray:
+        return _decode_window(path, number, rows, columns)
+
+    return Channel(
+        name, shape, series.dtype, load, "", pixel_size, metadata, history, window=window if has_windows else None
+    )
+
+
+def _decode_window(path: Path, number: int, rows: slice, columns: slice) -> np.ndarray:
+    """Some pixels of a picture: of plain numbers those alone, of compressed ones the tiles or strips they lie in."""
+    import zarr
+
+    with _open(path) as tif:
+        series = tif.series[number]
+        if series.dataoffset is not None:
+            dtype = series.dtype.newbyteorder(series.parent.byteorder)
+            shape = series.shape[-2:]
+            mapped = np.memmap(path, dtype, mode="r", offset=series.dataoffset, shape=shape)
+            return np.array(mapped[rows, columns])
+        store = series.aszarr(level=0)
+        try:
+            stored: Any = zarr.open(store, mode="r")
+            stored = stored if hasattr(stored, "ndim") else stored["0"]
+            before = (0,) * (stored.ndim - 2)
+            return np.asarray(stored[(*before, rows, columns)])
+        finally:
+            store.close()
 
 
 def _decode(path: Path, series: Any, axes: str, shape: tuple[int, ...], frame: int | None) -> np.ndarray:

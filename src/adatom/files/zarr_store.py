@@ -110,10 +110,15 @@ def _channel(path: Path, name: str, array: Any, arrays: dict[str, Any]) -> Chann
     note = array.attrs.get("adatom")
     note = note if isinstance(note, dict) else {}
 
-    def load(frame: int | None) -> np.ndarray:
+    def stored() -> Any:
         opened = _open(path)
-        stored = opened if name == "" else opened[name]
-        return np.asarray(stored[:] if frame is None else stored[frame])
+        return opened if name == "" else opened[name]
+
+    def load(frame: int | None) -> np.ndarray:
+        return np.asarray(stored()[:] if frame is None else stored()[frame])
+
+    def window(frame: int | None, rows: slice, columns: slice) -> np.ndarray:
+        return np.asarray(stored()[rows, columns] if frame is None else stored()[frame, rows, columns])
 
     signal = str(array.attrs.get("signal", "")) or (UNNAMED if note else name or UNNAMED)
     others = {key: value for key, value in array.attrs.items() if isinstance(value, (str, int, float))}
@@ -128,6 +133,7 @@ def _channel(path: Path, name: str, array: Any, arrays: dict[str, Any]) -> Chann
         metadata=others if metadata is None else metadata,
         history=tuple(str(each) for each in note.get("history", [])) if isinstance(note.get("history"), list) else (),
         spectral=spectral,
+        window=window if spectral is None else None,
     )
 
 

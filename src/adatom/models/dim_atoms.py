@@ -5,6 +5,8 @@ full of them, and one that has none shows the odd spot in a vacancy: what is lik
 what its equals look like.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,8 +24,34 @@ _ROUNDS = 30
 _GRID = 0.1  # of the logarithm of the flux
 
 
-def weigh_dim_atoms(probability: Array, flux: Array) -> Array:
-    """Probabilities (n,) of spots with `flux` (n,), those of dim ones after a look at their equals.
+@dataclass(frozen=True)
+class DimAtoms:
+    """What an image says of its dim spots.
+
+    Attributes
+    ----------
+    bright : flux of what is bright.
+    grid : (k,) logarithm of fluxes, in units of that.
+    share : (k,) of the spots of such a flux that are atoms.
+    """
+
+    bright: float
+    grid: Array
+    share: Array
+
+    def weigh(self, probability: Array, flux: Array) -> Array:
+        """Probabilities (n,) of spots with `flux` (n,), those of dim ones weighed by the share of atoms among such."""
+        logarithm = _logarithm(flux, self.bright)
+        dim = logarithm < np.log(_DIMMER)
+        prior = np.interp(logarithm[dim], self.grid, self.share)
+        odds = _evidence(probability[dim]) * prior / (1 - prior)
+        weighed = probability.copy()
+        weighed[dim] = odds / (1 + odds)
+        return weighed
+
+
+def learn_dim_atoms(probability: Array, flux: Array) -> DimAtoms | None:
+    """What spots (n,) of an image say of the dim ones among them; None where few are sure, or none is dim.
 
     Notes
     -----
@@ -33,20 +61,29 @@ def weigh_dim_atoms(probability: Array, flux: Array) -> Array:
     """
     sure = probability > SURE
     if sure.sum() < _ENOUGH:
-        return probability
-    logarithm = np.log(np.maximum(flux / np.median(flux[sure]), 1e-3))
+        return None
+    bright = float(np.median(flux[sure]))
+    logarithm = _logarithm(flux, bright)
     dim = logarithm < np.log(_DIMMER)
     if not dim.any():
-        return probability
-    logarithm, stated = logarithm[dim], np.clip(probability[dim], 1e-4, 1 - 1e-4)
-    evidence = stated / (1 - stated) * (1 - _USUAL_SHARE) / _USUAL_SHARE  # odds without the training's prior
+        return None
+    logarithm, evidence = logarithm[dim], _evidence(probability[dim])
     grid = np.arange(logarithm.min(), np.log(_DIMMER) + _GRID, _GRID)
     equal = np.exp(-0.5 * ((grid[:, None] - logarithm) / _EQUAL) ** 2)  # (grid, dim)
     share = np.full(len(grid), _USUAL_SHARE)
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS - 1):  # the last round is that of `weigh`
         prior = np.interp(logarithm, grid, share)
         odds = evidence * prior / (1 - prior)
         share = np.clip((equal @ (odds / (1 + odds))) / (equal.sum(axis=1) + _FEW), 1e-3, 0.98)
-    weighed = probability.copy()
-    weighed[dim] = odds / (1 + odds)
-    return weighed
+    return DimAtoms(bright, grid, share)
+
+
+def _logarithm(flux: Array, bright: float) -> Array:
+    logarithm: Array = np.log(np.maximum(flux / bright, 1e-3))
+    return logarithm
+
+
+def _evidence(probability: Array) -> Array:
+    """Odds without the training's prior."""
+    stated = np.clip(probability, 1e-4, 1 - 1e-4)
+    return stated / (1 - stated) * (1 - _USUAL_SHARE) / _USUAL_SHARE

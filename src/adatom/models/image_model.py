@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -26,6 +27,7 @@ from adatom.models.network import Net, builder_of
 from adatom.models.recipe import Recipe
 from adatom.nets.engine import Engine
 from adatom.nets.onnx_net import OnnxNet
+from adatom.nets.reach import measure_reach
 from adatom.prepare import (
     image_periods,
     levelled,
@@ -124,6 +126,20 @@ class ImageModel(ImageLearner):
         """
         prepared, true_factor, contrast = self._prepare(values, factor, is_levelled=is_levelled)
         return self._see(self._engine(), prepared, true_factor, contrast)
+
+    def look_at_prepared(self, prepared: Array, factor: Factor, contrast: float) -> Maps:
+        """`look` at what is prepared already (y, x), by the contrast of a whole image of which it is a part."""
+        return self._see(self._engine(), prepared, factor, contrast)
+
+    @property
+    def margin_px(self) -> int:
+        """How far maps reach beyond what was looked at [working px]."""
+        return self._margin
+
+    @cached_property
+    def reach_px(self) -> int:
+        """How far a pixel of the image changes what the network says around it [working px]."""
+        return measure_reach(exactly(self.net_), self._multiple)
 
     def glance(self, parts: list[Array], factors: list[float]) -> list[Maps]:
         """`look` at several small, levelled pieces at once, each at its own scale, quickly rather than exactly."""

@@ -88,7 +88,7 @@ def see_all(
         sight = Sight(_NOTHING, ["atom"]) if part.is_blank else eyes.see(part.values, min_probability, min_distance_px)
         # resampled pixels have lost their own noise
         taken_out = frame.to_numpy() - part.values if part.values.shape == frame.shape else None
-        table, jitter_px = _locate(part.values, eyes, sight, number, refine, min_distance_px, taken_out)
+        table, jitter_px = locate(part.values, eyes, sight, number, refine, min_distance_px, taken_out)
         tables.append(table)
         jitters.append(jitter_px)
         if number == 0 and not part.is_blank and isinstance(eyes, ModelAtScale):
@@ -112,7 +112,7 @@ def _joined(tables: list[dict[str, Array]]) -> dict[str, Array]:
     return {name: np.concatenate([table.get(name, nothing) for table in tables]) for name in names}
 
 
-def _locate(
+def locate(
     values: Array,
     eyes: ModelAtScale | Classical,
     sight: Sight,

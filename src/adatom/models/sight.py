@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from adatom.analyse import find_lattice
 from adatom.locate import Peaks
-from adatom.models.dim_atoms import SURE, weigh_dim_atoms
+from adatom.models.dim_atoms import SURE, learn_dim_atoms
 from adatom.models.ensemble import Ensemble
 from adatom.models.ensemble_maps import EnsembleMaps
 from adatom.models.image_model import ImageModel
@@ -102,21 +102,30 @@ class ModelAtScale:
     def see(self, values: Array, min_probability: float | None = None, min_distance_px: float | None = None) -> Sight:
         """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""
         image, factor = self.sign * values, (self.factor, self.factor)
-        maps, ensemble_maps = None, None
-        find: Callable[..., Peaks]
         if self.ensemble is None:
             maps = self.model.look(image, factor, is_levelled=True)
             find = partial(self.model.peaks, maps, min_distance_px=min_distance_px)
-        else:
-            ensemble_maps = self.ensemble.look(image, factor, is_levelled=True)
-            find = partial(self.ensemble.peaks, ensemble_maps, min_distance_px=min_distance_px)
+            return Sight(self.likely(find, min_probability), self.model.classes_, maps)
+        ensemble_maps = self.ensemble.look(image, factor, is_levelled=True)
+        find_joined = partial(self.ensemble.peaks, ensemble_maps, min_distance_px=min_distance_px)
+        return Sight(self.likely(find_joined, min_probability), self.model.classes_, None, ensemble_maps)
+
+    def likely(
+        self,
+        find: Callable[..., Peaks],
+        min_probability: float | None,
+        weigh: Callable[[Peaks], Peaks] | None = None,
+    ) -> Peaks:
+        """The atoms among those that `find` finds, which takes a least probability; `weigh` judges dim ones, by default
+        by their equals among these.
+        """
         least = self.min_probability if min_probability is None else min_probability
         if self.model.judges_dim_atoms:
-            peaks = _weighed(find(min_probability=0.0))
+            peaks = (weigh or _weighed)(find(min_probability=0.0))
             peaks = peaks.of(peaks.probability >= (self.model.min_probability if least is None else least))
         else:
             peaks = find(min_probability=least)
-        return Sight(replace(peaks, flux=self.sign * peaks.flux), self.model.classes_, maps, ensemble_maps)
+        return replace(peaks, flux=self.sign * peaks.flux)
 
     def species_sets(self, peaks: Peaks) -> NDArray[Any] | None:
         """The sets of species of atoms that were seen (n,), where they are asked for."""
@@ -138,11 +147,19 @@ def _product(first: Factor, second: Factor) -> Factor:
 
 def _weighed(peaks: Peaks) -> Peaks:
     """All finds of an image, dim ones weighed where the sure ones stand on a lattice."""
+    return judge_of_dim_atoms(peaks)(peaks)
+
+
+def judge_of_dim_atoms(peaks: Peaks) -> Callable[[Peaks], Peaks]:
+    """What weighs dim finds as an image with these finds has it; where sure ones stand on no lattice, nothing does."""
     sure = peaks.of(peaks.probability > SURE)
     lattice = find_lattice(np.column_stack([sure.x, sure.y]))
-    if lattice is None or lattice.coincidence < SURE_LATTICE:
-        return peaks
-    return replace(peaks, probability=weigh_dim_atoms(peaks.probability, peaks.flux))
+    kind = None
+    if lattice is not None and lattice.coincidence >= SURE_LATTICE:
+        kind = learn_dim_atoms(peaks.probability, peaks.flux)
+    if kind is None:
+        return lambda finds: finds
+    return lambda finds: replace(finds, probability=kind.weigh(finds.probability, finds.flux))
 
 
 def middle(square: Array, factor: float, window: int) -> Array:

@@ -89,9 +89,14 @@ def _line_offsets(values: Array) -> Array:
     measured = np.flatnonzero(np.isfinite(values).any(axis=1))
     if not measured.size:
         return np.zeros(len(values))
-    jumps = _row_medians(np.diff(values[measured], axis=0))
+    jumps = line_jumps(values[measured])
     offsets = np.interp(np.arange(len(values)), measured, np.concatenate([[0.0], np.cumsum(jumps)]))
     return offsets - np.median(offsets)
+
+
+def line_jumps(values: Array) -> Array:
+    """From each line (y - 1,) to the next: the median of the differences of their pixels; 0 where nothing is known."""
+    return _row_medians(np.diff(values, axis=0))
 
 
 def _slope(values: Array) -> float:

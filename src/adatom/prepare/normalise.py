@@ -45,22 +45,50 @@ def normalise_with_contrast(
     # Rounding is not contrast: that of a huge offset (one huge pixel is no offset), or beside a lonely step.
     if contrast <= max(1e-9 * abs(median(values)), 1e-12 * float(np.nanmax(np.abs(flat)))):
         return np.zeros_like(values), 0.0
-    flat /= contrast
+    return _in_units(flat, contrast, clip, bend), contrast
+
+
+def normalise_by(
+    values: Array,
+    middle: float,
+    contrast: float,
+    limits: tuple[float, float],
+    *,
+    background_px: float,
+    clip: float = 5.0,
+    bend: float | None = None,
+) -> Array:
+    """As `normalise`, of a part of an image of which the `limits` of outliers, the median without background, and the
+    contrast are known.
+    """
+    if contrast <= 0:
+        return np.zeros_like(values)
+    return _in_units(subtract_background(values, sigma_px=background_px, limits=limits) - middle, contrast, clip, bend)
+
+
+def _in_units(flat: Array, contrast: float, clip: float, bend: float | None) -> Array:
+    """Values in units of the contrast, bent and cut; 0 where nothing was measured."""
+    scaled = flat / contrast
     if bend is not None:
-        flat = bend * np.arcsinh(flat / bend)
-    return np.where(known, np.clip(flat, -clip, clip), 0.0), contrast
+        scaled = bend * np.arcsinh(scaled / bend)
+    return np.where(np.isfinite(flat), np.clip(scaled, -clip, clip), 0.0)
 
 
-def subtract_background(values: Array, *, sigma_px: float) -> Array:
+def subtract_background(values: Array, *, sigma_px: float, limits: tuple[float, float] | None = None) -> Array:
     """Subtract the local mean, a Gaussian of `sigma_px`; NaN stays NaN and takes no part.
+
+    `limits` are those of outliers, where the values are part of an image of which they are known.
 
     An outlier does not dig a hole into its neighbourhood: it is tamed before the mean is taken, and in the result.
     """
     known = np.isfinite(values)
     if not known.any():
         return values.copy()
-    tamed = np.where(known, tame_outliers(values) - median(values), 0.0)
-    local = local_mean(tamed, sigma_px)
+    if limits is None:
+        tamed = np.where(known, tame_outliers(values) - median(values), 0.0)
+    else:
+        tamed = np.where(known, np.clip(values, *limits), 0.0)
+    local = local_mean(tamed, sigma_px, limits)
     if not known.all():
         local /= np.maximum(local_mean(known.astype(float), sigma_px), 1e-6)
     return np.where(known, tamed - local, np.nan)
@@ -71,11 +99,17 @@ def tame_outliers(values: Array) -> Array:
 
     Before anything that spreads a pixel over others: a hot pixel resampled is a hot spot.
     """
+    limits = outlier_limits(values)
+    return values.copy() if limits is None else np.clip(values, *limits)
+
+
+def outlier_limits(values: Array) -> tuple[float, float] | None:
+    """What `tame_outliers` cuts values to, which a part of an image tells as well; None where they have no spread."""
     some = sampled(values)
     if not some.size:
-        return values.copy()
-    centre = np.median(some)
+        return None
+    centre = float(np.median(some))
     middle, most = np.quantile(np.abs(some - centre), [0.5, 0.99])
     # a few atoms on a quiet ground, or on padding, are no outliers: of them the median deviation knows nothing
-    spread = max(1.4826 * middle, most / 2.576)
-    return np.clip(values, centre - 20 * spread, centre + 20 * spread) if spread > 0 else values.copy()
+    spread = float(max(1.4826 * middle, most / 2.576))
+    return (centre - 20 * spread, centre + 20 * spread) if spread > 0 else None

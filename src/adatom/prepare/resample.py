@@ -40,27 +40,33 @@ def resample(values: Array, factor: tuple[float, float]) -> tuple[Array, tuple[f
     return result, true_factor
 
 
-def local_mean(values: Array, sigma_px: float) -> Array:
-    """Gaussian mean of (y, x) values without NaN; of wide Gaussians on a coarser grid, to better than a percent."""
+def local_mean(values: Array, sigma_px: float, limits: tuple[float, float] | None = None) -> Array:
+    """Gaussian mean of (y, x) values without NaN; of wide Gaussians on a coarser grid, to better than a percent.
+
+    `limits` are those of the values, where parts of an image are to agree to the last digit.
+    """
     coarsening = max(1, min(8, int(sigma_px / 2.5)))
     shape = tuple(max(1, round(n / coarsening)) for n in values.shape)
-    coarse = values if coarsening == 1 else _resize(values, shape, Image.Resampling.BOX)
+    coarse = values if coarsening == 1 else _resize(values, shape, Image.Resampling.BOX, limits=limits)
     # the means over the coarser pixels have smoothed a little themselves
     shares = [few / many for few, many in zip(shape, values.shape, strict=True)]
     sigma = [np.sqrt((sigma_px * share) ** 2 - (1 - share**2) / 12) for share in shares]
     smooth: Array = ndimage.gaussian_filter(coarse, sigma, mode="reflect", truncate=3)
-    return smooth if coarsening == 1 else _resize(smooth, values.shape, Image.Resampling.BILINEAR)
+    return smooth if coarsening == 1 else _resize(smooth, values.shape, Image.Resampling.BILINEAR, limits=limits)
 
 
 def _resize(
-    values: Array, shape: tuple[int, ...], kernel: Image.Resampling = Image.Resampling.LANCZOS
+    values: Array,
+    shape: tuple[int, ...],
+    kernel: Image.Resampling = Image.Resampling.LANCZOS,
+    limits: tuple[float, float] | None = None,
 ) -> NDArray[np.float64]:
     """Resize (y, x) with a kernel that widens where the image shrinks, hence no aliasing.
 
     Pixels are areas whose outer edges coincide, which is where the half pixels in `positions_back` come from. Pillow
     counts in float32: a huge offset would cost all digits, so it is taken out before.
     """
-    low, high = float(values.min()), float(values.max())
+    low, high = (float(values.min()), float(values.max())) if limits is None else limits
     offset, scale = 0.5 * (low + high), (high - low) or 1.0
     picture = Image.fromarray(((values - offset) / scale).astype(np.float32))
     # a gap of 3: what becomes much smaller is averaged in blocks first, which is many times as fast and as good

@@ -37,7 +37,6 @@ _ROOMS = {
     "draw_uncertainty": "adatom.report.uncertainty",
     "figure_png": "adatom.report.canvas",
     "render_report": "adatom.report.page",
-    "result_folders": "adatom.report.results",
     "write_analysis": "adatom.report.analysis_results",
     "write_results": "adatom.report.results",
 }
@@ -67,7 +66,6 @@ __all__ = [
     "draw_unmixed",
     "figure_png",
     "render_report",
-    "result_folders",
     "traversal_gif",
     "write_analysis",
     "write_distortions",
@@ -97,7 +95,7 @@ if TYPE_CHECKING:
     from adatom.report.particle_figures import draw_particles, draw_sizes
     from adatom.report.particle_results import write_particle_results
     from adatom.report.reliability import draw_reliability
-    from adatom.report.results import result_folders, write_results
+    from adatom.report.results import write_results
     from adatom.report.training_samples import draw_contact_sheet, draw_samples
     from adatom.report.uncertainty import draw_uncertainty
     from adatom.report.unmixed_figure import draw_phases, draw_unmixed

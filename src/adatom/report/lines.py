@@ -49,6 +49,13 @@ def contents_lines(name: str, facts: dict[str, Any]) -> list[str]:
     return lines
 
 
+def profile_lines(seconds: dict[str, float] | None) -> list[str]:
+    """Where the time went, by stage."""
+    if not seconds:
+        return ["  profile  not told for an image that is searched whole; give --memory"]
+    return [f"  profile  {name:20s} {value:8.2f} s" for name, value in seconds.items()]
+
+
 def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]:
     """What was found in a file called `name`, from its summary; the results are in `folder`."""
     species = ", ".join(f"{n} {kind}" for kind, n in summary["species"].items()) or "none"
@@ -66,6 +73,9 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
     if summary.get("sublattices"):
         lines.append(f"  odd      {odd_atoms_line(summary['sublattices'])}; odd_probability in atoms.csv")
     lines += [f"  warning  {warning}" for warning in summary["warnings"]]
+    if summary.get("tiles"):
+        lines.append(f"  written  {folder}/atoms.csv, atoms.parquet (parts), overlay.png, overview.png, summary.json")
+        return lines
     decoded = "decoded.png, " if len(summary["species"]) > 1 else ""
     lines.append(f"  written  {folder}/overlay.png, {decoded}report.html, atoms.csv, atoms.parquet, summary.json")
     return lines

@@ -1,6 +1,6 @@
 """The files that a search leaves behind, each written whole or not at all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +8,6 @@ import pandas as pd
 import xarray as xr
 
 from adatom.data.atomic_file import write_atomically, write_json, write_table
-
-
-def result_folders(files: Sequence[Path], out: Path) -> list[Path]:
-    """``out/<stem>`` for each file; files of the same stem get their suffix, then a number, as well."""
-    taken: set[str] = set()
-    folders = []
-    for file in files:
-        names = [file.stem, file.name.replace(".", "_"), *(f"{file.stem}_{k}" for k in range(2, len(files) + 2))]
-        name = next(n for n in names if n not in taken)
-        taken.add(name)
-        folders.append(out / name)
-    return folders
 
 
 def write_results(

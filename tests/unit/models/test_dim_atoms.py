@@ -2,9 +2,15 @@
 
 import numpy as np
 
-from adatom.models.dim_atoms import weigh_dim_atoms
+from adatom.models.dim_atoms import learn_dim_atoms
 
 BRIGHT = np.full(100, 0.99)
+
+
+def weigh_dim_atoms(probability: np.ndarray, flux: np.ndarray) -> np.ndarray:
+    """As the image that shows these spots has it."""
+    kind = learn_dim_atoms(probability, flux)
+    return probability if kind is None else kind.weigh(probability, flux)
 
 
 def weighed(dim: np.ndarray, *, dim_flux: float = 0.2) -> np.ndarray:

@@ -1,0 +1,251 @@
+"""`find` on an image that does not fit in memory: tile by tile, from the file to a table that grows."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from adatom import __version__
+from adatom.data import ATOM_COLUMNS, make_atoms, make_image
+from adatom.data.atomic_file import write_atomically, write_json
+from adatom.distribute.atom_parts import AtomParts
+from adatom.distribute.deciding import decide, search_a_part
+from adatom.distribute.stopwatch import Stopwatch
+from adatom.distribute.tile_search import BLOCK_SIDE, Decisions, SeenTile, locate_atoms, look_at
+from adatom.distribute.tiles import Tile, part_into_tiles, tile_side
+from adatom.files import LazyImage
+from adatom.finder import Finding
+from adatom.models.atom_table import in_units
+from adatom.models.choice import Contrast
+from adatom.prepare import positions_back
+
+if TYPE_CHECKING:
+    from adatom.models.image_model import ImageModel
+
+DEFAULT_MEMORY_GB = 1.5
+_OVERVIEW_SIDE = 1024  # px
+
+Advance = Callable[[int, int], None]  # tiles done, of so many
+
+
+@dataclass(frozen=True)
+class TiledSearch:
+    """What is asked of a search by tiles; parameters as of `adatom.find`, and
+
+    Attributes
+    ----------
+    memory_gb : what the process may take in all; tiles are as large as it allows, and change nothing of the result.
+    """
+
+    model: "ImageModel | str | Path | None" = None
+    spacing_nm: float | None = None
+    min_distance_nm: float | None = None
+    min_probability: float | None = None
+    refine: bool = True
+    lattice_constant_nm: float | str | None = None
+    contrast: Contrast = "auto"
+    memory_gb: float = DEFAULT_MEMORY_GB
+
+    def part_arguments(self) -> dict[str, Any]:
+        """Arguments of `adatom.finder.search` for a part of the image."""
+        return {name: value for name, value in vars(self).items() if name != "memory_gb"}
+
+
+def find_by_tiles(
+    image: LazyImage, folder: Path, asked: TiledSearch, *, identity: str = "", advance: Advance | None = None
+) -> dict[str, Any]:
+    """Find the atoms of an image of any size, and write them as they come.
+
+    Parameters
+    ----------
+    image : opened by `adatom.files.open_lazily`.
+    folder : gets ``atoms.csv``, ``atoms.parquet`` (a folder of parts that reads as one table), ``overlay.png`` (the
+        part of the image that decided), ``overview.png`` (all of it, made smaller) and, last, ``summary.json``.
+    asked : how to search.
+    identity : tells the file from others of its name, a hash or its size and time; a run that was stopped goes on only
+        with the same.
+    advance : is told of the progress.
+
+    Returns
+    -------
+    The content of ``summary.json``.
+
+    Raises
+    ------
+    ArgumentError : where the image cannot be searched by tiles, or not in so little memory.
+
+    Notes
+    -----
+    Model, scale, contrast, levelling and the judgement of dim atoms are decided once, by parts of the image
+    (`adatom.distribute.deciding`). Atoms are fitted in blocks of fixed places, so that any tiles give the same atoms.
+    Brightness groups and sublattices are not judged, and terraces not flattened.
+    """
+    started, watch = time.monotonic(), Stopwatch()
+    with watch("choosing"):
+        finding = search_a_part(image, **asked.part_arguments())
+        decisions = decide(
+            image,
+            finding,
+            min_probability=asked.min_probability,
+            refine=asked.refine,
+            min_distance_nm=asked.min_distance_nm,
+        )
+    working = decisions.working
+    side = tile_side(
+        1e9 * asked.memory_gb,
+        halo=decisions.halo,
+        multiple=BLOCK_SIDE,
+        pixels_per_pixel=1 / (working.factor[0] * working.factor[1]),
+    )
+    tiles = part_into_tiles(working.shape, side)
+    table = AtomParts.opened(folder, _key(image, asked, decisions, finding, side, identity))
+    overview = _Overview.opened(folder, image.shape, fresh=table.n_done == 0)
+    if advance:
+        advance(table.n_done, len(tiles))
+    for seen in _ahead(tiles[table.n_done :], decisions, watch):
+        overview.add(seen, decisions)
+        with watch("refinement"):
+            columns = locate_atoms(seen, decisions)
+        with watch("writing"):
+            overview.save()
+            table.add(_table(columns, image, decisions))
+        if advance:
+            advance(table.n_done, len(tiles))
+    with watch("writing"):
+        _write_pictures(folder, finding, overview)
+    summary = {
+        **finding.summary,
+        "file": image.name,
+        "n_atoms": table.n_atoms,
+        "species": dict(table.species),
+        "image_shape": list(image.shape),
+        "brightness": None,
+        "sublattices": None,
+        "warnings": [*finding.summary["warnings"], *_warnings(image)],
+        "tiles": len(tiles),
+        "tile_side_px": side,
+        "profile": watch.seconds,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    write_json(folder / "summary.json", summary)
+    return summary
+
+
+def _ahead(tiles: list[Tile], decisions: Decisions, watch: Stopwatch) -> Iterator[SeenTile]:
+    """Each tile as the network sees it; the next one is read and looked at while the caller works on one."""
+
+    def look(tile: Tile) -> SeenTile:
+        with watch("reading and network"):
+            return look_at(tile, decisions)
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(look, tiles[0]) if tiles else None
+        for following in [*tiles[1:], None]:
+            if coming is None:
+                return
+            seen = coming.result()
+            coming = pool.submit(look, following) if following else None
+            yield seen
+
+
+def _key(
+    image: LazyImage, asked: TiledSearch, decisions: Decisions, finding: Finding, side: int, identity: str
+) -> dict[str, Any]:
+    """All that the atoms, and the order of the parts, depend on."""
+    settings = {name: str(value) for name, value in vars(asked).items() if name != "memory_gb"}
+    return {
+        "file": image.name,
+        "identity": identity,
+        "shape": list(image.shape),
+        "pixel_size": None if image.pixel_size is None else list(image.pixel_size),
+        "settings": settings,
+        "model_sha256": finding.summary["model_sha256"],
+        "factor": list(decisions.working.factor),
+        "tile_side": side,
+        "version": __version__,
+    }
+
+
+def _table(columns: dict[str, NDArray[Any]], image: LazyImage, decisions: Decisions) -> pd.DataFrame:
+    """The atoms of a tile in the image's unit."""
+    factor, size = decisions.working.square.factor, image.pixel_size or (1.0, 1.0)
+    columns = dict(columns)
+    added = {name: columns.pop(name) for name in list(columns) if name not in ATOM_COLUMNS}
+    if len(decisions.eyes.model.classes_) == 1:
+        del added["species_probability"]
+    steps = {}
+    for axis, name in enumerate(("y", "x")):
+        steps[name] = size[axis] / factor[axis]
+        columns[name] = positions_back(columns[name], factor[axis]) * size[axis]
+        columns[f"{name}_std"] = columns[f"{name}_std"] * steps[name]
+    atoms = make_atoms(
+        columns,
+        units="px" if image.pixel_size is None else "nm",
+        image_shape=image.shape,
+        pixel_size=image.pixel_size,
+        history=[*image.history, f"atoms found by {decisions.eyes.name}, by tiles"],
+    )
+    for name, values in in_units(added, {"x": steps["x"], "y": steps["y"]}).items():
+        atoms[name] = values
+    return atoms
+
+
+def _warnings(image: LazyImage) -> list[str]:
+    if image.is_lazy:
+        return []
+    return [f"{image.name} was read whole: its format gives no parts of it. A copy in zarr or npy needs less memory."]
+
+
+class _Overview:
+    """The image made smaller, as far as it was read."""
+
+    def __init__(self, path: Path, values: NDArray[np.float32], step: int) -> None:
+        self._path, self.values, self.step = path, values, step
+
+    @classmethod
+    def opened(cls, folder: Path, shape: tuple[int, int], *, fresh: bool) -> "_Overview":
+        step = max(1, -(-max(shape) // _OVERVIEW_SIDE))
+        path = folder / ".overview.npy"
+        values = np.full((-(-shape[0] // step), -(-shape[1] // step)), np.nan, dtype=np.float32)
+        if not fresh and path.is_file():
+            values = np.load(path, allow_pickle=False)
+        return cls(path, values, step)
+
+    def add(self, seen: SeenTile, decisions: Decisions) -> None:
+        """Every so-manieth pixel of what was read."""
+        factor = decisions.working.square.factor
+        places = []
+        for axis, first in enumerate((seen.square.top, seen.square.left)):
+            n = seen.square.values.shape[axis]
+            square = np.round((np.arange(self.values.shape[axis]) * self.step + 0.5) * factor[axis] - 0.5).astype(int)
+            there = (square >= first) & (square < first + n)
+            places.append((np.flatnonzero(there), square[there] - first))
+        (rows, down), (columns, right) = places
+        self.values[np.ix_(rows, columns)] = seen.square.values[np.ix_(down, right)]
+
+    def save(self) -> None:
+        """Keep it for a run that goes on."""
+        with open(self._path, "wb") as file:
+            np.save(file, self.values)
+
+    def done(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def _write_pictures(folder: Path, finding: Finding, overview: _Overview) -> None:
+    from adatom.report import draw_overlay, figure_png
+
+    write_atomically(folder / "overlay.png", figure_png(draw_overlay(finding.image, finding.atoms)))
+    size = finding.atoms.attrs["pixel_size"]
+    coarse = None if size is None else (overview.step * size[0], overview.step * size[1])
+    small = make_image(overview.values, pixel_size=coarse)
+    nothing = finding.atoms.iloc[:0]
+    nothing.attrs = finding.atoms.attrs
+    write_atomically(folder / "overview.png", figure_png(draw_overlay(small, nothing)))
+    overview.done()

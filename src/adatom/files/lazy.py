@@ -1,0 +1,55 @@
+"""Open a file without reading its values, and read windows of it: for images that do not fit in memory."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from adatom.files.reading import describe_one
+
+__all__ = ["LazyImage", "open_lazily"]
+
+
+@dataclass(frozen=True)
+class LazyImage:
+    """One picture in a file, of which any part can be read.
+
+    Attributes
+    ----------
+    name : of the file.
+    shape : (y, x).
+    dtype : of the values.
+    pixel_size : (y, x) [nm]; None if unknown.
+    signal, units : what was measured, and the unit of the values.
+    history : sentences on what was done to the values.
+    is_lazy : whether only what is asked for is read; otherwise the picture was read whole.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    dtype: np.dtype
+    pixel_size: tuple[float, float] | None
+    signal: str
+    units: str
+    history: tuple[str, ...]
+    is_lazy: bool
+    _window: Callable[[slice, slice], np.ndarray] = field(repr=False)
+
+    def window(self, rows: slice, columns: slice) -> np.ndarray:
+        """Pixels (y, x) of these rows and columns; slices with a start and a stop."""
+        return self._window(rows, columns)
+
+
+def open_lazily(
+    path: str | os.PathLike[str],
+    *,
+    channel: str | None = None,
+    frame: int | None = None,
+    pixel_size: float | tuple[float, float] | None = None,
+) -> LazyImage:
+    """Open one picture of a file; parameters and errors as of `adatom.read`, with a frame where there are several.
+
+    Windows are read from npy, zarr, plain HDF5, and from TIFF that is neither in colour nor packed by LZW or JPEG.
+    """
+    return LazyImage(*describe_one(path, channel=channel, frame=frame, pixel_size=pixel_size))

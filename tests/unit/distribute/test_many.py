@@ -1,0 +1,67 @@
+"""Many files: what is done is left out, what fails stops nothing, and files are taken when they are complete."""
+
+import numpy as np
+
+from adatom.distribute.file_search import FileSearch
+from adatom.distribute.manifest import Manifest
+from adatom.distribute.many import search_files
+from adatom.distribute.sources import files_of, watched
+
+ASKED = FileSearch(method="classical", refine=False)
+
+
+def images(folder, n):
+    rng = np.random.default_rng(0)
+    files = [folder / f"image_{k}.npy" for k in range(n)]
+    for file in files:
+        np.save(file, rng.normal(size=(48, 48)))
+    return files
+
+
+def test_a_second_run_does_what_has_changed(tmp_path):
+    files = images(tmp_path, 2)
+    assert [each.was_done for each in search_files(files, tmp_path / "out", ASKED)] == [False, False]
+    np.save(files[1], np.random.default_rng(1).normal(size=(48, 48)))
+    assert [each.was_done for each in search_files(files, tmp_path / "out", ASKED)] == [True, False]
+    other = FileSearch(method="classical", refine=False, contrast="dark")
+    assert [each.was_done for each in search_files(files, tmp_path / "out", other)] == [False, False]
+
+
+def test_one_bad_file_stops_no_other(tmp_path):
+    first, second = images(tmp_path, 2)
+    bad = tmp_path / "bad.npy"
+    bad.write_bytes(b"\x93NUMPY nothing")
+    outcomes = list(search_files([first, bad, second], tmp_path / "out", ASKED))
+    assert [each.error is None for each in outcomes] == [True, False, True]
+
+
+def test_a_line_cut_short_is_passed_over(tmp_path):
+    files = images(tmp_path, 2)
+    list(search_files(files[:1], tmp_path / "out", ASKED))
+    with open(tmp_path / "out" / "manifest.jsonl", "a", encoding="utf-8") as manifest:
+        manifest.write('{"file": "half')
+    list(search_files(files[1:], tmp_path / "out", ASKED))
+    assert len(Manifest.opened(tmp_path / "out").folders()) == 2
+
+
+def test_folders_and_patterns_are_files(tmp_path):
+    files = images(tmp_path, 3)
+    (tmp_path / "notes.md").write_text("none")
+    assert files_of([tmp_path]) == files == files_of([tmp_path / "image_*.npy", files[0]])
+
+
+def test_a_file_that_grows_is_waited_for(tmp_path):
+    (file,) = images(tmp_path, 1)
+    whole, looks = file.read_bytes(), []
+    file.write_bytes(whole[:100])
+
+    def sleep(_: float) -> None:
+        looks.append(1)
+        if len(looks) < 4:
+            with open(file, "ab") as growing:
+                growing.write(b"more")
+        elif len(looks) == 4:
+            file.write_bytes(whole)
+
+    came, _ = next(watched(tmp_path, settled_s=0.0, sleep=sleep))
+    assert came == file and file.read_bytes() == whole

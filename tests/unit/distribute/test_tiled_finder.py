@@ -1,0 +1,96 @@
+"""Searching by tiles: the same atoms whatever the tiles are, and after a run was killed."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adatom.data import make_image
+from adatom.distribute import tiled_finder
+from adatom.distribute.deciding import decide, search_a_part
+from adatom.distribute.tile_search import BLOCK_SIDE, locate_atoms, look_at
+from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
+from adatom.distribute.tiles import part_into_tiles, tile_side
+from adatom.errors import ArgumentError
+from adatom.files import open_lazily
+from adatom.finder import search
+
+SIDE = 1000
+
+
+def honeycomb() -> np.ndarray:
+    """Bright and dim atoms on a slope, 5.5 px apart, with noise."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    period = 4 * np.pi / (np.sqrt(3) * 5.5 * np.sqrt(3))
+    waves = sum(np.cos(period * (x * np.cos(angle) + y * np.sin(angle)) + 1.2) for angle in np.deg2rad([7, 127, 247]))
+    rng = np.random.default_rng(0)
+    return np.exp(1.2 * waves - 2) + 1e-3 * x + 0.05 * rng.normal(size=(SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tiles") / "large.npy"
+    np.save(path, honeycomb().astype(np.float32))
+    return path
+
+
+@pytest.fixture(scope="module")
+def decisions(file):
+    image = open_lazily(file)
+    finding = search_a_part(image, model="any_atoms", refine=False)
+    return decide(image, finding, min_probability=None, refine=False, min_distance_nm=None)
+
+
+def atoms_by(decisions, side):
+    tables = [
+        locate_atoms(look_at(tile, decisions), decisions) for tile in part_into_tiles(decisions.working.shape, side)
+    ]
+    assert len(tables) > 1 or side >= max(decisions.working.shape)
+    table = pd.DataFrame({name: np.concatenate([each[name] for each in tables]) for name in tables[0]})
+    return table.sort_values(["y", "x"]).reset_index(drop=True)
+
+
+def test_any_tiles_give_the_same_atoms(decisions):
+    whole = atoms_by(decisions, 16 * BLOCK_SIDE)
+    tiled = atoms_by(decisions, BLOCK_SIDE)
+    assert len(tiled) == len(whole) > 500
+    np.testing.assert_allclose(tiled[["x", "y"]], whole[["x", "y"]], atol=1e-6)
+    np.testing.assert_allclose(tiled["probability"], whole["probability"], atol=1e-6)
+    assert (tiled["species"] == whole["species"]).all()
+
+
+def test_the_atoms_are_those_of_the_whole_image(decisions, file):
+    tiled, whole = (
+        atoms_by(decisions, BLOCK_SIDE),
+        search(make_image(np.load(file)), model="any_atoms", refine=False).atoms,
+    )
+    assert len(tiled) == pytest.approx(len(whole), rel=0.01)
+
+
+def test_a_killed_run_goes_on_where_it_was(file, tmp_path, monkeypatch):
+    asked = TiledSearch(model="any_atoms", refine=False)
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, **__: BLOCK_SIDE)
+    find_by_tiles(open_lazily(file), tmp_path / "once", asked)
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        find_by_tiles(open_lazily(file), tmp_path / "twice", asked, advance=stop)
+    with open(tmp_path / "twice" / "atoms.csv", "a", encoding="utf-8") as table:
+        table.write("half a li")  # written when it was killed
+    went_on: list[int] = []
+    find_by_tiles(open_lazily(file), tmp_path / "twice", asked, advance=lambda done, _: went_on.append(done))
+    assert went_on[0] == 2
+    first, second = ((tmp_path / name / "atoms.csv").read_bytes() for name in ("once", "twice"))
+    assert first == second
+    parts = pd.read_parquet(tmp_path / "twice" / "atoms.parquet")
+    summary = json.loads((tmp_path / "twice" / "summary.json").read_text())
+    assert len(parts) == summary["n_atoms"] == len(pd.read_csv(tmp_path / "twice" / "atoms.csv"))
+
+
+def test_too_little_memory_is_told():
+    with pytest.raises(ArgumentError, match="memory: expected at least"):
+        tile_side(0.1e9, halo=176, multiple=BLOCK_SIDE, pixels_per_pixel=1.0)
