@@ -1,22 +1,24 @@
 """Atoms written part by part: a killed run goes on at the part where it was, and ends with the same table.
 
-``atoms.parquet`` is a folder of parts that reads as one table; ``atoms.csv`` grows by each part; ``tiles.json`` says
-which parts are done, and how long the CSV was then.
+``atoms.parts`` is a folder of parts, which become ``atoms.parquet`` at the end; ``atoms.csv`` grows by each part;
+``tiles.json`` says which parts are done, and how long the CSV was then.
 """
 
 import io
 import json
 import os
+import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from adatom.data.atomic_file import write_atomically
 
-_STATE = "tiles.json"
+_STATE, _PARTS, _WHOLE = "tiles.json", "atoms.parts", "atoms.parquet"
 
 
 @dataclass
@@ -70,14 +72,30 @@ class AtomParts:
         self.species.update(str(name) for name in atoms["species"])
         self._write_state()
 
+    def finish(self) -> None:
+        """Make one table of all parts, a part at a time in memory."""
+        table, temporary = self.folder / _WHOLE, self.folder / f".{_WHOLE}"
+        if not (self.folder / _PARTS).is_dir() and table.is_file():
+            return  # it was finished before
+        writer: pq.ParquetWriter | None = None
+        try:
+            for number in range(self.n_done):
+                part = pq.read_table(_part(self.folder, number))
+                if writer is None:
+                    writer = pq.ParquetWriter(temporary, part.schema)
+                writer.write_table(part.cast(writer.schema))
+        finally:
+            if writer is not None:
+                writer.close()
+        temporary.replace(table)
+        shutil.rmtree(self.folder / _PARTS)
+
     def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / _STATE).unlink(missing_ok=True)
-        table = self.folder / "atoms.parquet"
-        if table.is_file():  # of a search of the whole image
-            table.unlink()
-        for part in table.glob("part-*.parquet"):
-            part.unlink()
+        (self.folder / _WHOLE).unlink(missing_ok=True)
+        if (self.folder / _PARTS).is_dir():
+            shutil.rmtree(self.folder / _PARTS)
 
     def _write_state(self) -> None:
         state = {
@@ -91,11 +109,11 @@ class AtomParts:
 
 
 def _part(folder: Path, number: int) -> Path:
-    return folder / "atoms.parquet" / f"part-{number:06d}.parquet"
+    return folder / _PARTS / f"part-{number:06d}.parquet"
 
 
 def _is_there(folder: Path, state: dict[str, Any]) -> bool:
     """Whether all that a state speaks of is in the folder."""
     csv = folder / "atoms.csv"
-    parts = all(_part(folder, number).is_file() for number in range(state["n_done"]))
+    parts = (folder / _WHOLE).is_file() or all(_part(folder, n).is_file() for n in range(state["n_done"]))
     return parts and csv.is_file() and csv.stat().st_size >= state["csv_bytes"]

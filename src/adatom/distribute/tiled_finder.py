@@ -65,8 +65,8 @@ def find_by_tiles(
     Parameters
     ----------
     image : opened by `adatom.files.open_lazily`.
-    folder : gets ``atoms.csv``, ``atoms.parquet`` (a folder of parts that reads as one table), ``overlay.png`` (the
-        part of the image that decided), ``overview.png`` (all of it, made smaller) and, last, ``summary.json``.
+    folder : gets ``atoms.csv``, ``atoms.parquet``, ``overlay.png`` (the part of the image that decided),
+        ``overview.png`` (all of it, made smaller), ``report.html`` and, last, ``summary.json``.
     asked : how to search.
     identity : tells the file from others of its name, a hash or its size and time; a run that was stopped goes on only
         with the same.
@@ -118,7 +118,8 @@ def find_by_tiles(
         if advance:
             advance(table.n_done, len(tiles))
     with watch("writing"):
-        _write_pictures(folder, finding, overview)
+        table.finish()
+        pictures = _write_pictures(folder, finding, overview)
     summary = {
         **finding.summary,
         "file": image.name,
@@ -133,6 +134,7 @@ def find_by_tiles(
         "profile": watch.seconds,
         "seconds": round(time.monotonic() - started, 3),
     }
+    _write_report(folder, summary, finding, pictures)
     write_json(folder / "summary.json", summary)
     return summary
 
@@ -238,14 +240,31 @@ class _Overview:
         self._path.unlink(missing_ok=True)
 
 
-def _write_pictures(folder: Path, finding: Finding, overview: _Overview) -> None:
+def _write_pictures(folder: Path, finding: Finding, overview: _Overview) -> dict[str, bytes]:
+    """The part of the image that decided, and all of it made smaller; by what they show."""
     from adatom.report import draw_overlay, figure_png
 
-    write_atomically(folder / "overlay.png", figure_png(draw_overlay(finding.image, finding.atoms)))
     size = finding.atoms.attrs["pixel_size"]
     coarse = None if size is None else (overview.step * size[0], overview.step * size[1])
     small = make_image(overview.values, pixel_size=coarse)
     nothing = finding.atoms.iloc[:0]
     nothing.attrs = finding.atoms.attrs
-    write_atomically(folder / "overview.png", figure_png(draw_overlay(small, nothing)))
+    pictures = {
+        "The whole image, made smaller": figure_png(draw_overlay(small, nothing)),
+        "The part of the image that decided on model and scale, with its atoms": figure_png(
+            draw_overlay(finding.image, finding.atoms)
+        ),
+    }
+    for name, picture in zip(("overview.png", "overlay.png"), pictures.values(), strict=True):
+        write_atomically(folder / name, picture)
     overview.done()
+    return pictures
+
+
+def _write_report(folder: Path, summary: dict[str, Any], finding: Finding, pictures: dict[str, bytes]) -> None:
+    """The page of results; its table and histograms are those of the part that decided."""
+    from adatom.report import render_report
+
+    note = "Table and histograms of this page show the part of the image that decided; atoms.csv holds all atoms."
+    told = {**summary, "warnings": [*summary["warnings"], note]}
+    write_atomically(folder / "report.html", render_report(told, finding.atoms, pictures, title=str(summary["file"])))
