@@ -1,11 +1,14 @@
 """One tile: its pixels to its atoms, by decisions that were made once for the whole image."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import product
 from math import ceil
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from adatom.distribute.tiles import Span, Tile
@@ -17,7 +20,7 @@ from adatom.models.sight import ModelAtScale, Sight
 Array = NDArray[np.float64]
 
 # Atoms so many spacings beyond a tile are fitted with those in it, for they overlap and share a background.
-_FITTED_BEYOND = 8.0
+_FITTED_BEYOND = 4.0
 # Atoms are fitted in blocks that are the same ones whatever the tiles are, so that these change nothing [working px].
 BLOCK_SIDE = 512
 _CLAIMED = 8  # claims reach over so many pixels of the maps at most
@@ -110,12 +113,10 @@ def look_at(tile: Tile, decisions: Decisions) -> SeenTile:
 
 def locate_atoms(seen: SeenTile, decisions: Decisions) -> dict[str, NDArray[Any]]:
     """Columns of the atoms whose centres lie in a tile, positions in square pixels of the image."""
-    tile = seen.tile
-    blocks = [
-        _locate_in_block(seen, rows, columns, decisions)
-        for rows in _blocks(tile.rows)
-        for columns in _blocks(tile.columns)
-    ]
+    spans = list(product(_blocks(seen.tile.rows), _blocks(seen.tile.columns)))
+    # most of their time is spent in sums of NumPy, during which others may work
+    with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
+        blocks = list(pool.map(lambda span: _locate_in_block(seen, span[0], span[1], decisions), spans))
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
