@@ -18,7 +18,8 @@ class Outlook:
     ----------
     belief : of the candidates, k outputs; None for an acquisition that needs no model.
     weights : (k,), what one unit of each output is worth; negative where less is better.
-    known : (j, k), values that were measured.
+    known : (j, k), what is believed of the true values where it was measured, or is being measured; see V. Picheny,
+        T. Wagner, D. Ginsbourger, Struct. Multidiscip. Optim. 48, 607 (2013), doi:10.1007/s00158-013-0919-4.
     places, inputs : (m, 2) [nm] and (m, feature) of the candidates.
     taken_places, taken_inputs : (i, 2) and (i, feature) of all that was asked for or measured.
     numbers : (m,), which of all candidates these are.
@@ -53,7 +54,7 @@ class Outlook:
 
     @property
     def best(self) -> float:
-        """The highest weighted sum that was measured."""
+        """The highest weighted sum known."""
         return float((self.known @ self.weights).max())
 
 

@@ -321,7 +321,7 @@ class Search:
         elif not uses_joint:
             first = self._worth_of(acquisition, _part(belief, candidates), candidates, [])
             if n == 1 and not len(waiting):
-                return [int(candidates[np.argmax(first)])]
+                return [int(candidates[self._highest(first, 0)])]
             pool = np.sort(candidates[np.argsort(-first, kind="stable")[: max(_POOL, n)]])
         conditioned = None
         if is_conditioned:
@@ -334,7 +334,7 @@ class Search:
             where = np.flatnonzero(is_open)
             seen = _part(belief, pool[where]) if conditioned is None else conditioned.posterior(where)
             scores = self._worth_of(acquisition, seen, pool[where], picked)
-            number = int(where[np.argmax(scores)])
+            number = int(where[self._highest(scores, len(picked))])
             if conditioned is not None:
                 conditioned.measure(number)
             is_open[number] = False
@@ -347,8 +347,10 @@ class Search:
         is_logarithm = getattr(acquisition, "is_logarithm", False)
         believed = np.array([*self._pending, *picked], dtype=np.int64)
         meets = self._meets(self.values)
+        # the best measured value is the luckiest one too: what counts is what is believed of the true values there;
         # what is pending is believed to turn out as expected
-        known = np.vstack([self.values[meets], belief.mean[believed][self._meets(belief.mean[believed])]])
+        expected = belief.mean[believed]
+        known = np.vstack([belief.mean[self._measured][meets], expected[self._meets(expected)]])
         outlook = self._outlook(seen, candidates, picked, known)
         chance = sum((each.log_probability(seen) for each in self._constraints), np.zeros(len(candidates)))
         if meets.any():
@@ -360,7 +362,7 @@ class Search:
             scores = per_second(scores, self._costs.seconds(here, outlook.places), is_logarithm=is_logarithm)
         if self._batch == "penalise" and len(believed):
             worth = weighted(belief, weights)
-            best = float((self.values @ weights).max())
+            best = float(worth.mean[self._measured, 0].max())
             slope = steepest(self.places, worth.mean[:, 0])
             mean, std = worth.mean[believed, 0], worth.std[believed, 0]
             penalty = local_penalty(outlook.places, self.places[believed], mean, std, best, slope)
@@ -378,6 +380,13 @@ class Search:
                 f"{' with NaN' if scores.shape == outlook.numbers.shape else ''}."
             )
         return scores
+
+    def _highest(self, scores: Array, n_before: int) -> int:
+        """Number of the highest score; of equal ones, which a model that knows little gives to whole regions, any."""
+        finite = scores[np.isfinite(scores)]
+        rounding = 1e-9 * float(np.ptp(finite)) + 1e-12 * float(np.abs(finite).max()) if len(finite) else 0.0
+        rng = np.random.default_rng([self._seed, self._n_picks + n_before, 2])
+        return int(rng.choice(np.flatnonzero(scores >= scores.max() - rounding)))
 
     def _outlook(self, seen: Posterior | None, candidates: Indices, picked: list[int], known: Array) -> Outlook:
         taken = [*self._measured, *self._failed, *self._pending, *picked]
