@@ -14,6 +14,7 @@ from adatom.instruments.limits import Limits, Used, limits_from
 # name -> (module, what opens it)
 INSTRUMENTS = {
     "twin": ("adatom.instruments.twin", "open_twin"),
+    "nanonis": ("adatom.instruments.nanonis", "Nanonis"),
 }
 # A package names its instruments in this group of its entry points.
 GROUP = "adatom.instruments"
