@@ -98,5 +98,5 @@ class NanonisConnection:
         if isinstance(error, wire.WireError):
             return f"expected an answer of its form from {where}, got {error}"
         if isinstance(error, ConnectionRefusedError):
-            return f"expected a controller at {where}, got no connection. Is the programming interface on, and its port free?"
+            return f"expected a controller at {where}, got no connection. Is its programming interface on?"
         return f"expected an answer from {where}, got a broken connection ({type(error).__name__})"

@@ -11,13 +11,12 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from adatom.errors import ArgumentError
+from adatom.errors import ArgumentError, InstrumentError
 from adatom.instruments import nanonis_wire as wire
 from adatom.instruments.instrument import ScanFrame
 from adatom.instruments.nanonis_commands import COMMANDS
@@ -73,8 +72,8 @@ class NanonisSimulator:
 
     Parameters
     ----------
-    sample : what lies under the tip. Its first channel is the signal ``Z (m)``, its spectra are ``Current (A)``; further
-        channels follow by their names.
+    sample : what lies under the tip. Its first channel is the signal ``Z (m)``, its spectra are ``Current (A)``;
+        further channels follow by their names.
     range_nm : width of the scanner's range, centred on (0, 0).
     seconds_per_second : how long a second of scanning, moving and sweeping takes here.
     host, port : where to listen; port 0 is any that is free.
@@ -182,18 +181,18 @@ class NanonisSimulator:
         if form is None:
             return wire.packed_answer(command, (), (), f"unknown command {command}")
         if kind == "error":
-            return wire.packed_answer(command, (), (), "an error, as asked")
+            return wire.packed_answer(command, form.gives, _blank(form.gives), "an error, as asked")
         try:
             values, end = wire.read_fields(body, form.takes)
             if end != len(body):
                 raise wire.WireError("too many bytes")
-            if kind == "not done":
-                return wire.packed_answer(command, form.gives, ())
+            if kind == "not done" and not form.gives:
+                return wire.packed_answer(command, (), ())
             done = getattr(self, f"_{command.replace('.', '_')}")(*values)
         except wire.WireError as error:
-            return wire.packed_answer(command, (), (), f"arguments: {error}")
-        except _Refused as error:
-            return wire.packed_answer(command, (), (), str(error))
+            return wire.packed_answer(command, form.gives, _blank(form.gives), f"arguments: {error}")
+        except (_Refused, InstrumentError) as error:  # the latter of the sample
+            return wire.packed_answer(command, form.gives, _blank(form.gives), str(error))
         return wire.packed_answer(command, form.gives, () if done is None else done)
 
     def _send(self, connection: socket.socket, answer: bytes, kind: Fault | None) -> bool:
@@ -449,6 +448,11 @@ def _signal_names(sample: Sample) -> list[str]:
     further = itertools.islice(sample.offer.channels.items(), 1, None)
     names |= {_Z + 1 + i: f"{name} ({unit})" for i, (name, unit) in enumerate(further)}
     return [names[number] for number in range(_SIGNALS)]
+
+
+def _blank(kinds: tuple[str, ...]) -> list[Any]:
+    """Fields beside an error."""
+    return [{"s": "", "s*": [], "f**": np.zeros((0, 0))}.get(kind, [] if kind[-1] in "*#" else 0) for kind in kinds]
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,13 +1,14 @@
 """The wire format of the Nanonis TCP programming interface, for the driver and for the simulator.
 
 A message is a header of 40 bytes and a body, all big-endian. The header of a request: the command's name in 32 bytes,
-padded with zeros; the size of the body (int32); whether an answer is wanted (uint16); zero (uint16). That of an answer:
-name, size, and four bytes of zeros. The body of an answer ends with an error: status (uint32, 0 if there is none), the size
-of its text (int32), the text. Source: the Python client ``nanonis_spm`` of the maker, as a description of the protocol.
+padded with zeros; the size of the body (int32); whether an answer is wanted (uint16); zero (uint16). That of an
+answer: name, size, and four bytes of zeros. The body of an answer ends with an error: status (uint32, 0 if there is
+none), the size of its text (int32), the text. Source: the maker's Python client ``nanonis_spm``, as a description of
+the protocol.
 
-Fields of a body are written here as words: ``H h I i f d`` as in `struct`; ``s`` a text after its size; ``s*`` an array of
-texts after its size in bytes and its length; ``i*`` and ``f*`` an array after its length; ``i#`` and ``f#`` an array whose
-length is the first field of the body; ``f**`` rows, columns, and an array of two dimensions.
+Fields of a body are written here as words: ``H h I i f d`` as in `struct`; ``s`` a text after its size; ``s*`` an array
+of texts after its size in bytes and its length; ``i*`` and ``f*`` an array after its length; ``i#`` and ``f#`` an array
+whose length is the first field of the body; ``f**`` rows, columns, and an array of two dimensions.
 
 What comes from the other side is believed in nothing: sizes are held against what is there before they are used.
 """
@@ -86,6 +87,7 @@ def read_fields(body: bytes, kinds: Sequence[str]) -> tuple[list[Any], int]:
     values: list[Any] = []
     at = 0
     for kind in kinds:
+        value: Any
         if kind == "s":
             value, at = _read_text(body, at)
         elif kind == "s*":

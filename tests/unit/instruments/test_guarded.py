@@ -166,7 +166,7 @@ def test_budgets_of_time_moves_and_dose_go_on_after_an_interruption():
     again = Used.model_validate_json(used.model_dump_json())
     _, later = guard(used=again, moves=2, total_time_s=100, dose=Dose(place_nm=10, seconds=1.0).model_dump())
     later.move(55, 5, speed_nm_per_s=1000)
-    with pytest.raises(LimitError, match="dose: expected at most 1 s at a place of 10 nm, got 1.32 s"):
+    with pytest.raises(LimitError, match=r"dose: expected at most 1 s at a place of 10 nm, got 1\.32 s"):
         later.spectrum(sweep())
     with pytest.raises(LimitError, match="moves: expected at most 2"):
         later.move(0, 0, speed_nm_per_s=1000)
@@ -257,7 +257,7 @@ def test_an_action_that_hangs_is_given_up_and_left_safe():
     events = []
     driver, guarded = guard(Hanging(), events, grace_s=0.1)
     started = time.monotonic()
-    with pytest.raises(InstrumentError, match="was not done after 0.12 s"):
+    with pytest.raises(InstrumentError, match=r"was not done after 0\.12 s"):
         guarded.move(1, 0, speed_nm_per_s=100)
     assert time.monotonic() - started < 1.5
     assert ("safe",) in driver.log and "watchdog" in [each["event"] for each in events]
@@ -309,5 +309,5 @@ def test_limits_that_make_no_sense_are_refused():
     ):
         with pytest.raises(ValueError):
             Limits.model_validate({**LIMITS, **wrong})
-    with pytest.raises(ArgumentError, match="expected adatom.instruments.Limits, got dict"):
+    with pytest.raises(ArgumentError, match=r"expected adatom\.instruments\.Limits, got dict"):
         Guarded(Logged(), LIMITS)
