@@ -93,6 +93,7 @@ class RecordedSample:
     ------
     ShapeError : if `spectra` is no spectrum image.
     UnitError : if an image has no pixel size.
+    ArgumentError : if two channels have one name.
     """
 
     def __init__(self, spectra: xr.DataArray, images: Sequence[xr.DataArray] = ()) -> None:
@@ -108,6 +109,8 @@ class RecordedSample:
             if size is None:
                 raise UnitError("images: expected a calibrated image, got one without a pixel size.")
             name = str(image.attrs.get("signal") or f"Channel {len(units)}")
+            if name in units or name in ("x", "y"):
+                raise ArgumentError(f"images: expected channels of different names, none x or y, got {name!r}.")
             self._maps[name] = _Map(image.transpose("y", "x").to_numpy().astype(float), size)
             units[name] = str(image.attrs.get("units", ""))
         grid = self._maps[signal]
