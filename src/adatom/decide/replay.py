@@ -1,7 +1,8 @@
-"""Policies compared on a sample of which everything is known: what each would have found after how many measurements."""
+"""Policies compared on a sample that is wholly known: what each would have found after how many measurements."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -70,14 +71,14 @@ def replay(
     checked = _checked(sample)
     if n_points < 1 or batch < 1 or not policies or not len(seeds):
         raise ArgumentError("replay: expected policies, seeds, and n_points and batch of 1 or more.")
+    one_run = partial(_run, sample=checked, n_points=n_points, batch=batch, reconstruct=reconstruct or nearby_mean)
     tasks = [(name, policy, seed) for name, policy in policies.items() for seed in seeds]
-    common = (checked, n_points, batch, reconstruct or nearby_mean)
     if n_processes == 1:
-        runs = [_run(*task, *common) for task in tasks]
+        runs = [one_run(*task) for task in tasks]
     else:
         from joblib import Parallel, delayed
 
-        runs = Parallel(n_jobs=n_processes)(delayed(_run)(*task, *common) for task in tasks)
+        runs = Parallel(n_jobs=n_processes)(delayed(one_run)(*task) for task in tasks)
     return pd.concat(runs, ignore_index=True)
 
 
@@ -89,7 +90,7 @@ def curves(runs: pd.DataFrame, column: str) -> pd.DataFrame:
     A row a policy and number of measurements: ``policy``, ``n_measured``, ``low``, ``median``, ``high``.
     """
     by_step = runs.groupby(["policy", "n_measured"], sort=False)[column]
-    table = by_step.quantile([_BAND[0], 0.5, _BAND[1]]).unstack()  # noqa: PD010
+    table = by_step.quantile(np.array([_BAND[0], 0.5, _BAND[1]])).unstack()  # noqa: PD010
     table.columns = pd.Index(["low", "median", "high"])
     return table.reset_index()
 
