@@ -167,6 +167,8 @@ def _run(
 def _checked(sample: KnownSample) -> tuple[Array, Array, Array, Array]:
     places, values = np.asarray(sample.places, dtype=float), np.asarray(sample.values, dtype=float)
     values = values[:, None] if values.ndim == 1 else values
+    if values.ndim != 2 or len(places) != len(values):
+        raise ShapeError(f"sample: expected a row of values for each of {len(places)} places, got {values.shape}.")
     if sample.judge_places is None or sample.judge_values is None:
         known = np.isfinite(values).all(axis=1)
         judge_places, judge_values = places[known], values[known]
@@ -174,10 +176,9 @@ def _checked(sample: KnownSample) -> tuple[Array, Array, Array, Array]:
         judge_places = np.asarray(sample.judge_places, dtype=float)
         judge_values = np.asarray(sample.judge_values, dtype=float)
         judge_values = judge_values[:, None] if judge_values.ndim == 1 else judge_values
-    if len(places) != len(values) or len(judge_places) != len(judge_values) or values.shape[1] != judge_values.shape[1]:
+    if judge_values.shape != (len(judge_places), values.shape[1]):
         raise ShapeError(
-            f"sample: expected a row of values a place and the same outputs to judge by, got {values.shape} for "
-            f"{len(places)} and {judge_values.shape} for {len(judge_places)}."
+            f"sample: expected {(len(judge_places), values.shape[1])} values to judge by, got {judge_values.shape}."
         )
     if not len(judge_values) or not np.isfinite(judge_values).all():
         raise ArgumentError("sample: expected finite values to judge maps by, got others.")
