@@ -5,11 +5,12 @@ this and looks for a way will find one. The contract is that nothing leads to th
 a policy asks for by mistake or by malice in its *arguments* is never done when it is outside the limits.
 """
 
+import contextlib
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -34,7 +35,8 @@ class Guarded:
     Each action is checked before anything moves: places, paths, corners, all values of a spectrum, speeds, times, dose.
     What is not allowed raises `LimitError`; what the instrument did not do raises `InstrumentError`; either way it is
     made safe first, and made ready again before the next action. Nothing else is ever raised. After `stop`, and after
-    an action that hung, no verb is done until a person calls `release`.
+    an action that hung, no verb is done until a person calls `release`. It is closed, and made safe, at the end of a
+    ``with``, when it is forgotten, and when the program ends; a program that is killed leaves it as it is.
 
     Parameters
     ----------
@@ -66,7 +68,15 @@ class Guarded:
         for name, value in (("dead_man_s", dead_man_s), ("grace_s", grace_s)):
             if value is not None and not value > 0:
                 raise ArgumentError(f"{name}: expected seconds above 0, got {value!r}.")
-        _GUARDS[self] = _Guard(driver, limits, used or Used(), on_event, dead_man_s, grace_s)
+        guard = _Guard(driver, limits, used or Used(), on_event, dead_man_s, grace_s)
+        _GUARDS[self] = guard
+        weakref.finalize(self, guard.forget)  # when it is forgotten, and when the program ends
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def limits(self) -> Limits:
@@ -349,15 +359,13 @@ class _Guard:
         """In a thread of its own, as the driver may hang; where that fails, nothing is done any more."""
         self._is_safe = True
         problem: str | None = None
-        hand = Worker("adatom make safe")
         try:
-            hand.do(self._driver.make_safe, _SAFE_WITHIN_S)
+            with Worker("adatom make safe") as hand:
+                hand.do(self._driver.make_safe, _SAFE_WITHIN_S)
         except TooLateError:
             problem = f"not done after {_SAFE_WITHIN_S:g} s"
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
-        finally:
-            hand.end()
         if problem is not None and self.stopped is None:
             self.stopped = f"it could not be made safe: {problem}"
         self._tell("made_safe", reason=reason, problem=problem)
@@ -382,11 +390,17 @@ class _Guard:
             return
         self._is_closed.set()
         self.make_safe("closed")
+        self.stopped = self.stopped or "it was closed"
         try:
-            self._call("close", self._driver.close, 0.0)
+            if self._worker.is_free():
+                self._call("close", self._driver.close, 0.0)
         finally:
             self._worker.end()
-            self.stopped = self.stopped or "it was closed"
+
+    def forget(self) -> None:
+        """Close for somebody who is not there to be told of an error."""
+        with contextlib.suppress(InstrumentError):
+            self.close()
 
     def _watch_for_life(self, dead_man_s: float) -> None:
         while not self._is_closed.wait(min(dead_man_s / 10, 1.0)):
