@@ -73,6 +73,9 @@ class Nanonis:
         self._is_safe_tip_wanted = is_safe_tip_wanted
         self._connection = NanonisConnection(host, port, timeout_s)
         self._ask = self._connection.call
+        other = NanonisConnection(host, safe_port, timeout_s)
+        other.call("ZCtrl.OnOffGet")  # now, and not first when it matters
+        other.close()
         self._signals: list[str] = self._ask("Signals.NamesGet")[0]
         for channel in (*self._channels, spectrum_channel):
             self._number(channel)
