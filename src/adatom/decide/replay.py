@@ -1,7 +1,8 @@
-"""Policies compared on a sample of which everything is known: what each would have found after how many measurements."""
+"""Policies compared on a sample that is wholly known: what each would have found after how many measurements."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -70,14 +71,14 @@ def replay(
     checked = _checked(sample)
     if n_points < 1 or batch < 1 or not policies or not len(seeds):
         raise ArgumentError("replay: expected policies, seeds, and n_points and batch of 1 or more.")
+    one_run = partial(_run, sample=checked, n_points=n_points, batch=batch, reconstruct=reconstruct or nearby_mean)
     tasks = [(name, policy, seed) for name, policy in policies.items() for seed in seeds]
-    common = (checked, n_points, batch, reconstruct or nearby_mean)
     if n_processes == 1:
-        runs = [_run(*task, *common) for task in tasks]
+        runs = [one_run(*task) for task in tasks]
     else:
         from joblib import Parallel, delayed
 
-        runs = Parallel(n_jobs=n_processes)(delayed(_run)(*task, *common) for task in tasks)
+        runs = Parallel(n_jobs=n_processes)(delayed(one_run)(*task) for task in tasks)
     return pd.concat(runs, ignore_index=True)
 
 
@@ -89,7 +90,7 @@ def curves(runs: pd.DataFrame, column: str) -> pd.DataFrame:
     A row a policy and number of measurements: ``policy``, ``n_measured``, ``low``, ``median``, ``high``.
     """
     by_step = runs.groupby(["policy", "n_measured"], sort=False)[column]
-    table = by_step.quantile([_BAND[0], 0.5, _BAND[1]]).unstack()  # noqa: PD010
+    table = by_step.quantile(np.array([_BAND[0], 0.5, _BAND[1]])).unstack()  # noqa: PD010
     table.columns = pd.Index(["low", "median", "high"])
     return table.reset_index()
 
@@ -166,6 +167,8 @@ def _run(
 def _checked(sample: KnownSample) -> tuple[Array, Array, Array, Array]:
     places, values = np.asarray(sample.places, dtype=float), np.asarray(sample.values, dtype=float)
     values = values[:, None] if values.ndim == 1 else values
+    if values.ndim != 2 or len(places) != len(values):
+        raise ShapeError(f"sample: expected a row of values for each of {len(places)} places, got {values.shape}.")
     if sample.judge_places is None or sample.judge_values is None:
         known = np.isfinite(values).all(axis=1)
         judge_places, judge_values = places[known], values[known]
@@ -173,10 +176,9 @@ def _checked(sample: KnownSample) -> tuple[Array, Array, Array, Array]:
         judge_places = np.asarray(sample.judge_places, dtype=float)
         judge_values = np.asarray(sample.judge_values, dtype=float)
         judge_values = judge_values[:, None] if judge_values.ndim == 1 else judge_values
-    if len(places) != len(values) or len(judge_places) != len(judge_values) or values.shape[1] != judge_values.shape[1]:
+    if judge_values.shape != (len(judge_places), values.shape[1]):
         raise ShapeError(
-            f"sample: expected a row of values a place and the same outputs to judge by, got {values.shape} for "
-            f"{len(places)} and {judge_values.shape} for {len(judge_places)}."
+            f"sample: expected {(len(judge_places), values.shape[1])} values to judge by, got {judge_values.shape}."
         )
     if not len(judge_values) or not np.isfinite(judge_values).all():
         raise ArgumentError("sample: expected finite values to judge maps by, got others.")

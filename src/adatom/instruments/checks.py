@@ -80,12 +80,16 @@ def checked_frame(limits: Limits, frame: Any) -> ScanFrame:
             raise LimitError(
                 f"keep_out: expected a scan outside x {list(zone.x_nm)}, y {list(zone.y_nm)} nm, got one on it."
             )
-    step = asked.width_nm / asked.columns
-    if asked.dwell_time_s * limits.speed_nm_per_s < step:
-        raise LimitError(
-            f"speed_nm_per_s: expected lines at up to {limits.speed_nm_per_s:g} nm/s, got pixels of {step:.4g} nm in "
-            f"{asked.dwell_time_s:.4g} s each. Make dwell_time_s longer."
-        )
+    line_s = asked.columns * asked.dwell_time_s
+    for what, step, seconds in (
+        ("pixels", asked.width_nm / asked.columns, asked.dwell_time_s),
+        ("lines", asked.height_nm / asked.rows, 2 * line_s),
+    ):
+        if seconds * limits.speed_nm_per_s < step:
+            raise LimitError(
+                f"speed_nm_per_s: expected scans at up to {limits.speed_nm_per_s:g} nm/s, got {what} of {step:.4g} nm in "
+                f"{seconds:.4g} s each. Make dwell_time_s longer."
+            )
     return asked
 
 
@@ -129,12 +133,12 @@ def number(name: str, value: Any) -> float:
 def _check_steps(limits: Limits, values: np.ndarray, dwell_time_s: float, bias_now_V: float | None) -> None:
     steps = np.abs(np.diff(values))
     if bias_now_V is not None:
-        steps = np.append(steps, abs(float(values[0]) - bias_now_V))
+        steps = np.append(steps, np.abs(values[[0, -1]] - bias_now_V))
     highest = float(steps.max(initial=0.0))
     if limits.bias_step_V is not None and highest > limits.bias_step_V * (1 + 1e-9):
         raise LimitError(
-            f"bias_step_V: expected steps of at most {limits.bias_step_V:g} V, the first one from the present bias "
-            f"included, got {highest:.4g} V. Take more points."
+            f"bias_step_V: expected steps of at most {limits.bias_step_V:g} V, those from the present bias and back to "
+            f"it included, got {highest:.4g} V. Take more points."
         )
     if limits.bias_ramp_V_per_s is not None and highest > limits.bias_ramp_V_per_s * dwell_time_s * (1 + 1e-9):
         raise LimitError(

@@ -73,11 +73,11 @@ class FaultyInstrument:
 
     def make_safe(self) -> None:
         self._freed.set()
+        self._is_connected = True  # as drivers do that go about it over a fresh connection
         self._driver.make_safe()
 
     def make_ready(self) -> None:
         self._freed.clear()
-        self._is_connected = True
         self._driver.make_ready()
 
     def close(self) -> None:

@@ -5,11 +5,12 @@ this and looks for a way will find one. The contract is that nothing leads to th
 a policy asks for by mistake or by malice in its *arguments* is never done when it is outside the limits.
 """
 
+import contextlib
 import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -18,7 +19,7 @@ from adatom.errors import ArgumentError, InstrumentError, LimitError
 from adatom.instruments import checks
 from adatom.instruments.instrument import Instrument, ScanFrame, SpectrumSettings
 from adatom.instruments.limits import Budget, Limits, Used
-from adatom.instruments.replies import checked_reading, checked_scan, checked_spectrum_reply, checked_xy
+from adatom.instruments.replies import checked_facts, checked_reading, checked_scan, checked_spectrum_reply, checked_xy
 from adatom.instruments.worker import TooLateError, Worker
 
 Event = dict[str, Any]
@@ -26,6 +27,7 @@ Event = dict[str, Any]
 # An action may take this many times what it should, and `grace_s` on top.
 _PATIENCE = 2.0
 _SAFE_WITHIN_S = 20.0
+_LONGEST_S = 1e7  # threads wait no longer than some hundred years
 
 
 class Guarded:
@@ -34,7 +36,8 @@ class Guarded:
     Each action is checked before anything moves: places, paths, corners, all values of a spectrum, speeds, times, dose.
     What is not allowed raises `LimitError`; what the instrument did not do raises `InstrumentError`; either way it is
     made safe first, and made ready again before the next action. Nothing else is ever raised. After `stop`, and after
-    an action that hung, no verb is done until a person calls `release`.
+    an action that hung, no verb is done until a person calls `release`. It is closed, and made safe, at the end of a
+    ``with``, when it is forgotten, and when the program ends; a program that is killed leaves it as it is.
 
     Parameters
     ----------
@@ -43,7 +46,8 @@ class Guarded:
     used : what the same experiment used up before it was interrupted.
     on_event : called with each event, a dictionary that JSON knows: ``event`` (``starts``, ``done``, ``failed``,
         ``refused``, ``made_safe``, ``stopped``, ``watchdog``, ``dead_man``, ``released``), ``clock_s``, ``time_s`` and
-        ``moves`` used, and with them ``verb``, ``arguments``, ``reason``. It may come from other threads. An action
+        ``moves`` used, and with them ``verb``, ``arguments``, ``reason``. It may come from other
+        threads, but one at a time. An action
         begins only after ``starts`` was taken; if it raises, nothing goes on until `release`.
     dead_man_s : the instrument is made safe when nobody called a verb or `alive` for so long.
     grace_s : how much longer than twice its time an action may take before it counts as hung.
@@ -66,7 +70,15 @@ class Guarded:
         for name, value in (("dead_man_s", dead_man_s), ("grace_s", grace_s)):
             if value is not None and not value > 0:
                 raise ArgumentError(f"{name}: expected seconds above 0, got {value!r}.")
-        _GUARDS[self] = _Guard(driver, limits, used or Used(), on_event, dead_man_s, grace_s)
+        guard = _Guard(driver, limits, used or Used(), on_event, dead_man_s, grace_s)
+        _GUARDS[self] = guard
+        weakref.finalize(self, guard.forget)  # when it is forgotten, and when the program ends
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def limits(self) -> Limits:
@@ -79,23 +91,27 @@ class Guarded:
 
     def describe(self) -> dict[str, Any]:
         """What the instrument offers."""
-        return dict(_guard_of(self).ask("describe"))
+        facts: dict[str, Any] = _guard_of(self).ask("describe", checked_facts)
+        return facts
 
     def position(self) -> tuple[float, float]:
         """x and y of the probe [nm], as read back."""
-        return checked_xy(_guard_of(self).ask("position"))
+        place: tuple[float, float] = _guard_of(self).ask("position", checked_xy)
+        return place
 
     def read(self) -> dict[str, float]:
         """What the instrument says of itself, units in the names."""
-        return checked_reading(_guard_of(self).ask("read"))
+        reading: dict[str, float] = _guard_of(self).ask("read", checked_reading)
+        return reading
 
     def clock(self) -> float:
         """Seconds by the instrument's clock."""
-        return checks.number("clock", _guard_of(self).ask("clock"))
+        return _guard_of(self).clock()
 
     def state(self) -> dict[str, Any]:
         """What the instrument needs to be opened again as it is."""
-        return dict(_guard_of(self).ask("state"))
+        facts: dict[str, Any] = _guard_of(self).ask("state", checked_facts)
+        return facts
 
     def move(self, x_nm: float, y_nm: float, *, speed_nm_per_s: float) -> None:
         """Bring the probe there, and see by its read-back that it has arrived."""
@@ -161,12 +177,13 @@ class _Guard:
         self._on_event = on_event
         self._grace_s = grace_s
         self._acting = threading.RLock()
+        self._telling = threading.RLock()
         self._is_safe = True  # not known, hence made ready before the first action
         self._is_closed = threading.Event()
         self._worker = Worker("adatom instrument")
         self._last_sign = time.monotonic()
         self._clock_s = 0.0
-        self._budget = Budget(limits, used, self._clock)
+        self._budget = Budget(limits, used, self.clock)
         if dead_man_s is not None:
             threading.Thread(
                 target=self._watch_for_life, args=(dead_man_s,), name="adatom dead man", daemon=True
@@ -227,12 +244,12 @@ class _Guard:
         )
         return values
 
-    def ask(self, verb: str) -> Any:
+    def ask(self, verb: str, checked: Callable[[Any], Any]) -> Any:
         """A question, which moves nothing and is answered after a stop too."""
         with self._acting:
             self.alive()
             try:
-                return self._call(verb, getattr(self._driver, verb), 0.0)
+                return checked(self._call(verb, getattr(self._driver, verb), 0.0))
             except InstrumentError as error:
                 self.make_safe(str(error))
                 raise
@@ -313,7 +330,7 @@ class _Guard:
 
     def _call(self, verb: str, action: Callable[[], Any], takes_s: float) -> Any:
         """Have the driver do something within its time; whatever it raises becomes our error."""
-        limit_s = _PATIENCE * takes_s + self._grace_s
+        limit_s = min(_PATIENCE * takes_s + self._grace_s, _LONGEST_S)
         try:
             return self._worker.do(action, limit_s)
         except TooLateError:
@@ -331,7 +348,7 @@ class _Guard:
     def _reading(self) -> dict[str, float]:
         return checked_reading(self._call("read", self._driver.read, 0.0))
 
-    def _clock(self) -> float:
+    def clock(self) -> float:
         """The last one known where the instrument says none: budgets never fail."""
         try:
             now = checks.number("clock", self._driver.clock())
@@ -349,15 +366,13 @@ class _Guard:
         """In a thread of its own, as the driver may hang; where that fails, nothing is done any more."""
         self._is_safe = True
         problem: str | None = None
-        hand = Worker("adatom make safe")
         try:
-            hand.do(self._driver.make_safe, _SAFE_WITHIN_S)
+            with Worker("adatom make safe") as hand:
+                hand.do(self._driver.make_safe, _SAFE_WITHIN_S)
         except TooLateError:
             problem = f"not done after {_SAFE_WITHIN_S:g} s"
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
-        finally:
-            hand.end()
         if problem is not None and self.stopped is None:
             self.stopped = f"it could not be made safe: {problem}"
         self._tell("made_safe", reason=reason, problem=problem)
@@ -382,11 +397,17 @@ class _Guard:
             return
         self._is_closed.set()
         self.make_safe("closed")
+        self.stopped = self.stopped or "it was closed"
         try:
-            self._call("close", self._driver.close, 0.0)
+            if self._worker.is_free():
+                self._call("close", self._driver.close, 0.0)
         finally:
             self._worker.end()
-            self.stopped = self.stopped or "it was closed"
+
+    def forget(self) -> None:
+        """Close for somebody who is not there to be told of an error."""
+        with contextlib.suppress(InstrumentError):
+            self.close()
 
     def _watch_for_life(self, dead_man_s: float) -> None:
         while not self._is_closed.wait(min(dead_man_s / 10, 1.0)):
@@ -402,9 +423,10 @@ class _Guard:
     def _tell(self, event: str, *, must: bool = False, **facts: Any) -> None:
         if self._on_event is None:
             return
-        told = {"event": event, "clock_s": self._clock(), "time_s": self._budget.time_s, "moves": self._budget.moves}
+        told = {"event": event, "clock_s": self.clock(), "time_s": self._budget.time_s, "moves": self._budget.moves}
         try:
-            self._on_event({**told, **{name: value for name, value in facts.items() if value is not None}})
+            with self._telling:
+                self._on_event({**told, **{name: value for name, value in facts.items() if value is not None}})
         except Exception as error:
             self.stopped = self.stopped or f"the record failed ({type(error).__name__}: {error})"
             if must:

@@ -100,7 +100,8 @@ class Instrument(Protocol):
         """What the instrument says of itself now, units in the names: ``bias_V``, ``current_A``, ``z_nm``."""
 
     def clock(self) -> float:
-        """Seconds, from any start, by which its time is counted: those that pass, or those that a twin pretends."""
+        """Seconds, from any start, by which its time is counted: those that pass, or those that a twin pretends.
+        Answers at once, in any thread."""
 
     def state(self) -> dict[str, Any]:
         """What its setting `state` needs to be given to find the same world again, as JSON knows it; {} where the world

@@ -63,7 +63,9 @@ class Limits(StrictModel):
     scan_nm: PositiveRange | None = Field(default=None, description="width and height of a scan")
     dwell_time_s: NonNegativeRange = Field(default=(0.0, 10.0), description="at a pixel or a point of a spectrum")
     bias_V: Range | None = Field(default=None, description="in spectra; without it there are none along bias")
-    bias_step_V: Positive | None = Field(default=None, description="from a point of a spectrum to the next")
+    bias_step_V: Positive | None = Field(
+        default=None, description="in spectra, from a point to the next, and from and to the bias before"
+    )
     bias_ramp_V_per_s: Positive | None = Field(default=None, description="the same by the dwell time")
     energy_eV: Range | None = Field(default=None, description="in spectra; without it there are none along energy")
     current_A: Positive | None = Field(default=None, description="either way, read before and after each action")

@@ -18,6 +18,7 @@ from adatom.errors import ArgumentError, InstrumentError
 from adatom.instruments.instrument import ScanFrame, SpectrumSettings
 from adatom.instruments.nanonis_connection import NanonisConnection
 from adatom.instruments.nanonis_segments import Segment, segments_of
+from adatom.instruments.replies import checked_reading
 
 _M_PER_NM = 1e-9
 _PIXELS_COME_IN = 16  # packages in which the controller sends them
@@ -72,10 +73,13 @@ class Nanonis:
         self._is_safe_tip_wanted = is_safe_tip_wanted
         self._connection = NanonisConnection(host, port, timeout_s)
         self._ask = self._connection.call
+        other = NanonisConnection(host, safe_port, timeout_s)
+        other.call("ZCtrl.OnOffGet")  # now, and not first when it matters
+        other.close()
         self._signals: list[str] = self._ask("Signals.NamesGet")[0]
         for channel in (*self._channels, spectrum_channel):
             self._number(channel)
-        self._rest_bias_V = float(self._ask("Bias.Get")[0])
+        self._rest_bias_V = checked_reading({"bias_V": self._ask("Bias.Get")[0]})["bias_V"]
         self._range_nm = [float(edge) / _M_PER_NM for edge in self._ask("Piezo.RangeGet")[:2]]
 
     def describe(self) -> dict[str, Any]:

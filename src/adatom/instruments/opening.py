@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from adatom.errors import ArgumentError
+from adatom.errors import AdatomError, ArgumentError, InstrumentError
 from adatom.instruments.guarded import Event, Guarded
 from adatom.instruments.instrument import Instrument
 from adatom.instruments.limits import Limits, Used, limits_from
@@ -55,7 +55,13 @@ def open_instrument(
     except TypeError as error:
         raise ArgumentError(f"settings: expected those of {name}, but {error}.") from None
     guard = {"used": used, "on_event": on_event, "dead_man_s": dead_man_s, "grace_s": grace_s}
-    return Guarded(opener(**settings), allowed, **guard)  # type: ignore[arg-type]
+    try:
+        driver = opener(**settings)
+    except AdatomError:
+        raise
+    except Exception as error:  # a setting of another type than it expects, or whatever others' drivers do
+        raise InstrumentError(f"{name}: could not be opened ({type(error).__name__}: {error}).") from error
+    return Guarded(driver, allowed, **guard)  # type: ignore[arg-type]
 
 
 def _opener(name: str) -> Callable[..., Instrument]:

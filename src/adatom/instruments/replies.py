@@ -21,6 +21,13 @@ def checked_xy(answer: Any) -> tuple[float, float]:
     return x, y
 
 
+def checked_facts(answer: Any) -> dict[str, Any]:
+    """A dictionary of its own."""
+    if not isinstance(answer, dict):
+        raise InstrumentError(f"instrument: expected facts about itself, got {type(answer).__name__}.")
+    return dict(answer)
+
+
 def checked_reading(answer: Any) -> dict[str, float]:
     """Names and finite numbers."""
     try:

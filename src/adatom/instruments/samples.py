@@ -99,7 +99,6 @@ class RecordedSample:
     def __init__(self, spectra: xr.DataArray, images: Sequence[xr.DataArray] = ()) -> None:
         axis = spectral_axis(check_spectrum_image(spectra))
         self._spectra = spectra.transpose("y", "x", axis).to_numpy().astype(float)
-        self._spectra[~np.isfinite(self._spectra)] = np.nanmedian(self._spectra)
         signal = str(spectra.attrs.get("signal") or "Signal")
         first = spectra.isel({axis: 0}, drop=True).assign_attrs(spectra.attrs)
         self._maps: dict[str, _Map] = {}

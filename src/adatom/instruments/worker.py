@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 
 class TooLateError(Exception):
@@ -16,7 +16,17 @@ class Worker:
     def __init__(self, name: str) -> None:
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._unfinished: _Task | None = None
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._is_threaded = True
+        try:
+            threading.Thread(target=self._run, name=name, daemon=True).start()
+        except RuntimeError:  # while Python ends, there are no new threads; then nothing can be left behind
+            self._is_threaded = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def do(self, action: Callable[[], Any], timeout_s: float) -> Any:
         """What `action` returns, or what it raises.
@@ -25,6 +35,8 @@ class Worker:
         ------
         TooLateError : if it is not done within `timeout_s`, or what was given before is not.
         """
+        if not self._is_threaded:
+            return action()
         if not self.is_free(timeout_s):
             raise TooLateError
         task = _Task(action)

@@ -1,6 +1,9 @@
 """What stands in front of an instrument lets through what is allowed, and nothing else."""
 
 import copy
+import gc
+import subprocess
+import sys
 import threading
 import time
 
@@ -286,6 +289,31 @@ def test_nothing_begins_without_its_record():
     with pytest.raises(InstrumentError, match="the record failed"):
         guarded.move(1, 0, speed_nm_per_s=100)
     assert [each[0] for each in driver.log] == ["safe"]
+
+
+def test_it_is_made_safe_when_it_is_forgotten_and_when_the_program_ends():
+    driver, guarded = guard()
+    with guarded:
+        guarded.move(1, 0, speed_nm_per_s=100)
+    assert driver.log[-1] == ("safe",)
+    driver, guarded = guard()
+    guarded.move(1, 0, speed_nm_per_s=100)
+    del guarded
+    gc.collect()
+    assert driver.log[-1] == ("safe",)
+    program = f"""
+from adatom.instruments import Guarded, Limits
+from adatom.instruments.samples import LoopSample
+from adatom.instruments.twin import Twin
+class Told(Twin):
+    def make_safe(self):
+        print("safe", flush=True)
+guarded = Guarded(Told(LoopSample(size_px=8)), Limits.model_validate({LIMITS}))
+guarded.move(1, 0, speed_nm_per_s=100)
+raise SystemExit("a policy with a mistake")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "safe" in ended.stdout and "mistake" in ended.stderr
 
 
 def test_no_attribute_leads_to_the_driver():

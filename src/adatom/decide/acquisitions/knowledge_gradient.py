@@ -23,7 +23,7 @@ class KnowledgeGradient:
     Source: P. Frazier, W. Powell, S. Dayanik, INFORMS J. Comput. 21, 599 (2009), doi:10.1287/ijoc.1080.0314.
     """
 
-    n_candidates: int = 200
+    n_candidates: int = 100
     is_logarithm = True
     uses_joint = True
 
@@ -46,6 +46,10 @@ def log_expected_gain(mean: Array, slope: Array) -> float:
 
     The maximum is a chain of straight lines; each corner of it adds its change of slope times E[max(0, Z - |corner|)].
     """
+    top = int(np.argmax(mean))
+    # lines that pass the highest one only beyond 12 deviations have no part in it
+    matters = mean + 12 * np.abs(slope - slope[top]) >= mean[top]
+    mean, slope = mean[matters], slope[matters]
     order = np.lexsort((mean, slope))
     a, b = mean[order], slope[order]
     last = np.append(b[1:] > b[:-1], True)  # of equal slopes the highest counts
@@ -53,8 +57,8 @@ def log_expected_gain(mean: Array, slope: Array) -> float:
     line, start = [0], [-np.inf]  # lines of the upper envelope, and where each begins
     for new in range(1, len(a)):
         while True:
-            top = line[-1]
-            corner = (a[top] - a[new]) / (b[new] - b[top])
+            before = line[-1]
+            corner = (a[before] - a[new]) / (b[new] - b[before])
             if corner > start[-1]:
                 break
             line.pop()
