@@ -12,8 +12,8 @@ from adatom.errors import ExperimentError
 from adatom.experiment.plan import ExperimentPlan, Frame
 from adatom.experiment.quantities import value_of
 from adatom.experiment.record import Record, kept_arrays
+from adatom.experiment.registration import shift_between
 from adatom.instruments import Guarded, SpectrumSettings
-from adatom.prepare.drift import find_drift
 
 Reading = dict[str, dict[str, Any]]
 
@@ -151,8 +151,8 @@ class Camera(_Device):
             if self.reference is None:
                 self.reference = image
             else:
-                way = find_drift(_movie(self.reference, image))[1]
-                shift = (shift[0] + float(way[0]), shift[1] + float(way[1]))
+                way = shift_between(self.reference, image)
+                shift = (shift[0] + way[0], shift[1] + way[1])
             arrays = {name: image[name].to_numpy().astype(float) for name in ("x", "y")}
             kept = self._record.keep(
                 f"{self.name}_{self.n_kept:05d}", {"image": image.to_numpy().astype(float), **arrays}
@@ -176,14 +176,6 @@ def kept_image(record: Record, facts: dict[str, Any], name: str) -> xr.DataArray
     coords = {each: (each, arrays[each], {"units": "nm"}) for each in ("y", "x")}
     attrs = {"units": facts[f"{name}_units"], "signal": facts[f"{name}_channel"]}
     return xr.DataArray(arrays["image"], dims=("y", "x"), coords=coords, attrs=attrs)
-
-
-def _movie(before: xr.DataArray, after: xr.DataArray) -> xr.DataArray:
-    """Two looks at one frame, each in its own coordinates."""
-    frames = np.stack([before.to_numpy(), after.to_numpy()]).astype(float)
-    return xr.DataArray(
-        frames, dims=("frame", "y", "x"), coords={each: before[each] for each in ("y", "x")}, attrs=before.attrs
-    )
 
 
 def _spectrum_settings(guarded: Guarded, plan: ExperimentPlan) -> SpectrumSettings:
