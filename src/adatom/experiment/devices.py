@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,9 +171,9 @@ class Camera(_Device):
         return Action(look)
 
 
-def kept_image(record: Record, facts: dict[str, Any], name: str) -> xr.DataArray:
+def kept_image(folder: Path, facts: dict[str, Any], name: str) -> xr.DataArray:
     """The image that a camera of this name kept, from the data of its event."""
-    arrays = kept_arrays(record.folder, {each: facts[f"{name}_{each}"] for each in ("file", "sha256")})
+    arrays = kept_arrays(folder, {each: facts[f"{name}_{each}"] for each in ("file", "sha256")})
     coords = {each: (each, arrays[each], {"units": "nm"}) for each in ("y", "x")}
     attrs = {"units": facts[f"{name}_units"], "signal": facts[f"{name}_channel"]}
     return xr.DataArray(arrays["image"], dims=("y", "x"), coords=coords, attrs=attrs)

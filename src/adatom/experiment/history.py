@@ -37,7 +37,6 @@ class History:
     drifts: list[dict[str, Any]] = field(default_factory=list)
     refused: list[Entry] = field(default_factory=list)
     failed: list[Entry] = field(default_factory=list)
-    replay: dict[str, Any] | None = None
     stop: Entry | None = None
     n_sessions: int = 0
     in_flight: Entry | None = None
@@ -95,8 +94,6 @@ def history_of(entries: list[Entry]) -> History:
                 history.results.append((entry["candidate"], None))
             case "stop":
                 history.stop = entry
-            case "replay":
-                history.replay = entry
             case "document" if entry["name"] == "descriptor":
                 stream_of[entry["document"]["uid"]] = entry["document"]["name"]
             case "document" if entry["name"] == "event":

@@ -72,8 +72,10 @@ class Record:
                 "before": self._last_hash,
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "kind": kind,
-                **facts,
             }
+            if taken := entry.keys() & facts.keys():
+                raise ExperimentError(f"record: expected other names for facts than {sorted(taken)}, which lines have.")
+            entry |= facts
             try:
                 line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode()
             except (TypeError, ValueError) as error:

@@ -15,7 +15,7 @@ from adatom.errors import AdatomError, ExperimentError, InstrumentError, LimitEr
 from adatom.experiment.devices import Camera, Probe, Spectrometer, kept_image
 from adatom.experiment.history import History, history_of
 from adatom.experiment.plan import ExperimentPlan
-from adatom.experiment.record import RECORD, Record, kept_arrays
+from adatom.experiment.record import RECORD, Record, kept_arrays, read_record
 from adatom.experiment.searching import (
     described_model,
     expected_at,
@@ -90,8 +90,6 @@ def resume_experiment(
     MissingFileError : if there is no experiment.
     ExperimentError : if the record is damaged, another process writes it, or the run cannot go on.
     """
-    from adatom.experiment.record import read_record
-
     engine = _engine_class()
     history = history_of(read_record(folder))
     if history.stop is not None and history.stop["final"]:
@@ -131,7 +129,6 @@ class _Sitting:
         except BaseException:
             self._guarded.close()
             raise
-        self._is_image_next = False
 
     def carry_out(self, engine_class: Any) -> History:
         """To the end, or to what comes in between."""
@@ -182,16 +179,16 @@ class _Sitting:
             if history.reference is None:
                 yield from self._take(self._watch, "reference")
             else:
-                self._watch.reference = kept_image(self._record, history.reference, "drift")
+                self._watch.reference = kept_image(self._record.folder, history.reference, "drift")
                 self._watch.n_kept = 1 + len(history.drifts)
                 for seen in history.drifts[-1:]:
                     self._watch.shift_nm = seen["drift_shift_x_nm"], seen["drift_shift_y_nm"]
         history = self._history()
         if history.targets is None:
             assert history.overview is not None  # taken above
-            found = targets_in(kept_image(self._record, history.overview, "overview"), self.plan)
+            found = targets_in(kept_image(self._record.folder, history.overview, "overview"), self.plan)
             arrays = {"places": found.places, "inputs": found.inputs, "names": found.names}
-            self._record.add("targets", n=len(found.places), arrays=self._record.keep("targets", arrays))
+            self._record.add("targets", count=len(found.places), arrays=self._record.keep("targets", arrays))
             return found
         return TargetSet(**kept_arrays(self._record.folder, history.targets))
 
@@ -274,8 +271,17 @@ class _Sitting:
 
     def _take(self, camera: Camera, stream: str) -> Messages:
         from bluesky import plan_stubs as do
+        from bluesky.utils import FailedStatus
 
-        yield from do.trigger(camera, wait=True)
+        for attempt in range(1 + self.plan.retries):
+            try:
+                yield from do.trigger(camera, wait=True)
+                break
+            except FailedStatus as error:
+                cause = _cause(error)
+                if not isinstance(cause, InstrumentError) or attempt == self.plan.retries:
+                    raise
+                self._record.add("tried", stream=stream, reason=str(cause), after=self._after())
         yield from do.create(stream)
         yield from do.read(camera)
         yield from do.save()
