@@ -38,6 +38,7 @@ BENCHMARKS = {
     "particles": "simulated particles that touch: average precision and mean diameter, by threshold and by network",
     "two_frameworks": "a regressor of two layers in PyTorch and in Keras: the same loss at the end (extra keras)",
     "onnx_speed": "finding through ONNX Runtime and OpenVINO beside eager torch: time, and the same atoms (extra fast)",
+    "inference_rate": "how much of the machine's rate of matrix products the networks reach when they predict",
     "denoising": "denoisers on simulated STEM images: PSNR, SSIM, what find makes of them, risk (extra wavelets)",
     "automated_search": "real hysteresis loops played back: measurements that each policy needs, for a map and for the top 1 %",
     "instrument_faults": "a hostile policy on instruments that fail: moves outside limits, foreign errors, left safe",

@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 DOSES = (8.0, 30.0, 100.0)
 N_IMAGES, SIDE = 2, 192
-TRAINING_SIDE, STEPS = 64, 4000
+TRAINING_SIDE, STEPS = 64, 16_000
 BOND_NM = 0.1825  # of neighbouring columns, Mo and S2, seen from above
 TOLERANCE, BORDER_PX = 0.3, 4.0
 SEED = 20_2611
@@ -66,7 +66,7 @@ def counted(drawn: SimulatedImage, values: Array) -> Counts:
 
 def run(recorder: Recorder, *, n_images: int = N_IMAGES, steps: int = STEPS) -> None:
     """All methods at all doses."""
-    training = {"steps": steps, "validate_every": steps // 8, "learning_rate": 0.003, "ema_decay": 0.995, "seed": SEED}
+    training = {"steps": steps, "validate_every": steps // 8, "learning_rate": 0.003, "ema_decay": 0.998, "seed": SEED}
     started = time.monotonic()
     supervised = Denoiser(training=training).fit(stem_recipe((4.0, 200.0), TRAINING_SIDE))
     recorder.add("denoise/supervised/training_seconds", time.monotonic() - started)

@@ -23,8 +23,10 @@ _ROOMS = {
     "load": "adatom.models",
     "match": "adatom.matching",
     "Classifier": "adatom.models",
+    "DeepKernelRegressor": "adatom.models",
     "Denoiser": "adatom.models",
     "Ensemble": "adatom.models",
+    "GaussianProcessRegressor": "adatom.models",
     "ImageToSpectrum": "adatom.models",
     "Localizer": "adatom.models",
     "Regressor": "adatom.models",
@@ -34,8 +36,10 @@ _ROOMS = {
 }
 __all__ = [
     "Classifier",
+    "DeepKernelRegressor",
     "Denoiser",
     "Ensemble",
+    "GaussianProcessRegressor",
     "ImageToSpectrum",
     "Localizer",
     "Regressor",
@@ -65,8 +69,10 @@ if TYPE_CHECKING:
     from adatom.matching import match
     from adatom.models import (
         Classifier,
+        DeepKernelRegressor,
         Denoiser,
         Ensemble,
+        GaussianProcessRegressor,
         ImageToSpectrum,
         Localizer,
         Regressor,

@@ -1,6 +1,5 @@
 """Gaussians of one shape fitted to an image by likelihood, overlapping ones together, and what that says of each."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -11,75 +10,17 @@ from scipy.sparse.linalg import LinearOperator, cg
 from scipy.spatial import cKDTree
 from threadpoolctl import ThreadpoolController
 
+from adatom.locate.gaussians import AT_ONCE, HEIGHT, Lines, Patches, Peaks, X, Y, render_steps, slope_of
+
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-_HALF = 3.5  # of the square around an atom, in widths: beyond is less than 0.3 % of its peak
 _REACH = 5.0  # widths: further atoms do not change each other's errors
-_AT_ONCE = 400_000  # pixels of patches, which stay in the processor's cache
 _DAMPING = 1e-3
 _MOST_MOVED, _MOST_CHANGED = 0.7, 0.7  # widths, and share of a height, in a round
 _HIGHEST = 20.0  # typical heights
 _MOST_RESHAPED = 0.15  # share of the inverse covariance in a round
-_HEIGHT, _X, _Y = range(3)
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """Gaussians of one elliptical shape.
-
-    Attributes
-    ----------
-    height : (n,) in units of the image.
-    position : (n, 2) x, y [px].
-    shape : inverse covariance (xx, xy, yy) [1/px^2] of all.
-    """
-
-    height: Array
-    position: Array
-    shape: tuple[float, float, float]
-
-    @property
-    def width(self) -> float:
-        """Geometric mean of the standard deviations along the axes of the ellipse [px]."""
-        xx, xy, yy = self.shape
-        return float((xx * yy - xy * xy) ** -0.25)
-
-
-@dataclass(frozen=True)
-class Patches:
-    """A square of pixels around each atom.
-
-    Attributes
-    ----------
-    index : (n, side, side) of the pixels in the flattened image.
-    inside : (n, side, side) bool: pixels that were measured.
-    column, row : (n, side) coordinates.
-    """
-
-    index: Integers
-    inside: NDArray[np.bool_]
-    column: Integers
-    row: Integers
-
-    @classmethod
-    def around(cls, position: Array, known: NDArray[np.bool_], width: float) -> "Patches":
-        half = max(2, int(np.ceil(_HALF * width)))
-        offsets = np.arange(-half, half + 1)
-        column, row = (np.round(at).astype(np.int64)[:, None] + offsets for at in position.T)
-        rows, columns = known.shape
-        inside = ((row >= 0) & (row < rows))[:, :, None] & ((column >= 0) & (column < columns))[:, None, :]
-        index = np.clip(row, 0, rows - 1)[:, :, None] * columns + np.clip(column, 0, columns - 1)[:, None, :]
-        if not known.all():
-            inside &= known.ravel()[index]
-        return cls(index, inside, column, row)
-
-    def chunks(self) -> Iterator[slice]:
-        """Atoms to be dealt with at once."""
-        step = max(1, _AT_ONCE // self.index[0].size)
-        for first in range(0, len(self.index), step):
-            yield slice(first, first + step)
 
 
 @dataclass(frozen=True)
@@ -119,32 +60,6 @@ class Sums:
     n_pixels: Array
 
 
-def render(peaks: Peaks, patches: Patches, shape: tuple[int, ...]) -> Array:
-    """The image (y, x) of all peaks without background."""
-    return _drawn(patches, shape, lambda rows: [_peak(peaks, _derivatives(peaks, patches, rows)[0], rows)])[0]
-
-
-def render_slope(peaks: Peaks, patches: Patches, shape: tuple[int, ...], *, axis: int) -> Array:
-    """The change (y, x) of the image of all peaks when all are shifted along an axis (0: x, 1: y)."""
-    return _drawn(patches, shape, lambda rows: [_derivatives(peaks, patches, rows)[1 + axis]])[0]
-
-
-def render_steps(peaks: Peaks, patches: Patches, shape: tuple[int, ...], steps: Array) -> list[Array]:
-    """The changes (y, x) of the image of all peaks by k steps (n, 3, k) of height, x and y."""
-    parts = steps.astype(np.float32).transpose(0, 2, 1)
-
-    def changes(rows: slice) -> list[Floats]:
-        lines = np.stack(_derivatives(peaks, patches, rows), axis=1)
-        return list((parts[rows] @ lines.reshape(len(lines), 3, -1)).transpose(1, 0, 2))
-
-    return _drawn(patches, shape, changes)
-
-
-def render_reshaped(peaks: Peaks, patches: Patches, shape: tuple[int, ...]) -> list[Array]:
-    """The changes (y, x) of the image of all peaks with the three numbers of the shape."""
-    return _drawn(patches, shape, lambda rows: list(_by_shape(peaks, patches, rows).transpose(1, 0, 2, 3)))
-
-
 def add_up(peaks: Peaks, patches: Patches, left: list[Floats], weight: Floats) -> Sums:
     """Sums over all patches.
 
@@ -154,49 +69,77 @@ def add_up(peaks: Peaks, patches: Patches, left: list[Floats], weight: Floats) -
     weight : (y, x) one over the variance of the noise.
     """
     n = len(peaks.height)
-    normal, gradient = np.empty((n, 3, 3)), np.empty((n, 3, len(left)))
+    moments, answers = np.empty((n, 3, 3)), np.empty((len(left), n, 2, 2))  # sums by powers of dy and dx
     chi2, n_pixels = np.empty(n), np.empty(n)
     for rows in patches.chunks():
-        design, weights = _design(peaks, patches, rows, weight)
-        weighted = design * weights
-        normal[rows] = weighted @ design.transpose(0, 2, 1)
-        images = _gathered(patches, rows, left)
-        gradient[rows] = weighted @ images.transpose(0, 2, 1)
-        n_pixels[rows] = (weights > 0).sum(axis=(1, 2))
-        chi2[rows] = np.einsum("np,np,np->n", weights[:, 0], images[:, 0], images[:, 0])
+        lines = Lines.of(peaks, patches, rows)
+        weights = patches.taken(weight, rows)
+        moments[rows] = lines.twice(weights)
+        for number, image in enumerate(left):
+            taken = image.ravel()[patches.index[rows]]
+            weighted = weights * taken
+            if number == 0:
+                chi2[rows] = np.einsum("nyx,nyx->n", weighted, taken)
+            answers[number, rows] = lines.once(weighted)
+        n_pixels[rows] = np.count_nonzero(weights, axis=(1, 2))
+    # a derivative by x is the Gaussian times a sum of dx and dy, and so is one by y
+    (xx, xy), (_, yy) = slope_of(peaks, 0), slope_of(peaks, 1)
+    gradient = np.empty((n, 3, len(left)))
+    gradient[:, HEIGHT] = answers[:, :, 0, 0].T
+    for row, (by_dx, by_dy) in ((X, (xx, xy)), (Y, (xy, yy))):
+        gradient[:, row] = (by_dx * answers[:, :, 0, 1] + by_dy * answers[:, :, 1, 0]).T
+    normal = np.empty((n, 3, 3))
+    normal[:, HEIGHT, HEIGHT] = moments[:, 0, 0]
+    for row, (by_dx, by_dy) in ((X, (xx, xy)), (Y, (xy, yy))):
+        normal[:, HEIGHT, row] = normal[:, row, HEIGHT] = by_dx * moments[:, 0, 1] + by_dy * moments[:, 1, 0]
+        normal[:, row, row] = by_dx**2 * moments[:, 0, 2] + 2 * by_dx * by_dy * moments[:, 1, 1]
+        normal[:, row, row] += by_dy**2 * moments[:, 2, 0]
+    mixed = xx * xy * moments[:, 0, 2] + (xx * yy + xy**2) * moments[:, 1, 1] + xy * yy * moments[:, 2, 0]
+    normal[:, X, Y] = normal[:, Y, X] = mixed
     return Sums(normal, gradient, chi2 / np.maximum(n_pixels - 3, 1), n_pixels)
 
 
 def couple(peaks: Peaks, patches: Patches, pairs: Pairs, weight: Floats) -> Array:
     """Fisher information (m, 3, 3) between height, x and y of the two atoms of each pair, in the patch of the first."""
     blocks = np.zeros((len(pairs.mine), 3, 3))
-    xx, _, yy = peaks.shape  # the ellipse's turn matters little for how sure an atom is
+    xx, _, yy = peaks.shape  # the ellipse's turn matters little for how sure a neighbour is
+    (mine_xx, mine_xy), (_, mine_yy) = slope_of(peaks, 0), slope_of(peaks, 1)
     for rows in patches.chunks():
         some = slice(*np.searchsorted(pairs.mine, [rows.start, min(rows.stop, len(peaks.height))]))
-        mine, other = pairs.mine[some] - rows.start, pairs.other[some]
-        if not len(mine):
+        if some.start == some.stop:
             continue
-        design, weights = _design(peaks, patches, rows, weight)
-        lines = design * weights
+        lines = Lines.of(peaks, patches, rows)
+        weights = patches.taken(weight, rows)
+        if lines.table is not None:
+            weights *= lines.table
         side = patches.column.shape[1]
-        dx, dy = (
-            (at[rows][mine] - peaks.position[other, axis, None]).astype(np.float32)
-            for axis, at in enumerate((patches.column, patches.row))
-        )
-        along_x, along_y = (
-            np.exp(-0.5 * narrow * d * d) * ((at[rows][mine] >= at[other, :1]) & (at[rows][mine] <= at[other, -1:]))
-            for narrow, d, at in ((xx, dx, patches.column), (yy, dy, patches.row))
-        )
-        along_x, along_y = np.stack([along_x, xx * dx * along_x], 2), np.stack([along_y, yy * dy * along_y], 2)
-        step = max(1, _AT_ONCE // (3 * side * side))
-        for first in range(0, len(mine), step):
-            part = slice(first, first + step)
-            at_once = lines[mine[part]].reshape(-1, 3 * side, side) @ along_x[part]
-            products = at_once.reshape(-1, 3, side, 2).transpose(0, 1, 3, 2) @ along_y[part][:, None]  # (m, 3, x, y)
-            height = peaks.height[other[part], None]
-            at = slice(some.start + part.start, some.start + min(part.stop, len(mine)))
-            blocks[at, :, _HEIGHT] = products[:, :, 0, 0]
-            blocks[at, :, _X], blocks[at, :, _Y] = height * products[:, :, 1, 0], height * products[:, :, 0, 1]
+        step = max(1, AT_ONCE // (side * side))
+        for first in range(some.start, some.stop, step):
+            at = slice(first, min(first + step, some.stop))
+            mine, other = pairs.mine[at], pairs.other[at]
+            local = mine - rows.start
+            theirs = []
+            for axis, (narrow, place) in enumerate(((xx, patches.column), (yy, patches.row))):
+                d = (place[mine] - peaks.position[other, axis, None]).astype(np.float32)
+                reached = (place[mine] >= place[other, :1]) & (place[mine] <= place[other, -1:])
+                bell = np.exp(np.float32(-0.5 * narrow) * d * d) * reached
+                theirs.append((bell, np.float32(narrow) * d * bell))
+            along_x, along_y = (
+                # the Gaussian of the one (by the power of its distance) times that of the other (and its slope)
+                np.stack([own[local, power] * bell for power in (0, 1) for bell in both], axis=1)  # (m, 4, side)
+                for own, both in zip((lines.x, lines.y), theirs, strict=True)
+            )
+            sums = (along_y @ weights[local] @ along_x.transpose(0, 2, 1)).reshape(-1, 2, 2, 2, 2)
+            # by dy of mine, slope along y of the other, dx of mine, slope along x of the other
+            height = peaks.height[other]
+            for column, values in (
+                (HEIGHT, sums[:, :, 0, :, 0]),
+                (X, height[:, None, None] * sums[:, :, 0, :, 1]),
+                (Y, height[:, None, None] * sums[:, :, 1, :, 0]),
+            ):
+                blocks[at, HEIGHT, column] = values[:, 0, 0]
+                blocks[at, X, column] = mine_xx[mine] * values[:, 0, 1] + mine_xy[mine] * values[:, 1, 0]
+                blocks[at, Y, column] = mine_xy[mine] * values[:, 0, 1] + mine_yy[mine] * values[:, 1, 0]
     return 0.5 * (blocks + blocks[pairs.reverse].transpose(0, 2, 1))  # equal but for rounding and the turn
 
 
@@ -238,11 +181,11 @@ def move(peaks: Peaks, step: Array) -> Peaks:
     step = step.copy()
     typical = float(np.median(np.abs(peaks.height)))
     most = _MOST_CHANGED * np.maximum(np.abs(peaks.height), 0.3 * typical)
-    step[:, _HEIGHT] = np.clip(step[:, _HEIGHT], -most, most)
-    step[:, _HEIGHT] = np.clip(peaks.height + step[:, _HEIGHT], 0.0, _HIGHEST * typical) - peaks.height
+    step[:, HEIGHT] = np.clip(step[:, HEIGHT], -most, most)
+    step[:, HEIGHT] = np.clip(peaks.height + step[:, HEIGHT], 0.0, _HIGHEST * typical) - peaks.height
     farthest = _MOST_MOVED * peaks.width
-    step[:, _X:] = np.clip(step[:, _X:], -farthest, farthest)
-    return replace(peaks, height=peaks.height + step[:, _HEIGHT], position=peaks.position + step[:, _X:])
+    step[:, X:] = np.clip(step[:, X:], -farthest, farthest)
+    return replace(peaks, height=peaks.height + step[:, HEIGHT], position=peaks.position + step[:, X:])
 
 
 def share(
@@ -302,7 +245,7 @@ def variances(sums: Sums, pairs: Pairs, blocks: Array) -> Array:
     scaled = information[seen] / (size[:, :, None] * size[:, None, :])
     determined = np.linalg.det(scaled) > 1e-6
     inverse = np.linalg.inv(scaled[determined])
-    result[seen[determined]] = (np.einsum("nii->ni", inverse) / size[determined] ** 2)[:, _X:]
+    result[seen[determined]] = (np.einsum("nii->ni", inverse) / size[determined] ** 2)[:, X:]
     return result
 
 
@@ -311,75 +254,11 @@ def row_information(peaks: Peaks, patches: Patches, weight: Floats, axis: int) -
     that axis, that is, in each row or column.
     """
     information = np.empty(patches.row.shape)
+    by_dx, by_dy = slope_of(peaks, axis)
     for rows in patches.chunks():
-        design, weights = _design(peaks, patches, rows, weight)
-        each = (design[:, 1 + axis] ** 2 * weights[:, 0]).reshape(len(design), *patches.index.shape[1:])
-        information[rows] = each.sum(axis=2 - axis)
+        slope = Lines.of(peaks, patches, rows).patch([(by_dx[rows], 1, 0), (by_dy[rows], 0, 1)])
+        information[rows] = (slope**2 * patches.taken(weight, rows)).sum(axis=2 - axis)
     return information
-
-
-def _distances(peaks: Peaks, patches: Patches, rows: slice) -> tuple[Floats, Floats]:
-    dx, dy = (
-        (at[rows] - peaks.position[rows, axis, None]).astype(np.float32)
-        for axis, at in enumerate((patches.column, patches.row))
-    )
-    return dx[:, None, :], dy[:, :, None]
-
-
-def _derivatives(peaks: Peaks, patches: Patches, rows: slice) -> tuple[Floats, Floats, Floats]:
-    """Of the model by height, x and y: (n, side, side) each, 0 where nothing was measured."""
-    dx, dy = _distances(peaks, patches, rows)
-    xx, xy, yy = (np.float32(value) for value in peaks.shape)
-    gaussian = np.exp(-0.5 * xx * dx * dx) * np.exp(-0.5 * yy * dy * dy)
-    if xy:
-        gaussian *= np.exp(-xy * dx * dy)
-    gaussian *= patches.inside[rows]
-    peak = peaks.height[rows, None, None].astype(np.float32) * gaussian
-    return gaussian, (xx * dx + xy * dy) * peak, (xy * dx + yy * dy) * peak
-
-
-def _by_shape(peaks: Peaks, patches: Patches, rows: slice) -> Floats:
-    """Derivatives (n, 3, side, side) of each peak by the numbers of the shape."""
-    dx, dy = _distances(peaks, patches, rows)
-    peak = _peak(peaks, _derivatives(peaks, patches, rows)[0], rows)
-    return np.stack([-0.5 * dx * dx * peak, -dx * dy * peak, -0.5 * dy * dy * peak], axis=1)
-
-
-def _peak(peaks: Peaks, gaussian: Floats, rows: slice) -> Floats:
-    peak: Floats = peaks.height[rows, None, None].astype(np.float32) * gaussian
-    return peak
-
-
-def _design(peaks: Peaks, patches: Patches, rows: slice, weight: Floats) -> tuple[Floats, Floats]:
-    """Derivatives by height, x and y (n, 3, pixel), and weights (n, 1, pixel)."""
-    design = np.stack([line.reshape(len(line), -1) for line in _derivatives(peaks, patches, rows)], axis=1)
-    return design, _weights(patches, rows, weight)
-
-
-def _weights(patches: Patches, rows: slice, weight: Floats) -> Floats:
-    weights = weight.ravel()[patches.index[rows]] * patches.inside[rows]
-    return weights.reshape(len(weights), 1, -1)
-
-
-def _gathered(patches: Patches, rows: slice, images: list[Floats]) -> Floats:
-    """Images in the patches (n, k, pixel)."""
-    index = patches.index[rows].reshape(-1, patches.index[0].size)
-    return np.stack([image.ravel()[index] for image in images], axis=1)
-
-
-def _drawn(patches: Patches, shape: tuple[int, ...], parts: Callable[[slice], list[Floats]]) -> list[Array]:
-    """Sums (y, x) of what each patch shows of each of some images."""
-    totals: list[Array] = []
-    size = int(np.prod(shape))
-    for rows in patches.chunks():
-        index = patches.index[rows].ravel()
-        for k, part in enumerate(parts(rows)):
-            if k == len(totals):
-                totals.append(np.zeros(size))
-            # around few atoms only a part of the image changes
-            first, last = int(index.min()), int(index.max())
-            totals[k][first : last + 1] += np.bincount(index - first, part.ravel())
-    return [total.reshape(shape) for total in totals]
 
 
 def _taken(theirs: Array, blocks: Array) -> Array:

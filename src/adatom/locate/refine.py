@@ -7,23 +7,9 @@ from numpy.typing import NDArray
 
 from adatom.errors import ShapeError
 from adatom.locate.first_fit import fit_first
+from adatom.locate.gaussians import Patches, Peaks, render, render_reshaped, render_slope
 from adatom.locate.jitter import is_jitter, line_shifts
-from adatom.locate.likelihood import (
-    Pairs,
-    Patches,
-    Peaks,
-    Sums,
-    add_up,
-    couple,
-    move,
-    render,
-    render_reshaped,
-    render_slope,
-    row_information,
-    share,
-    solve,
-    variances,
-)
+from adatom.locate.likelihood import Pairs, Sums, add_up, couple, move, row_information, share, solve, variances
 from adatom.locate.noise import Noise, correlation_factors, estimate_noise
 from adatom.prepare import subtract_background
 from adatom.prepare.resample import local_mean
@@ -35,6 +21,7 @@ _ROUNDS = 8  # of the likelihood fit, at most
 _SHAPE_SETTLED = 2e-3  # of the inverse covariance
 _SHARED = 3  # of these, the first that fit what all atoms share too, and estimate the noise anew
 _ENOUGH = 1000  # pixels that tell the noise
+_MANY, _BAND = 1_000_000, 64  # pixels that tell it to three digits; rows of a band of them
 _SOME = 150  # atoms that tell the shape of all
 _SLOW = 1.5  # spacings: the background is smooth over so much
 _TELLING = 1.5  # times the median of mean squared residuals, up to which an atom tells the shape of all
@@ -242,6 +229,8 @@ class _Fit:
         self.shifted = np.zeros_like(data)  # what shifts of the scan lines do to the model
         self.noise = Noise(0.0, 1.0, 1.0)
         self.jitter_px, self.jitter_variance = 0.0, 0.0
+        self._sample = _bands(*data.shape)
+        self._drawn_of: tuple[object, ...] = ()
         self._cut_patches()
 
     def run(self) -> None:
@@ -250,8 +239,6 @@ class _Fit:
         prior, expected = self._prior()
         for number in range(_ROUNDS):
             shares = self.shape_is_free or number < _SHARED
-            if shares:
-                self._cut_patches()
             left, weight = self._left()
             images = [left]
             if shares:
@@ -281,6 +268,8 @@ class _Fit:
             size = np.maximum(size * np.sqrt(np.maximum(sums.chi2, 1.0))[:, None], _UNSEEN * self.peaks.width)
             moved = np.abs(step[:, 1:]) / size
             if shares:
+                if self.shape_is_free or number + 1 < _SHARED:
+                    self._cut_patches()
                 self._see_noise()
             if self.shape_is_free:
                 if settled and number >= _SHARED:
@@ -363,19 +352,26 @@ class _Fit:
         self.pairs = Pairs.within(self.peaks.position, self.peaks.width)
 
     def _model(self) -> Array:
-        return render(self.peaks, self.patches, self.data.shape) + self.background + self.shifted
+        """Peaks, background and shifts (y, x), drawn once for each state."""
+        state = (self.peaks, self.patches, self.background, self.shifted)
+        if [id(part) for part in state] != [id(part) for part in self._drawn_of]:
+            self._drawn = render(self.peaks, self.patches, self.data.shape) + self.background + self.shifted
+            self._drawn_of = state
+        return self._drawn
 
     def _left(self) -> tuple[Floats, Floats]:
         """What the model leaves (y, x), and one over the variance of the noise; 0 where nothing is known."""
         model = self._model()
-        variance = self.noise.variance(model + self.extra)
-        residual = np.where(self.known, self.data - model, 0.0)
+        variance = self.noise.variance(model + self.extra).astype(np.float32)
+        residual = (self.data - model).astype(np.float32)
+        residual[~self.known] = 0.0
         weight = np.divide(1.0, variance, out=np.zeros_like(variance), where=self.known & (variance > 0))
         # what is not in the model, a missed atom, a fault, must not pull at those that are (Huber's weights)
         size = np.abs(residual) * np.sqrt(weight)
-        usual = max(1.0, 1.4826 * float(np.median(size[self.known]))) if self.known.any() else 1.0
-        weight /= np.maximum(size / (_FAR * usual), 1.0)
-        return residual.astype(np.float32), weight.astype(np.float32)
+        some, known = size[self._sample.rows], self.known[self._sample.rows]
+        usual = max(1.0, 1.4826 * float(np.median(some[known]))) if known.any() else 1.0
+        weight /= np.maximum(size / np.float32(_FAR * usual), 1.0)
+        return residual, weight
 
     def _slow(self, left: Floats, unit: Floats, weight: Floats) -> Array:
         """What the slow part of the background lacks (y, x).
@@ -390,10 +386,13 @@ class _Fit:
         return product / np.maximum(power, 1e-3 * float(power.max()) + 1e-30)
 
     def _see_noise(self) -> None:
-        model = self._model()
-        residual = np.where(self.known, self.data - model, 0.0)
-        inner = self.known & self._inner()
-        noise = estimate_noise(residual, model + self.extra, inner if inner.sum() > _ENOUGH else self.known)
+        """The noise of what is left, from some bands of the image."""
+        rows = self._sample.rows
+        model, known = self._model()[rows], self.known[rows]
+        residual = np.where(known, self.data[rows] - model, 0.0)
+        inner = known & self._inner()[rows] & ~self._sample.ends[:, None]
+        seen = inner if inner.sum() > _ENOUGH else known & ~self._sample.ends[:, None]
+        noise = estimate_noise(residual, model + self.extra[rows], seen)
         # noiseless images have rounding, and the misfit of the model
         floor = 1e-4 * float(np.mean(residual**2)) + 1e-12
         self.noise = Noise(
@@ -426,6 +425,30 @@ class _Fit:
             self.jitter_px = float(np.sqrt(self.jitter_variance))
             self.shifted = rows[2][:, None] * rows[3]
             self._see_noise()
+
+
+@dataclass(frozen=True)
+class _Bands:
+    """Some rows of an image, in bands: enough to tell what all pixels share.
+
+    Attributes
+    ----------
+    rows : (m,) numbers of the rows, ascending; or all.
+    ends : (m,) bool, first and last row of a band, beside which others are missing.
+    """
+
+    rows: NDArray[np.int64] | slice
+    ends: NDArray[np.bool_]
+
+
+def _bands(rows: int, columns: int) -> _Bands:
+    """Bands all over an image of so many rows and columns; the whole of it where it is not large."""
+    n_bands = _MANY // (_BAND * columns)
+    if rows * columns <= 2 * _MANY or n_bands < 2:
+        return _Bands(slice(None), np.zeros(rows, dtype=bool))
+    first = np.linspace(0, rows - _BAND, n_bands).astype(np.int64)
+    at = np.arange(_BAND)
+    return _Bands((first[:, None] + at).ravel(), np.tile((at == 0) | (at == _BAND - 1), n_bands))
 
 
 def _misfit(sums: Sums) -> Array:

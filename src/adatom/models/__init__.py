@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 # Loaded when first asked for: listing the models that ship, or reading a recipe, needs no torch.
 _MEMBERS = {
     "Classifier": "adatom.models.classifier",
+    "DeepKernelRegressor": "adatom.models.deep_kernel_regressor",
     "Denoiser": "adatom.models.denoiser",
     "Ensemble": "adatom.models.ensemble",
+    "GaussianProcessRegressor": "adatom.models.gaussian_process_regressor",
     "ImageToSpectrum": "adatom.models.image_to_spectrum",
     "Localizer": "adatom.models.localizer",
     "Recipe": "adatom.models.recipe",
@@ -21,8 +23,10 @@ _MEMBERS = {
 }
 __all__ = [
     "Classifier",
+    "DeepKernelRegressor",
     "Denoiser",
     "Ensemble",
+    "GaussianProcessRegressor",
     "ImageToSpectrum",
     "Localizer",
     "Recipe",
@@ -38,8 +42,10 @@ __all__ = [
 if TYPE_CHECKING:
     from adatom.models.catalogue import load, shipped_models
     from adatom.models.classifier import Classifier
+    from adatom.models.deep_kernel_regressor import DeepKernelRegressor
     from adatom.models.denoiser import Denoiser
     from adatom.models.ensemble import Ensemble
+    from adatom.models.gaussian_process_regressor import GaussianProcessRegressor
     from adatom.models.image_to_spectrum import ImageToSpectrum
     from adatom.models.localizer import Localizer
     from adatom.models.recipe import Recipe, load_recipe

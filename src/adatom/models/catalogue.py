@@ -21,6 +21,8 @@ ESTIMATORS = {
     "Classifier": "adatom.models.classifier",
     "Denoiser": "adatom.models.denoiser",
     "Ensemble": "adatom.models.ensemble",
+    "DeepKernelRegressor": "adatom.models.deep_kernel_regressor",
+    "GaussianProcessRegressor": "adatom.models.gaussian_process_regressor",
     "ImageToSpectrum": "adatom.models.image_to_spectrum",
     "Localizer": "adatom.models.localizer",
     "Regressor": "adatom.models.regressor",

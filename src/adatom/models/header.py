@@ -317,12 +317,41 @@ class VAEHeader(_Made):
         return self
 
 
+class GaussianProcessHeader(_Made):
+    """Header of a `GaussianProcessRegressor`."""
+
+    kernel: str = Field(max_length=200)
+    mean: Literal["zero", "constant", "linear"]
+    noise: Literal["learned", "varying"]
+    outputs: Literal["independent", "correlated"]
+    isotropic: bool
+    most_exact: int = Field(ge=1, le=100_000)
+    names: list[str] = Field(min_length=1, max_length=1024)
+    recipe: None
+
+
+class DeepKernelHeader(_Made):
+    """Header of a `DeepKernelRegressor`."""
+
+    net: Literal["convolutional", "dense"] | None
+    kernel: str = Field(max_length=200)
+    chosen: Literal["plain Gaussian process", "deep kernel"]
+    shape: list[Annotated[int, Field(ge=1, le=65536)]] = Field(min_length=1, max_length=3)
+    n_features: int = Field(ge=1, le=1024)
+    width: int = Field(ge=1, le=1024)
+    n_members: int = Field(ge=1, le=64)
+    names: list[str] = Field(min_length=1, max_length=1024)
+    recipe: None
+
+
 MEMBER_HEADERS: dict[str, type[ModelHeader]] = {"Segmenter": ModelHeader, "Localizer": LocalizerHeader}
 HEADERS: dict[str, type[_Part]] = {
     **MEMBER_HEADERS,
     "Classifier": WholeImageHeader,
+    "DeepKernelRegressor": DeepKernelHeader,
     "Denoiser": DenoiserHeader,
     "Ensemble": EnsembleHeader,
+    "GaussianProcessRegressor": GaussianProcessHeader,
     "ImageToSpectrum": PairHeader,
     "Regressor": WholeImageHeader,
     "SpectrumToImage": PairHeader,

@@ -65,7 +65,7 @@ class Regressor(WholeImageModel):
         ArgumentError : if a target is not finite or all are the same, or there are too few images.
         ShapeError : if images have different sizes, or their number is not that of the targets.
         """
-        numbers, self.names_ = _named(targets)
+        numbers, self.names_ = named_targets(targets)
         if not np.isfinite(numbers).all():
             raise ArgumentError(f"targets: expected finite numbers, got {np.sum(~np.isfinite(numbers))} others.")
         mean, spread = numbers.mean(axis=0), numbers.std(axis=0)
@@ -160,7 +160,8 @@ def checked_groups(groups: ArrayLike, n_parts: int, n: int) -> int:
     return n_parts
 
 
-def _named(targets: ArrayLike | pd.Series | pd.DataFrame) -> tuple[Array, list[str]]:
+def named_targets(targets: ArrayLike | pd.Series | pd.DataFrame) -> tuple[Array, list[str]]:
+    """Targets as (n, k), and the name of each number: that of a table's column, else value, or value_0 and so on."""
     numbers = np.asarray(targets, dtype=float)
     if numbers.ndim == 1:
         numbers = numbers[:, None]

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from adatom.data import check_image, pixel_size_nm
 from adatom.data.rounding import rounded
 from adatom.errors import ArgumentError
-from adatom.locate.likelihood import Patches, Peaks, render
+from adatom.locate.gaussians import Patches, Peaks, render
 from adatom.locate.refine import refine_positions
 from adatom.prepare import SquareImage, positions_back
 from adatom.simulate.columns import atomic_number

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import SuperLU, splu
 
-from adatom.locate.likelihood import Patches, Peaks
+from adatom.locate.gaussians import Patches, Peaks
 from adatom.locate.noise import estimate_noise
 
 Array = NDArray[np.float64]
