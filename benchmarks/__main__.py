@@ -42,6 +42,7 @@ BENCHMARKS = {
     "denoising": "denoisers on simulated STEM images: PSNR, SSIM, what find makes of them, risk (extra wavelets)",
     "automated_search": "real hysteresis loops played back: measurements that each policy needs, for a map and for the top 1 %",
     "instrument_faults": "a hostile policy on instruments that fail: moves outside limits, foreign errors, left safe",
+    "experiment_faults": "experiments killed, cut off and told nonsense: what is lost, repeated, or moved too far",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

@@ -20,6 +20,12 @@ class InstrumentPlan(StrictModel):
     name: str = "twin"
     settings: dict[str, Any] = Field(default_factory=dict, description="of `adatom.instruments.open_instrument`")
 
+    @model_validator(mode="after")
+    def _experiment_sets_the_rest(self) -> Self:
+        if taken := self.settings.keys() & {"limits", "used", "on_event", "state"}:
+            raise ValueError(f"settings cannot hold {', '.join(sorted(taken))}, which the experiment sets")
+        return self
+
 
 class Frame(StrictModel):
     """What is scanned: an upright rectangle, lengths in nm in the frame of the scanner."""

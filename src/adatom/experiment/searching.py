@@ -54,11 +54,10 @@ def surrogate_of(policy: Policy, seed: int) -> Surrogate | None:
 
 
 def described_model(surrogate: Surrogate | None) -> dict[str, Any] | None:
-    """What is recorded of a model at each decision: its name, and what it learned where it tells."""
+    """What is recorded of a model at each decision: its name, and how well it foretells what it was not shown."""
     if surrogate is None:
         return None
-    learned = getattr(surrogate, "learned", None)
-    return {"name": type(surrogate).__name__, "learned": learned() if callable(learned) else None}
+    return {"name": type(surrogate).__name__, "figures": dict(getattr(surrogate, "figures_", {}))}
 
 
 def stopping_rules(plan: ExperimentPlan) -> list[StoppingRule]:
