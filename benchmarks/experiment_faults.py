@@ -44,8 +44,6 @@ _SEEN = "seen.txt"  # what reached the instrument, one line a move or scan
 
 def run(recorder: Recorder, n_runs: int = KILLED_RUNS) -> None:
     """100 killed runs, 10 on a twin that fails, 5 on a Nanonis that fails, 3 of a policy that wants to get out."""
-    import bluesky.plan_stubs
-    import bluesky.preprocessors
     import sklearn.gaussian_process  # noqa: F401  once, before forking
 
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +104,9 @@ def _killed(recorder: Recorder, folder: Path, n_runs: int) -> None:
         torn += sum(entry["kind"] == "torn" for entry in entries)
         for each in history.measurements:
             kept_arrays(place, {"file": each["spectrum_file"], "sha256": each["spectrum_sha256"]})
-    print(f"  {kills} kills; {again} actions under way were done again; {torn} torn lines; one run takes {takes_s:.1f} s")
+    print(
+        f"  {kills} kills; {again} actions under way were done again; {torn} torn lines; one run takes {takes_s:.1f} s"
+    )
     recorder.add("experiment_faults/kills", kills, goal=f">= {n_runs}")
     recorder.add("experiment_faults/killed_runs", n_runs)
     recorder.add("experiment_faults/measurements_lost", lost, goal="<= 0")
@@ -198,9 +198,7 @@ def _carry(wanted: ExperimentPlan, place: Path) -> None:
         return
     if wanted.instrument.name == "watched_twin":
         settings = {**wanted.instrument.settings, "seen": str(place / _SEEN)}
-        wanted = wanted.model_copy(
-            update={"instrument": wanted.instrument.model_copy(update={"settings": settings})}
-        )
+        wanted = wanted.model_copy(update={"instrument": wanted.instrument.model_copy(update={"settings": settings})})
     shutil.rmtree(place, ignore_errors=True)  # killed before its plan was written
     place.mkdir()
     run_experiment(wanted, place, surrogate=PlainGP(0))

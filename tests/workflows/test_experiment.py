@@ -73,7 +73,7 @@ def test_ctrl_c_pauses_after_a_measurement(slow_plan, tmp_path):
     assert process.returncode == 1 and "adatom experiment resume" in errors and "Traceback" not in errors
     history = history_of(read_record(out))
     assert history.in_flight is None and 2 <= len(history.results) < 12
-    assert read_record(out)[-1]["kind"] == "paused"
+    assert "paused" in [entry["kind"] for entry in read_record(out)]
     assert _run("resume", out, "--no-live")[0] == 0
     assert len(history_of(read_record(out)).measurements) == 12
 

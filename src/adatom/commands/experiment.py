@@ -57,9 +57,7 @@ def show(folder: Folder, as_json: Json = False, debug: Debug = False) -> None:
     _say(folder, summary, as_json)
 
 
-def _carry_out(
-    plan: "ExperimentPlan", out: Path, live: bool, as_json: bool, do: "Callable[[Any], History]"
-) -> None:
+def _carry_out(plan: "ExperimentPlan", out: Path, live: bool, as_json: bool, do: "Callable[[Any], History]") -> None:
     from adatom.experiment.showing import LivePicture, progress_note, show_experiment
 
     picture = LivePicture(out) if live else None
@@ -80,14 +78,18 @@ def _say(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(folder), "report": str(folder / "report.html"), **summary})
         return
-    lines = [f"{summary['n_measured']} of {summary['n_targets']} targets measured. {summary['stop_reason'] or ''}".strip()]
+    lines = [
+        f"{summary['n_measured']} of {summary['n_targets']} targets measured. {summary['stop_reason'] or ''}".strip()
+    ]
     if summary["best"] is not None:
         best = summary["best"]
         lines.append(
             f"best {summary['quantity']}: {best['value']:.4g} at x = {best['x_nm']:.4g} nm, y = {best['y_nm']:.4g} nm"
         )
     if summary["predicted"] is not None:
-        lines.append(f"{summary['predicted']['within_2_std']:.0%} of the predictions were within ±2 of their deviations")
+        lines.append(
+            f"{summary['predicted']['within_2_std']:.0%} of the predictions were within ±2 of their deviations"
+        )
     print_lines([*lines, *summary["warnings"], f"report: {folder / 'report.html'}"])
 
 

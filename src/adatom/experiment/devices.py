@@ -99,7 +99,7 @@ class Probe(_Device):
         super().__init__("probe", guarded)
         self._speed = speed_nm_per_s
 
-    def set(self, place: tuple[float, float]) -> Action:  # noqa: A003  bluesky's word
+    def set(self, place: tuple[float, float]) -> Action:
         x, y = place
 
         def go() -> None:
@@ -181,8 +181,8 @@ def kept_image(folder: Path, facts: dict[str, Any], name: str) -> xr.DataArray:
 
 def _spectrum_settings(guarded: Guarded, plan: ExperimentPlan) -> SpectrumSettings:
     asked, usual = plan.spectrum, guarded.describe().get("spectrum")
-    if usual is None and (asked.axis is None or asked.values is None):
+    axis = asked.axis or (usual or {}).get("axis")
+    values = asked.values if asked.values is not None else (usual or {}).get("values")
+    if axis is None or values is None:
         raise ExperimentError("spectrum: expected axis and values, as this instrument has no usual ones, got none.")
-    axis = asked.axis or str(usual["axis"])
-    values = np.asarray(asked.values if asked.values is not None else usual["values"], dtype=float)
-    return SpectrumSettings(axis, values, asked.dwell_time_s, asked.channel)
+    return SpectrumSettings(axis, np.asarray(values, dtype=float), asked.dwell_time_s, asked.channel)

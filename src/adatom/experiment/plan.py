@@ -160,7 +160,9 @@ class ExperimentPlan(StrictModel):
     policy: Policy = Policy()
     stop: Stop
     drift: DriftPlan | None = None
-    speed_nm_per_s: Positive | None = Field(default=None, description="of moves; by default as fast as the limits allow")
+    speed_nm_per_s: Positive | None = Field(
+        default=None, description="of moves; by default as fast as the limits allow"
+    )
     retries: Annotated[int, Field(ge=0)] = Field(default=2, description="of a measurement that fails")
     most_failures: Count = Field(default=5, description="targets one after the other in vain, after which a run ends")
     seed: Annotated[int, Field(ge=0)] = 0

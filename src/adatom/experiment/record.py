@@ -92,7 +92,7 @@ class Record:
     def keep(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, str]:
         """Write arrays to ``arrays/<name>.npz``, whole or not at all; what the line that names them has to hold."""
         stream = io.BytesIO()
-        np.savez(stream, **arrays)  # type: ignore[arg-type]  a name of an array may be any
+        np.savez(stream, allow_pickle=False, **arrays)
         content = stream.getvalue()
         path = f"arrays/{name}.npz"
         write_atomically(self.folder / path, content)

@@ -18,9 +18,7 @@ def search_of(plan: ExperimentPlan, targets: TargetSet, history: History, surrog
     """
     policy = plan.policy
     speed = plan.speed_nm_per_s or plan.limits.speed_nm_per_s
-    zones = [
-        (Disc if isinstance(each, ForbiddenDisc) else Rectangle)(**each.model_dump()) for each in policy.forbidden
-    ]
+    zones = [(Disc if isinstance(each, ForbiddenDisc) else Rectangle)(**each.model_dump()) for each in policy.forbidden]
     search = Search(
         targets.places,
         surrogate=surrogate,

@@ -78,9 +78,7 @@ def run_experiment(
         return _Sitting(record, surrogate, on_state).carry_out(engine)
 
 
-def resume_experiment(
-    folder: Path, *, surrogate: Surrogate | None = None, on_state: OnState | None = None
-) -> History:
+def resume_experiment(folder: Path, *, surrogate: Surrogate | None = None, on_state: OnState | None = None) -> History:
     """Go on with an experiment from its record, after a crash, a pause or an error; nothing recorded is done again.
 
     A measurement that was under way when the record ended is made again.

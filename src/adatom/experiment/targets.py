@@ -36,7 +36,9 @@ def targets_in(overview: xr.DataArray, plan: ExperimentPlan) -> TargetSet:
     ------
     ExperimentError : if there are fewer than two.
     """
-    rows, columns, names = _on_grid(overview, plan.targets) if plan.targets.kind == "grid" else _at_atoms(overview, plan)
+    rows, columns, names = (
+        _on_grid(overview, plan.targets) if plan.targets.kind == "grid" else _at_atoms(overview, plan)
+    )
     if len(rows) < 2:
         raise ExperimentError(
             f"targets: expected two at least in the overview, got {len(rows)}. Scan a larger frame, or ask for less."
@@ -45,7 +47,9 @@ def targets_in(overview: xr.DataArray, plan: ExperimentPlan) -> TargetSet:
     places = np.stack(
         [np.interp(columns, np.arange(len(x)), x), np.interp(rows, np.arange(len(y)), y)], axis=1
     )  # (n, 2)
-    inputs = places if plan.policy.sees == "places" else _patches(overview.to_numpy(), rows, columns, plan.policy.patch_px)
+    inputs = (
+        places if plan.policy.sees == "places" else _patches(overview.to_numpy(), rows, columns, plan.policy.patch_px)
+    )
     return TargetSet(places, inputs, names)
 
 

@@ -51,9 +51,7 @@ def draw_progress(shown: Progress) -> Figure:
     """Overview with the points in their order, map, deviation, and the learning curves."""
     width = _LEFT + 4 * _SIDE + 3 * _GAP + 0.3
     figure = make_figure(width, _SIDE + _TOP + 0.55)
-    boxes = [
-        place_axes(figure, _LEFT + number * (_SIDE + _GAP), 0.5, _SIDE, _SIDE) for number in range(3)
-    ]
+    boxes = [place_axes(figure, _LEFT + number * (_SIDE + _GAP), 0.5, _SIDE, _SIDE) for number in range(3)]
     _draw_overview(boxes[0], shown)
     for axes, values, title in ((boxes[1], shown.mean, f"believed {shown.label}"), (boxes[2], shown.std, "± of it")):
         _draw_map(axes, shown, values, title)
@@ -68,7 +66,7 @@ def _draw_overview(axes: Axes, shown: Progress) -> None:
     axes.imshow(shown.overview.to_numpy(), cmap="gray", extent=_extent(shown.overview), interpolation="nearest")
     places = shown.places[shown.measured]
     if len(places):
-        axes.scatter(*places.T, c=np.arange(len(places)), cmap="autumn", s=8, linewidths=0)
+        axes.scatter(places[:, 0], places[:, 1], c=np.arange(len(places)), cmap="autumn", s=8, linewidths=0)
     _mark_next(axes, shown)
     _finish_map(axes, shown.overview, f"{len(places)} measured, red first")
 
@@ -77,13 +75,24 @@ def _draw_map(axes: Axes, shown: Progress, values: Array | None, title: str) -> 
     if values is None:
         title = f"{title}: no model yet"
         if title.startswith("believed") and len(shown.measured):
-            axes.scatter(*shown.places[shown.measured].T, c=shown.values, cmap="viridis", s=12, linewidths=0)
+            axes.scatter(
+                shown.places[shown.measured][:, 0],
+                shown.places[shown.measured][:, 1],
+                c=shown.values,
+                cmap="viridis",
+                s=12,
+                linewidths=0,
+            )
     else:
         size = max(1.0, 0.9 * (_SIDE * 72) ** 2 / len(values))
-        drawn = axes.scatter(*shown.places.T, c=values, cmap="viridis", s=size, marker="s", linewidths=0)
+        drawn = axes.scatter(
+            shown.places[:, 0], shown.places[:, 1], c=values, cmap="viridis", s=size, marker="s", linewidths=0
+        )
         bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.02)
         bar.ax.tick_params(labelsize=FONT - 2)
-        axes.scatter(*shown.places[shown.measured].T, color=_MEASURED, s=2, linewidths=0)
+        axes.scatter(
+            shown.places[shown.measured][:, 0], shown.places[shown.measured][:, 1], color=_MEASURED, s=2, linewidths=0
+        )
     _mark_next(axes, shown)
     _finish_map(axes, shown.overview, title)
 
@@ -110,7 +119,13 @@ def _draw_errors(axes: Axes, shown: Progress) -> None:
 
 def _mark_next(axes: Axes, shown: Progress) -> None:
     if len(shown.next_candidates):
-        axes.scatter(*shown.places[list(shown.next_candidates)].T, s=40, facecolors="none", edgecolors=_NEXT)
+        axes.scatter(
+            shown.places[list(shown.next_candidates)][:, 0],
+            shown.places[list(shown.next_candidates)][:, 1],
+            s=40,
+            facecolors="none",
+            edgecolors=_NEXT,
+        )
 
 
 def _finish_map(axes: Axes, overview: xr.DataArray, title: str) -> None:

@@ -10,7 +10,11 @@ from adatom.report.page import facts_part, figure_part, warnings_part, whole_pag
 
 
 def render_experiment_report(
-    summary: Mapping[str, Any], figures: Mapping[str, Figure | bytes], refusals: Sequence[Mapping[str, Any]], *, title: str
+    summary: Mapping[str, Any],
+    figures: Mapping[str, Figure | bytes],
+    refusals: Sequence[Mapping[str, Any]],
+    *,
+    title: str,
 ) -> str:
     """A self-contained page.
 

@@ -5,7 +5,7 @@ import pytest
 from short_experiments import LIMITS, OVERVIEW, plan
 
 from adatom.decide import Posterior
-from adatom.errors import ExperimentError, LimitError
+from adatom.errors import ArgumentError, ExperimentError, LimitError
 from adatom.experiment import history_of, read_record, resume_experiment, run_experiment
 from adatom.experiment.record import RECORD, kept_arrays
 from adatom.experiment.showing import LivePicture, show_experiment
@@ -28,7 +28,9 @@ class NearestKnown:
 
 def _told(folder):
     history = history_of(read_record(folder))
-    return [(each["spectrum_candidate"], each["spectrum_value"], each["spectrum_sha256"]) for each in history.measurements]
+    return [
+        (each["spectrum_candidate"], each["spectrum_value"], each["spectrum_sha256"]) for each in history.measurements
+    ]
 
 
 def test_every_measurement_is_in_the_record_with_its_spectrum(tmp_path):
@@ -66,7 +68,9 @@ def test_targets_follow_the_drift(tmp_path):
     wanted = plan(instrument={"settings": {"drift_nm_per_s": [0.5, -0.3]}}, drift=DRIFT, stop={"points": 10})
     history = run_experiment(wanted, tmp_path)
     entries = read_record(tmp_path)
-    last = [entry for entry in entries if entry.get("name") == "event" and "drift_shift_x_nm" in entry["document"]["data"]]
+    last = [
+        entry for entry in entries if entry.get("name") == "event" and "drift_shift_x_nm" in entry["document"]["data"]
+    ]
     between_s = last[-1]["after"]["used"]["time_s"] - last[0]["after"]["used"]["time_s"]
     shift = last[-1]["document"]["data"]
     assert shift["drift_shift_x_nm"] == pytest.approx(0.5 * between_s, abs=3)
@@ -77,7 +81,7 @@ def test_targets_follow_the_drift(tmp_path):
 
 
 def test_what_is_refused_is_recorded_and_a_run_that_is_always_refused_ends(tmp_path):
-    with pytest.raises(ExperimentError, match="2 targets one after the other.*moves"):
+    with pytest.raises(ExperimentError, match=r"2 targets one after the other.*moves"):
         run_experiment(plan(limits={**LIMITS, "moves": 3}, most_failures=2), tmp_path)
     history = history_of(read_record(tmp_path))
     assert len(history.measurements) == 3 and len(history.refused) == 2
@@ -102,7 +106,7 @@ def test_atoms_are_targets(tmp_path):
 
 
 def test_an_overview_outside_the_limits_is_said_at_once(tmp_path):
-    with pytest.raises(LimitError, match="x_nm|scan"):
+    with pytest.raises(LimitError, match=r"x_nm|scan"):
         run_experiment(plan(overview={**OVERVIEW, "x_nm": 500}), tmp_path)
     assert not history_of(read_record(tmp_path)).stop["final"]
 
@@ -123,7 +127,7 @@ def test_a_folder_with_an_experiment_is_not_begun_anew(tmp_path):
 
 
 def test_a_quantity_that_spectra_do_not_have(tmp_path):
-    with pytest.raises(ExperimentError, match=r"work.*got 'wrok'"):
+    with pytest.raises(ArgumentError, match=r"work.*got 'wrok'"):
         run_experiment(plan(quantity={"name": "wrok"}), tmp_path)
 
 
