@@ -1,7 +1,7 @@
 """Experiments that are killed, cut off and told nonsense: what is lost, what is measured twice, what moves too far.
 
-A run is carried by a process that is killed (SIGKILL) at a random moment, again and again, and resumed until it ends. It
-has to end as the run that nobody disturbed. Processes are forked from one that has everything imported.
+A run is carried by a process that is killed (SIGKILL) at a random moment, again and again, and resumed until it ends.
+It has to end as the run that nobody disturbed. Processes are forked from one that has everything imported.
 """
 
 import contextlib

@@ -170,7 +170,8 @@ def _read(path: Path) -> tuple[list[Entry], str, int]:
             problem = "one that does not follow the line before it"
         if problem is not None:
             raise ExperimentError(
-                f"record: expected line {number + 1} of {path} as it was written, got {problem}. Put it back from a copy."
+                f"record: expected line {number + 1} of {path} as it was written, got {problem}. "
+                "Put it back from a copy."
             )
         before = hashlib.sha256(line).hexdigest()
         entries.append(entry)

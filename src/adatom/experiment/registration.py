@@ -23,9 +23,10 @@ def shift_between(before: xr.DataArray, after: xr.DataArray) -> tuple[float, flo
 
     Notes
     -----
-    Cross-correlation (`adatom.prepare.find_drift`) finds the way of lattices and grains, but takes the level of each line
-    for an artefact, which with a few large domains it is not. From there, and from no way at all, the squared difference
-    of the overlap is made smallest (Gauss-Newton); the smaller one wins. Levels of the whole image do not count.
+    Cross-correlation (`adatom.prepare.drift`) finds the way of lattices and grains, but takes the level of each line
+    for an artefact, which with a few large domains it is not. From there, and from no way at all, the squared
+    difference of the overlap is made smallest (Gauss-Newton); the smaller one wins. Levels of the whole image do not
+    count.
     """
     first, second = before.to_numpy().astype(float), after.to_numpy().astype(float)
     size = np.array([float(before["y"][1] - before["y"][0]), float(before["x"][1] - before["x"][0])])

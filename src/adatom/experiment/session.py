@@ -70,7 +70,8 @@ def run_experiment(
     """
     if (folder / RECORD).exists():
         raise ExperimentError(
-            f"out: expected a folder without an experiment, got {folder}. Go on with `adatom experiment resume {folder}`."
+            f"out: expected a folder without an experiment, got {folder}. "
+            f"Go on with `adatom experiment resume {folder}`."
         )
     engine = _engine_class()
     with Record(folder) as record:

@@ -124,8 +124,8 @@ def show_experiment(folder: Path, *, surrogate: Surrogate | None = None) -> dict
     search = search_of(plan, targets, history, surrogate or surrogate_of(plan.policy, plan.seed))
     summary = summary_of(entries, history, search, targets)
     figures: dict[str, Any] = {
-        "Overview with the points in their order; what is believed now, and how surely; what was reached, and how well it "
-        "was foretold": draw_progress(progress_of(folder, history, search, targets, []))
+        "Overview with the points in their order; what is believed now, and how surely; what was reached, and how "
+        "well it was foretold": draw_progress(progress_of(folder, history, search, targets, []))
     }
     replayed = folder / "replay.png"
     if replayed.is_file():
@@ -185,7 +185,8 @@ def _warnings(predictions: NDArray[np.float64], history: History) -> list[str]:
     judged = _judged(predictions)
     if judged is not None and judged["n"] >= 20 and judged["within_2_std"] < 0.85:
         warnings.append(
-            f"Only {judged['within_2_std']:.0%} of the predictions held what they stated: the map's deviations are too small."
+            f"Only {judged['within_2_std']:.0%} of the predictions held what they stated: "
+            "the map's deviations are too small."
         )
     if history.refused:
         warnings.append(f"The limits refused {len(history.refused)} actions; look whether they fit the sample.")

@@ -28,7 +28,8 @@ def render_experiment_report(
     facts = {"Measured": f"{summary['n_measured']} of {summary['n_targets']} targets"}
     if best is not None:
         facts["Best"] = (
-            f"{escape(summary['quantity'])} = {best['value']:.4g} at x = {best['x_nm']:.4g} nm, y = {best['y_nm']:.4g} nm"
+            f"{escape(summary['quantity'])} = {best['value']:.4g} at x = {best['x_nm']:.4g} nm, "
+            f"y = {best['y_nm']:.4g} nm"
         )
     if summary["predicted"] is not None:
         facts["Predictions made before measuring"] = (
