@@ -43,7 +43,7 @@ _SEEN = "seen.txt"  # what reached the instrument, one line a move or scan
 
 
 def run(recorder: Recorder, n_kills: int = KILLS) -> None:
-    """Runs that are killed 100 times in all, 10 on a twin that fails, 5 on a Nanonis that fails, 3 of a policy that wants to get out."""
+    """Runs killed 100 times in all, 10 on a twin that fails, 5 on a Nanonis that fails, 3 of a hostile policy."""
     import sklearn.gaussian_process  # noqa: F401  once, before forking
 
     with tempfile.TemporaryDirectory() as folder:
