@@ -32,21 +32,45 @@ odd = st.one_of(
     st.sampled_from([np.float64("nan"), float("inf"), 1e308, -1e308, 10**400, np.array([1.0, 2.0]), 1j]),
     st.floats(),
 )
-numbers = st.one_of(st.floats(-120, 120), st.floats(-120, 120), st.integers(-60, 60), odd)
-counts = st.one_of(st.integers(1, 20), st.integers(1, 20), odd)
-times = st.one_of(st.floats(5e-4, 0.2), st.floats(5e-4, 0.2), odd)
+places, counts, speeds = st.floats(-120, 120), st.integers(1, 20), st.floats(1, 1100)
+times = st.sampled_from([5e-4, 1e-3, 2e-3, 0.01, 0.1, 0.2])
+sides = st.floats(1, 150)
+highest = st.floats(0, 4) | st.floats(0, 9)
+sweeps = st.builds(
+    lambda n, high: high * np.sin(np.linspace(0, 6, n)), st.integers(2, 12) | st.integers(13, 60), highest
+)
 values = st.one_of(
+    sweeps,
     st.lists(st.floats(-9, 9), min_size=1, max_size=6),
-    st.builds(lambda n, high: high * np.sin(np.linspace(0, 6, n)), st.integers(2, 40), st.floats(0, 9)),
     st.lists(odd, max_size=4),
     st.lists(odd, max_size=4).map(lambda each: np.array([*each, None], dtype=object)),
-    odd,
 )
-axes = st.one_of(st.just("bias"), st.just("bias"), st.sampled_from(["energy", "time", "Bias"]), odd)
-moves = st.tuples(st.just("move"), numbers, numbers, st.one_of(st.floats(1, 1100), odd))
-scans = st.builds(ScanFrame, numbers, numbers, numbers, numbers, counts, counts, times)
-spectra = st.builds(SpectrumSettings, axes, values, times)
-actions = st.one_of(moves, st.tuples(st.just("scan"), scans | odd), st.tuples(st.just("spectrum"), spectra | odd))
+axes = st.sampled_from(["bias", "bias", "bias", "energy", "time", "Bias", 3])
+
+
+def moves(numbers, speed):
+    return st.tuples(st.just("move"), numbers, numbers, speed)
+
+
+def scans(numbers, edges, pixels, seconds):
+    frames = st.builds(ScanFrame, numbers, numbers, edges, edges, pixels, pixels, seconds)
+    return st.tuples(st.just("scan"), frames)
+
+
+def spectra(axis, along, seconds):
+    return st.tuples(st.just("spectrum"), st.builds(SpectrumSettings, axis, along, seconds))
+
+
+# strategies of one_of are drawn evenly: half of what is asked for is of the right kind, and often within the limits
+actions = st.one_of(
+    moves(places, speeds),
+    scans(places, sides, counts, times),
+    spectra(st.just("bias"), sweeps, times),
+    moves(places | odd, speeds | odd),
+    scans(places | odd, sides | odd, counts | odd, times | odd),
+    spectra(axes, values, times | odd),
+    st.tuples(st.sampled_from(["scan", "spectrum"]), odd),
+)
 
 
 class Watched(Twin):
