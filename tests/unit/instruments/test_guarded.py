@@ -268,14 +268,14 @@ def test_a_stop_while_it_is_made_ready_comes_before_the_action():
 def test_an_action_that_hangs_is_given_up_and_left_safe():
     class Hanging(Logged):
         def move(self, x_nm, y_nm, *, speed_nm_per_s):
-            threading.Event().wait(2.0)
+            threading.Event().wait(10.0)
 
     events = []
     driver, guarded = guard(Hanging(), events, grace_s=0.1)
     started = time.monotonic()
     with pytest.raises(InstrumentError, match=r"was not done after 0\.12 s"):
         guarded.move(1, 0, speed_nm_per_s=100)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 8
     assert ("safe",) in driver.log and "watchdog" in [each["event"] for each in events]
     with pytest.raises(InstrumentError, match="still hangs"):
         guarded.release()
