@@ -87,8 +87,8 @@ def checked_frame(limits: Limits, frame: Any) -> ScanFrame:
     ):
         if seconds * limits.speed_nm_per_s < step:
             raise LimitError(
-                f"speed_nm_per_s: expected scans at up to {limits.speed_nm_per_s:g} nm/s, got {what} of {step:.4g} nm in "
-                f"{seconds:.4g} s each. Make dwell_time_s longer."
+                f"speed_nm_per_s: expected up to {limits.speed_nm_per_s:g} nm/s in scans, got {what} of {step:.4g} nm "
+                f"in {seconds:.4g} s each. Make dwell_time_s longer."
             )
     return asked
 

@@ -275,7 +275,7 @@ class _Guard:
                     self._is_safe = False
                 self._check_current(verb)
                 self._tell("starts", verb=verb, arguments=facts(asked), must=True)
-                result = self._call(verb, lambda: perform(asked), takes_s)
+                result = self._call(verb, lambda: self._unless_stopped(verb, perform, asked), takes_s)
                 verify(result, asked)
                 self._check_current(verb)
             except LimitError:
@@ -294,6 +294,12 @@ class _Guard:
                 raise InstrumentError(f"{verb}: stopped ({self.stopped}).")
             self._tell("done", verb=verb)
             return result
+
+    def _unless_stopped(self, verb: str, perform: Callable[[Any], Any], asked: Any) -> Any:
+        """Asked last of all, as a stop may come while the instrument is made ready."""
+        if self.stopped is not None:
+            raise InstrumentError(f"{verb}: not begun, as it was stopped ({self.stopped}).")
+        return perform(asked)
 
     def _checked(self, verb: str, check: Callable[[], tuple[Any, float]]) -> tuple[Any, float]:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from adatom.data.ranges import NonNegativeRange, PositiveRange, Range, StrictModel
 from adatom.errors import ArgumentError, LimitError
@@ -94,8 +94,15 @@ def limits_from(facts: Mapping[str, Any] | Limits) -> Limits:
         return facts
     try:
         return Limits.model_validate(dict(facts))
-    except ValueError as error:  # of pydantic
-        raise ArgumentError(f"limits: {error}") from error
+    except ValidationError as error:
+        raise ArgumentError(f"limits: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first setting that makes no sense, and why."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return f"{key}: {first['msg']}." if key else f"{first['msg']}."
 
 
 class Used(StrictModel):

@@ -30,6 +30,7 @@ _SIGNALS = 128
 _CURRENT, _BIAS, _Z = 0, 24, 30
 _SETPOINT_A = 1e-10
 _WITHDRAWN_M = 5e-7
+_DELAY_S = 1.0
 _PIXELS_COME_IN = 16
 _NM_PER_M = 1e9
 
@@ -198,7 +199,7 @@ class NanonisSimulator:
     def _send(self, connection: socket.socket, answer: bytes, kind: Fault | None) -> bool:
         """Whether the connection goes on."""
         if kind == "delay":
-            self._stopping.wait(0.4)
+            self._stopping.wait(_DELAY_S)
         if kind == "half":
             connection.sendall(answer[: max(1, len(answer) // 2)])
             return False

@@ -13,12 +13,13 @@ import numpy as np
 import xarray as xr
 from numpy.random import Generator
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from adatom.data.ranges import StrictModel
 from adatom.errors import ArgumentError, InstrumentError
 from adatom.instruments.faults import Faults, FaultyInstrument
 from adatom.instruments.instrument import AXIS_UNITS, Instrument, ScanFrame, SpectrumSettings
+from adatom.instruments.limits import first_problem
 from adatom.instruments.samples import LoopSample, Sample, atom_sample, recorded_sample
 
 Array = NDArray[np.float64]
@@ -79,8 +80,8 @@ class Twin:
         self._world = world or World()
         try:
             self._state = TwinState.model_validate(dict(state or {}))
-        except ValueError as error:
-            raise ArgumentError(f"state: expected what state() gave, got something else ({error}).") from error
+        except ValidationError as error:
+            raise ArgumentError(f"state: expected what state() gave, got another. {first_problem(error)}") from error
         self._is_ready = False
         self._touches = False
         self._interrupted = threading.Event()
@@ -243,8 +244,8 @@ def open_twin(
     try:
         settings = World.model_validate(world)
         failures = None if faults is None else Faults.model_validate(dict(faults))
-    except ValueError as error:  # of pydantic
-        raise ArgumentError(f"twin: {error}") from error
+    except ValidationError as error:
+        raise ArgumentError(f"twin: {first_problem(error)}") from error
     if data is not None:
         sample = recorded_sample(data, images)
     elif recipe is not None:

@@ -13,7 +13,7 @@ ZONE = {"x_nm": (10.0, 30.0), "y_nm": (-20.0, 40.0)}
 LIMITS = Limits.model_validate(
     {
         "x_nm": [-100, 100],
-        "y_nm": [-50, 50],
+        "y_nm": [-90, 90],
         "speed_nm_per_s": 1000,
         "total_time_s": 1e5,
         "bias_V": [-4, 8],
@@ -32,21 +32,46 @@ odd = st.one_of(
     st.sampled_from([np.float64("nan"), float("inf"), 1e308, -1e308, 10**400, np.array([1.0, 2.0]), 1j]),
     st.floats(),
 )
-numbers = st.one_of(st.floats(-120, 120), st.floats(-120, 120), st.integers(-60, 60), odd)
-counts = st.one_of(st.integers(1, 20), st.integers(1, 20), odd)
-times = st.one_of(st.floats(5e-4, 0.2), st.floats(5e-4, 0.2), odd)
+places, counts, speeds = st.floats(-110, 110), st.integers(1, 20), st.floats(1, 1100)
+times = st.sampled_from([5e-4, 1e-3, 2e-3, 0.01, 0.1, 0.2])
+sides = st.floats(1, 40) | st.floats(1, 150)
+highest = st.floats(0, 4) | st.floats(0, 9)
+sweeps = st.builds(
+    lambda n, high: high * np.sin(np.linspace(0, 6, n)), st.integers(2, 12) | st.integers(13, 60), highest
+)
 values = st.one_of(
+    sweeps,
     st.lists(st.floats(-9, 9), min_size=1, max_size=6),
-    st.builds(lambda n, high: high * np.sin(np.linspace(0, 6, n)), st.integers(2, 40), st.floats(0, 9)),
     st.lists(odd, max_size=4),
     st.lists(odd, max_size=4).map(lambda each: np.array([*each, None], dtype=object)),
-    odd,
 )
-axes = st.one_of(st.just("bias"), st.just("bias"), st.sampled_from(["energy", "time", "Bias"]), odd)
-moves = st.tuples(st.just("move"), numbers, numbers, st.one_of(st.floats(1, 1100), odd))
-scans = st.builds(ScanFrame, numbers, numbers, numbers, numbers, counts, counts, times)
-spectra = st.builds(SpectrumSettings, axes, values, times)
-actions = st.one_of(moves, st.tuples(st.just("scan"), scans | odd), st.tuples(st.just("spectrum"), spectra | odd))
+axes = st.sampled_from(["bias", "bias", "bias", "energy", "time", "Bias", 3])
+
+
+def moves(numbers, speed):
+    return st.tuples(st.just("move"), numbers, numbers, speed)
+
+
+def scans(numbers, edges, pixels, seconds):
+    frames = st.builds(ScanFrame, numbers, numbers, edges, edges, pixels, pixels, seconds)
+    return st.tuples(st.just("scan"), frames)
+
+
+def spectra(axis, along, seconds):
+    return st.tuples(st.just("spectrum"), st.builds(SpectrumSettings, axis, along, seconds))
+
+
+# strategies of one_of are drawn evenly: half of what is asked for is of the right kind, and often within the limits
+actions = st.one_of(
+    moves(places, speeds),
+    scans(places, sides, counts, times),
+    scans(st.floats(-70, 70), st.floats(1, 40), st.integers(1, 4), times),
+    spectra(st.just("bias"), sweeps, times),
+    moves(places | odd, speeds | odd),
+    scans(places | odd, sides | odd, counts | odd, times | odd),
+    spectra(axes, values, times | odd),
+    st.tuples(st.sampled_from(["scan", "spectrum"]), odd),
+)
 
 
 class Watched(Twin):
@@ -75,11 +100,11 @@ class Watched(Twin):
 
     @staticmethod
     def _see(x, y):
-        assert np.all(np.abs(x) <= 100 + 1e-6) and np.all(np.abs(y) <= 50 + 1e-6)
+        assert np.all(np.abs(x) <= 100 + 1e-6) and np.all(np.abs(y) <= 90 + 1e-6)
         assert not np.any((x > 10) & (x < 30) & (y > -20) & (y < 40))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(actions, min_size=1, max_size=6))
 def test_no_policy_gets_past_the_limits(asked):
     guarded = Guarded(Watched(SAMPLE), LIMITS)
