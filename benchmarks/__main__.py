@@ -39,7 +39,7 @@ BENCHMARKS = {
     "two_frameworks": "a regressor of two layers in PyTorch and in Keras: the same loss at the end (extra keras)",
     "onnx_speed": "finding through ONNX Runtime and OpenVINO beside eager torch: time, and the same atoms (extra fast)",
     "denoising": "denoisers on simulated STEM images: PSNR, SSIM, what find makes of them, risk (extra wavelets)",
-    "automated_search": "real hysteresis loops played back: measurements that each policy needs, for a map and for the top 1 %",
+    "automated_search": "real loops played back: measurements that each policy needs, for a map and for the top 1 %",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

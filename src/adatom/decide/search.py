@@ -17,7 +17,7 @@ from adatom.decide.worth import Constraint, Costs, local_penalty, per_second, sh
 from adatom.decide.zones import EVERYWHERE, Mask, Region
 from adatom.errors import ArgumentError, ExperimentError, ShapeError
 
-_POOL = 1000  # candidates among which a batch is conditioned on itself; their covariances take 8 MB an output
+_POOL = 600  # candidates among which a batch is conditioned on itself; their covariances take 3 MB an output
 _BATCHES = ("conditioning", "penalise")
 _FORM = 1  # of the state
 
