@@ -43,6 +43,7 @@ BENCHMARKS = {
     "automated_search": "real hysteresis loops played back: measurements that each policy needs, for a map and for the top 1 %",
     "instrument_faults": "a hostile policy on instruments that fail: moves outside limits, foreign errors, left safe",
     "experiment_faults": "experiments killed, cut off and told nonsense: what is lost, repeated, or moved too far",
+    "automated_search": "real loops played back: measurements that each policy needs, for a map and for the top 1 %",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

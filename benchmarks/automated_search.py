@@ -9,7 +9,7 @@ Two questions, for two properties of a loop, over seeds:
   every policy) reaches 90 % of the R2 that the map of all candidates has on the held-out places;
 - search: how many until one, and until half, of the highest 1 % of all candidates were measured.
 
-``python -m benchmarks.automated_search --seeds 20 --points 600 --out FOLDER`` also draws the curves.
+``python -m benchmarks.automated_search --seeds 20 --points 400 --out FOLDER`` also draws the curves.
 """
 
 import argparse
@@ -51,7 +51,7 @@ class Size:
     """How much of everything."""
 
     seeds: int = 20
-    points: int = 600
+    points: int = 400
     batch: int = 20
     processes: int = 2
     policies: tuple[str, ...] = field(default=DESIGNS + BY_MODEL)

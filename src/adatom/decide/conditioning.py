@@ -24,25 +24,30 @@ class Conditioned:
 
     def __init__(self, posterior: Posterior, pool: Indices) -> None:
         self._mean, self._noise_std = posterior.mean[pool], posterior.noise_std[pool]
-        self._covariance = np.array(posterior.covariance(pool), dtype=float)  # (k, m, m)
+        self._before = posterior.covariance(pool)  # (k, m, m)
+        self._variance = np.diagonal(self._before, axis1=1, axis2=2).copy()  # (k, m)
+        # each measurement takes the square of one column off the covariance
+        self._columns = np.zeros((len(self._before), len(pool), 0))  # (k, m, measured)
 
     def measure(self, which: int) -> None:
         """Take number `which` of the pool as measured once."""
-        for covariance, noise in zip(self._covariance, self._noise_std[which], strict=True):
-            column = covariance[:, which].copy()
-            variance = column[which] + noise**2
-            if variance > 0:
-                covariance -= np.outer(column, column / variance)
+        covariance = self._before[:, :, which] - np.einsum("kmj,kj->km", self._columns, self._columns[:, which])
+        variance = covariance[:, which] + self._noise_std[which] ** 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            column = np.where(variance[:, None] > 0, covariance / np.sqrt(variance)[:, None], 0.0)
+        self._variance -= column**2
+        self._columns = np.concatenate([self._columns, column[:, :, None]], axis=2)
 
     def posterior(self, which: Indices) -> Posterior:
         """Of some of the pool."""
-        variance = np.diagonal(self._covariance, axis1=1, axis2=2).T[which]
-        return Posterior(
-            self._mean[which],
-            np.sqrt(np.maximum(variance, 0)),
-            self._noise_std[which],
-            lambda some: self._covariance[:, which[some]][:, :, which[some]],
-        )
+
+        def joint(some: Indices) -> Array:
+            rows = which[some]
+            columns = self._columns[:, rows]
+            return np.asarray(self._before[:, rows[:, None], rows] - columns @ columns.transpose(0, 2, 1))
+
+        std = np.sqrt(np.maximum(self._variance[:, which].T, 0))
+        return Posterior(self._mean[which], std, self._noise_std[which], joint)
 
 
 def joint_draws(posterior: Posterior, which: Indices, n: int, rng: np.random.Generator) -> Array:

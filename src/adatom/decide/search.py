@@ -17,7 +17,7 @@ from adatom.decide.worth import Constraint, Costs, local_penalty, per_second, sh
 from adatom.decide.zones import EVERYWHERE, Mask, Region
 from adatom.errors import ArgumentError, ExperimentError, ShapeError
 
-_POOL = 1000  # candidates among which a batch is conditioned on itself; their covariances take 8 MB an output
+_POOL = 600  # candidates among which a batch is conditioned on itself; their covariances take 3 MB an output
 _BATCHES = ("conditioning", "penalise")
 _FORM = 1  # of the state
 
@@ -316,13 +316,14 @@ class Search:
         is_conditioned = self._batch == "conditioning"
         uses_joint = getattr(acquisition, "uses_joint", False)
         pool, first = candidates, None
-        if len(candidates) > _POOL and uses_joint:
-            pool = self._hopeful(candidates)
+        size = max(_POOL, n)
+        if len(candidates) > size and uses_joint:
+            pool = self._hopeful(candidates, size)
         elif not uses_joint:
             first = self._worth_of(acquisition, _part(belief, candidates), candidates, [])
             if n == 1 and not len(waiting):
                 return [int(candidates[self._highest(first, 0)])]
-            pool = np.sort(candidates[np.argsort(-first, kind="stable")[: max(_POOL, n)]])
+            pool = np.sort(candidates[np.argsort(-first, kind="stable")[:size]])
         conditioned = None
         if is_conditioned:
             conditioned = Conditioned(belief, np.concatenate([pool, waiting]))
@@ -406,13 +407,13 @@ class Search:
             rng=np.random.default_rng([self._seed, self._n_picks + len(picked)]),
         )
 
-    def _hopeful(self, candidates: Indices) -> Indices:
+    def _hopeful(self, candidates: Indices, size: int) -> Indices:
         """So many that their joint covariance can be held: the highest by mean plus two deviations, and others."""
         worth = self.worth()
         order = np.argsort(-(worth.mean[candidates, 0] + 2 * worth.std[candidates, 0]), kind="stable")
-        high, rest = order[: _POOL // 2], order[_POOL // 2 :]
+        high, rest = order[: size // 2], order[size // 2 :]
         rng = np.random.default_rng([self._seed, self._n_picks, 1])
-        return np.sort(candidates[np.concatenate([high, rng.choice(rest, _POOL - len(high), replace=False)])])
+        return np.sort(candidates[np.concatenate([high, rng.choice(rest, size - len(high), replace=False)])])
 
     def _meets(self, values: Array) -> Mask:
         meets = np.ones(len(values), dtype=bool)
