@@ -40,7 +40,6 @@ BENCHMARKS = {
     "onnx_speed": "finding through ONNX Runtime and OpenVINO beside eager torch: time, and the same atoms (extra fast)",
     "inference_rate": "how much of the machine's rate of matrix products the networks reach when they predict",
     "denoising": "denoisers on simulated STEM images: PSNR, SSIM, what find makes of them, risk (extra wavelets)",
-    "automated_search": "real hysteresis loops played back: measurements that each policy needs, for a map and for the top 1 %",
     "instrument_faults": "a hostile policy on instruments that fail: moves outside limits, foreign errors, left safe",
     "experiment_faults": "experiments killed, cut off and told nonsense: what is lost, repeated, or moved too far",
     "automated_search": "real loops played back: measurements that each policy needs, for a map and for the top 1 %",
