@@ -42,6 +42,9 @@ BENCHMARKS = {
     "decision": "one decision among 2,500 candidates: time, error, and error bars beside AtomAI's deep kernel",
     "inference_rate": "how much of the machine's rate of matrix products the networks reach when they predict",
     "denoising": "denoisers on simulated STEM images: PSNR, SSIM, what find makes of them, risk (extra wavelets)",
+    "instrument_faults": "a hostile policy on instruments that fail: moves outside limits, foreign errors, left safe",
+    "experiment_faults": "experiments killed, cut off and told nonsense: what is lost, repeated, or moved too far",
+    "automated_search": "real loops played back: measurements that each policy needs, for a map and for the top 1 %",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

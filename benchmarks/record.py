@@ -12,7 +12,10 @@ FOLDER = Path(__file__).parent
 RECORDS = FOLDER / "results.jsonl"
 PAGE = FOLDER / "RESULTS.md"
 # Beginnings of names of figures that have others today.
-_RENAMED = {"ws2_defects/dose_": "ws2_defects/contaminated/dose_"}
+_RENAMED = {
+    "ws2_defects/dose_": "ws2_defects/contaminated/dose_",
+    "experiment_faults/killed_runs": "experiment_faults/runs_that_were_killed",
+}
 
 
 @dataclass

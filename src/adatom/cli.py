@@ -16,6 +16,7 @@ from adatom.commands import (  # noqa: F401  each adds its commands to app
     analyse,
     demo,
     denoise,
+    experiment,
     explore,
     files,
     find,
@@ -28,7 +29,10 @@ from adatom.commands import (  # noqa: F401  each adds its commands to app
 )
 from adatom.commands.terminal import app, sentence
 
-_STOPPED = "stopped. With --resume, `adatom train`, `explore` and `simulate` go on with what was interrupted."
+_STOPPED = (
+    "stopped. With --resume, `adatom train`, `explore` and `simulate` go on with what was interrupted; an experiment "
+    "goes on with `adatom experiment resume DIR`."
+)
 
 
 def main() -> None:

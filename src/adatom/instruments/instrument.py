@@ -5,7 +5,7 @@ middle of the scanner's range.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -34,6 +34,17 @@ class ScanFrame:
     dwell_time_s: float
     channels: tuple[str, ...] = ()
 
+    def places(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Centres of the pixels: x (columns,) and y (rows,) [nm]."""
+        across = (np.arange(self.columns) + 0.5) / self.columns - 0.5
+        down = (np.arange(self.rows) + 0.5) / self.rows - 0.5
+        return self.x_nm + across * self.width_nm, self.y_nm + down * self.height_nm
+
+    @property
+    def takes_s(self) -> float:
+        """Each line is gone through there and back."""
+        return 2.0 * self.rows * self.columns * self.dwell_time_s
+
 
 @dataclass(frozen=True)
 class SpectrumSettings:
@@ -52,13 +63,26 @@ class SpectrumSettings:
     dwell_time_s: float
     channel: str = ""
 
+    @property
+    def takes_s(self) -> float:
+        """Dwell times alone."""
+        return len(self.values) * self.dwell_time_s
+
+
+# The unit of each axis of a spectrum.
+AXIS_UNITS = {"bias": "V", "energy": "eV", "time": "s"}
+
 
 class Instrument(Protocol):
     """A microscope that can be told where to go and what to measure.
 
     Every verb returns when it is done, and raises `adatom.errors.InstrumentError` if it was not done. Nobody calls a
-    driver but `adatom.instruments.limits.Guarded`, which stands in front of it.
+    driver but `adatom.instruments.guarded.Guarded`, which stands in front of it.
     """
+
+    def describe(self) -> dict[str, Any]:
+        """What it offers, as JSON knows it: ``name``, ``channels`` (name to unit), ``spectrum`` (``axis``, ``values``
+        and ``units`` of what it usually measures, or None), ``x_nm`` and ``y_nm`` (lowest and highest, or None)."""
 
     def position(self) -> tuple[float, float]:
         """x and y of the probe [nm], as the instrument reads them back."""
@@ -75,9 +99,20 @@ class Instrument(Protocol):
     def read(self) -> dict[str, float]:
         """What the instrument says of itself now, units in the names: ``bias_V``, ``current_A``, ``z_nm``."""
 
+    def clock(self) -> float:
+        """Seconds, from any start, by which its time is counted: those that pass, or those that a twin pretends.
+        Answers at once, in any thread."""
+
+    def state(self) -> dict[str, Any]:
+        """What its setting `state` needs to be given to find the same world again, as JSON knows it; {} where the world
+        is the real one."""
+
     def make_safe(self) -> None:
         """Stop what goes on, and leave probe and sample where nothing can happen to them. Never raises what it can
         help, and may be called at any time and from any thread."""
+
+    def make_ready(self) -> None:
+        """The way back from `make_safe`: the probe where it can measure. Nothing to do where it is there already."""
 
     def close(self) -> None:
         """Let go of the instrument, which stays as it is."""
