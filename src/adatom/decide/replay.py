@@ -45,6 +45,7 @@ def replay(
     n_points: int,
     batch: int = 1,
     reconstruct: Reconstruct | None = None,
+    maps_at: Sequence[int] | None = None,
     n_processes: int = 1,
 ) -> pd.DataFrame:
     """Learning curves of policies.
@@ -56,13 +57,14 @@ def replay(
     n_points : measurements of a run, failed ones too.
     batch : candidates asked for at a time.
     reconstruct : makes the map from what was measured, the same for every policy; `nearby_mean` by default.
+    maps_at : the first ask from each of these numbers of measurements on makes a map; by default each ask does.
     n_processes : more than one needs policies that can be pickled.
 
     Returns
     -------
     A row for each ask: ``policy``, ``seed``, ``n_measured`` (failed ones too), ``best`` (highest first output found),
     ``top_share`` (of the highest 1 % of all candidates, how many were measured), ``map_r2`` (1 - squared error of the
-    map over the variance of the judged values; the mean of the outputs).
+    map over the variance of the judged values; the mean of the outputs; NaN where no map was made).
 
     Raises
     ------
@@ -71,7 +73,14 @@ def replay(
     checked = _checked(sample)
     if n_points < 1 or batch < 1 or not policies or not len(seeds):
         raise ArgumentError("replay: expected policies, seeds, and n_points and batch of 1 or more.")
-    one_run = partial(_run, sample=checked, n_points=n_points, batch=batch, reconstruct=reconstruct or nearby_mean)
+    one_run = partial(
+        _run,
+        sample=checked,
+        n_points=n_points,
+        batch=batch,
+        reconstruct=reconstruct or nearby_mean,
+        maps_at=None if maps_at is None else sorted(maps_at),
+    )
     tasks = [(name, policy, seed) for name, policy in policies.items() for seed in seeds]
     if n_processes == 1:
         runs = [one_run(*task) for task in tasks]
@@ -89,7 +98,7 @@ def curves(runs: pd.DataFrame, column: str) -> pd.DataFrame:
     -------
     A row a policy and number of measurements: ``policy``, ``n_measured``, ``low``, ``median``, ``high``.
     """
-    by_step = runs.groupby(["policy", "n_measured"], sort=False)[column]
+    by_step = runs.dropna(subset=[column]).groupby(["policy", "n_measured"], sort=False)[column]
     table = by_step.quantile(np.array([_BAND[0], 0.5, _BAND[1]])).unstack()  # noqa: PD010
     table.columns = pd.Index(["low", "median", "high"])
     return table.reset_index()
@@ -104,7 +113,7 @@ def measurements_to_reach(runs: pd.DataFrame, column: str, level: float) -> pd.D
     and ``reached``, the share of runs that do.
     """
     rows = []
-    for policy, of_policy in runs.groupby("policy", sort=False):
+    for policy, of_policy in runs.dropna(subset=[column]).groupby("policy", sort=False):
         needed = []
         for _, run in of_policy.groupby("seed"):
             below = run.loc[~(run[column] >= level), "n_measured"]
@@ -138,6 +147,7 @@ def _run(
     n_points: int,
     batch: int,
     reconstruct: Reconstruct,
+    maps_at: Sequence[int] | None,
 ) -> pd.DataFrame:
     places, values, judge_places, judge_values = sample
     search = policy(seed)
@@ -155,11 +165,14 @@ def _run(
         search.tell(asked, values[asked])
         n_measured += len(asked)
         row = {"policy": name, "seed": seed, "n_measured": n_measured, "best": np.nan, "top_share": 0.0, "map_r2": 0.0}
+        makes_map = maps_at is None or any(n_measured - len(asked) < number <= n_measured for number in maps_at)
         if len(search.measured):
-            said = reconstruct(places[search.measured], search.values, judge_places)
             row["best"] = search.values[:, 0].max()
             row["top_share"] = float(np.isin(top, search.measured).mean())
-            row["map_r2"] = map_r2(judge_values, said)
+            if makes_map:
+                row["map_r2"] = map_r2(judge_values, reconstruct(places[search.measured], search.values, judge_places))
+        if not makes_map:
+            row["map_r2"] = np.nan
         rows.append(row)
     return pd.DataFrame(rows)
 

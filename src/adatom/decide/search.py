@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from inspect import signature
 from typing import Any, Self
 
 import numpy as np
@@ -193,7 +194,9 @@ class Search:
         if self._surrogate is None or len(self._measured) < 2:
             raise ExperimentError("belief: expected a surrogate and two values at least, got fewer.")
         if self._belief is None:
-            self._surrogate.fit(self.inputs[self._measured], self.values)
+            knows_all = "all_inputs" in signature(self._surrogate.fit).parameters
+            beside = {"all_inputs": self.inputs} if knows_all else {}
+            self._surrogate.fit(self.inputs[self._measured], self.values, **beside)
             belief = self._surrogate.posterior(self.inputs)
             expected = (len(self.places), self.n_outputs)
             if belief.mean.shape != expected:
