@@ -28,12 +28,12 @@ def _started(*arguments):
 
 def _run(*arguments):
     process = _started(*arguments)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=300)
     return process.returncode, out, errors
 
 
 def _wait_for_measurements(folder, n):
-    for _ in range(600):
+    for _ in range(4000):
         if (folder / RECORD).exists() and len(history_of(read_record(folder)).measurements) >= n:
             return
         time.sleep(0.05)
@@ -69,7 +69,7 @@ def test_ctrl_c_pauses_after_a_measurement(slow_plan, tmp_path):
     process = _started("run", slow_plan, "--out", out, "--no-live")
     _wait_for_measurements(out, 2)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 1 and "adatom experiment resume" in errors and "Traceback" not in errors
     history = history_of(read_record(out))
     assert 2 <= len(history.results) < 12
@@ -83,3 +83,20 @@ def test_wrong_plans_are_said_in_one_line(tmp_path):
     code, _, errors = _run("run", tmp_path / "plan.yaml", "--out", tmp_path / "run")
     assert code == 1 and len(errors.strip().splitlines()) == 1 and "plan.yaml" in errors
     assert _run("show", tmp_path)[0] == 1
+
+
+def test_a_policy_is_replayed_beside_plain_designs(tmp_path):
+    pytest.importorskip("gpytorch")
+    policy = {"acquisition": "expected_improvement", "model": "gp", "sees": "patches", "patch_px": 3, "n_initial": 4}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(facts(policy=policy, stop={"points": 8})))
+    folder = tmp_path / "run"
+    code, _, errors = _run("run", tmp_path / "plan.yaml", "--out", folder, "--no-live")
+    assert code == 0, errors
+    code, out, errors = _run("replay", folder, "--seeds", "2", "--json")
+    assert code == 0, errors
+    table = json.loads(out)["policies"]
+    assert [row["policy"] for row in table][1:] == ["random", "grid", "latin_hypercube", "coarse_to_fine"]
+    assert all(0 <= row["reached"] <= 1 for row in table)
+    code, _, errors = _run("show", folder)
+    assert code == 0, errors
+    assert (folder / "report.html").read_text().count("data:image/png") == 2

@@ -57,6 +57,30 @@ def show(folder: Folder, as_json: Json = False, debug: Debug = False) -> None:
     _say(folder, summary, as_json)
 
 
+@experiment.command(epilog="Example: adatom experiment replay my-experiment --seeds 20")
+def replay(
+    folder: Folder,
+    seeds: Annotated[int, typer.Option(help="Runs of each policy.", min=2)] = 10,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Let the policy of an experiment on a twin, and plain designs, search it again over many seeds: is it worth it?
+
+    Writes replay.csv and replay.png, which `show` takes into the report.
+    """
+    from adatom.experiment.replaying import DESIGNS, replay_experiment
+
+    with progress("policies", 1 + len(DESIGNS)) as advance:
+        table = replay_experiment(folder, seeds, on_policy=lambda done: advance(done, ""))
+    if as_json:
+        rows = table.reset_index().to_dict("records")
+        print_json({"policies": [{k: None if v == float("inf") else v for k, v in row.items()} for row in rows]})
+        return
+    print_lines(
+        ["Measurements until one of the best 1 % was found, and the share of runs that got there:", table.to_string()]
+    )
+
+
 def _carry_out(plan: "ExperimentPlan", out: Path, live: bool, as_json: bool, do: "Callable[[Any], History]") -> None:
     from adatom.experiment.showing import LivePicture, progress_note, show_experiment
 

@@ -116,7 +116,7 @@ class Spectrometer(_Device):
     def __init__(self, guarded: Guarded, plan: ExperimentPlan, record: Record) -> None:
         super().__init__("spectrum", guarded)
         self._quantity = plan.quantity
-        self._settings = _spectrum_settings(guarded, plan)
+        self._settings = spectrum_settings(guarded.describe(), plan)
         self._record = record
         self.candidate = 0
         self.n_kept = 0
@@ -179,8 +179,14 @@ def kept_image(folder: Path, facts: dict[str, Any], name: str) -> xr.DataArray:
     return xr.DataArray(arrays["image"], dims=("y", "x"), coords=coords, attrs=attrs)
 
 
-def _spectrum_settings(guarded: Guarded, plan: ExperimentPlan) -> SpectrumSettings:
-    asked, usual = plan.spectrum, guarded.describe().get("spectrum")
+def spectrum_settings(offered: dict[str, Any], plan: ExperimentPlan) -> SpectrumSettings:
+    """What is asked of an instrument that offers this (`Instrument.describe`).
+
+    Raises
+    ------
+    ExperimentError : if neither plan nor instrument says along what.
+    """
+    asked, usual = plan.spectrum, offered.get("spectrum")
     axis = asked.axis or (usual or {}).get("axis")
     values = asked.values if asked.values is not None else (usual or {}).get("values")
     if axis is None or values is None:

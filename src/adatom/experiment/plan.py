@@ -96,7 +96,11 @@ class Policy(StrictModel):
     settings: dict[str, Any] = Field(default_factory=dict, description="of the acquisition")
     model: Literal["gp", "dkl", "none"] = "gp"
     model_settings: dict[str, Any] = Field(default_factory=dict, description="of the regressor")
-    sees: Literal["places", "patches"] = Field(default="places", description="what the model knows of a target")
+    sees: Literal["places", "patches", "strength"] = Field(
+        default="places",
+        description="what the model knows of a target: where it is; the overview around it (gp: its principal "
+        "components); or how strong the overview is there and around it, without sign",
+    )
     patch_px: Annotated[int, Field(ge=3)] = 9
     initial: str = "maximin"
     n_initial: Annotated[int, Field(ge=2)] = 10

@@ -46,8 +46,13 @@ def surrogate_of(policy: Policy, seed: int) -> Surrogate | None:
         return None
     import adatom
 
-    name = "GaussianProcessRegressor" if policy.model == "gp" else "DeepKernelRegressor"
-    made: Surrogate = getattr(adatom, name)(random_state=seed, **policy.model_settings)
+    if policy.model == "dkl":
+        deep: Surrogate = adatom.DeepKernelRegressor(random_state=seed, **policy.model_settings)
+        return deep
+    # one length for all inputs, which are alike: few measurements do not tell several
+    made: Surrogate = adatom.GaussianProcessRegressor(
+        **{"isotropic": True, "random_state": seed, **policy.model_settings}
+    )
     return made
 
 

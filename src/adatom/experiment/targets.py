@@ -5,12 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from adatom.errors import ExperimentError
-from adatom.experiment.plan import ExperimentPlan, Targets
+from adatom.experiment.plan import ExperimentPlan, Policy, Targets
 from adatom.finder import find
 
 Array = NDArray[np.float64]
+
+_COMPONENTS = 5
+_LEAST = 0.3  # of the median strength, below which strengths are alike
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,7 @@ def targets_in(overview: xr.DataArray, plan: ExperimentPlan) -> TargetSet:
     places = np.stack(
         [np.interp(columns, np.arange(len(x)), x), np.interp(rows, np.arange(len(y)), y)], axis=1
     )  # (n, 2)
-    inputs = (
-        places if plan.policy.sees == "places" else _patches(overview.to_numpy(), rows, columns, plan.policy.patch_px)
-    )
-    return TargetSet(places, inputs, names)
+    return TargetSet(places, _inputs(overview.to_numpy(), rows, columns, places, plan.policy), names)
 
 
 def _on_grid(overview: xr.DataArray, asked: Targets) -> tuple[Array, Array, NDArray[np.str_]]:
@@ -81,6 +82,35 @@ def _at_atoms(overview: xr.DataArray, plan: ExperimentPlan) -> tuple[Array, Arra
     x, y = atoms["x"].to_numpy(float) / size_x, atoms["y"].to_numpy(float) / size_y
     inside = (x >= 0) & (x <= overview.sizes["x"] - 1) & (y >= 0) & (y <= overview.sizes["y"] - 1)
     return y[inside], x[inside], atoms["species"].to_numpy(str)[inside]
+
+
+def _inputs(image: Array, rows: Array, columns: Array, places: Array, policy: Policy) -> Array:
+    """What the model sees of each target (n, ...)."""
+    if policy.sees == "places":
+        return places
+    if policy.sees == "strength":
+        return _strength(image, rows, columns)
+    patches = _patches(image, rows, columns, policy.patch_px)
+    return patches if policy.model == "dkl" else _components(patches)
+
+
+def _strength(image: Array, rows: Array, columns: Array) -> Array:
+    """(n, 2) logarithms of how far the image is from its median, there and in the mean around."""
+    response = np.abs(np.nan_to_num(image, nan=float(np.nanmedian(image))) - np.nanmedian(image))
+    around = np.sqrt(gaussian_filter(response**2, 1.0))
+    least = _LEAST * (float(np.median(response)) or 1.0)
+    row, column = np.rint(rows).astype(int), np.rint(columns).astype(int)
+    return np.log(np.stack([response[row, column] + least, around[row, column] + least], axis=1))
+
+
+def _components(patches: Array) -> Array:
+    """(n, k) principal components, each in its own spread: numbers of pixels would be too many for a plain process."""
+    flat = patches.reshape(len(patches), -1)
+    flat = flat - flat.mean(axis=0)
+    _, size, axes = np.linalg.svd(flat, full_matrices=False)
+    n = max(1, int((size[:_COMPONENTS] > 1e-9 * max(float(size[0]), 1e-300)).sum()))
+    components: Array = flat @ axes[:n].T / np.maximum(size[:n] / np.sqrt(len(flat)), 1e-300)
+    return components
 
 
 def _patches(image: Array, rows: Array, columns: Array, side: int) -> Array:
