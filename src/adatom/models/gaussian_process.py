@@ -377,7 +377,7 @@ def minimise(loss: Callable[[], Tensor], parameters: list[nn.Parameter]) -> floa
             if not torch.isfinite(value):
                 raise ArgumentError("no number")
             value.backward()
-        except ArgumentError:  # so far out that no covariance is left
+        except (ValueError, RuntimeError):  # so far out that no covariance is left, or no length
             return 1e10, np.zeros(sum(sizes))
         gradients = [
             torch.zeros(shape) if parameter.grad is None else parameter.grad
