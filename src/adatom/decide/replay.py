@@ -1,8 +1,10 @@
 """Policies compared on a sample that is wholly known: what each would have found after how many measurements."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
@@ -85,9 +87,8 @@ def replay(
     if n_processes == 1:
         runs = [one_run(*task) for task in tasks]
     else:
-        from joblib import Parallel, delayed
-
-        runs = Parallel(n_jobs=n_processes)(delayed(one_run)(*task) for task in tasks)
+        with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
+            runs = list(pool.map(one_run, *zip(*tasks, strict=True)))
     return pd.concat(runs, ignore_index=True)
 
 

@@ -73,7 +73,8 @@ def test_the_atom_is_still_under_its_pixel(how, seed, x, y):
     whole = reach < min(*place, columns - 1 - place[0], rows - 1 - place[1]) and min(x, y, SIZE - x, SIZE - y) > 9
     if whole:
         assert np.abs(centroid(changed.image) - place).max() < 0.1
-        assert np.abs(centroid(changed.label.astype(float)) - place).max() < 0.5
+        # a class map knows places to half a pixel of the old image, which zooming has made larger
+        assert np.abs(centroid(changed.label.astype(float)) - place).max() < 0.5 * max(1, np.sqrt(changed.flux_factor))
         assert np.nansum(changed.image) == pytest.approx(2 * np.pi * SIGMA**2 * changed.flux_factor, rel=0.03)
 
 
