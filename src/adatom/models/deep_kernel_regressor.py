@@ -37,7 +37,6 @@ _WEIGHT_DECAY = 1e-3
 _ENOUGH = 30  # points left out that tell whether deviations are right
 _FACTORS = (0.7, 2.0)  # that deviations may be multiplied with
 _AT_ONCE = 4096
-_KERNELS = ("matern52", "rbf")
 PLAIN, DEEP = "plain Gaussian process", "deep kernel"
 
 
@@ -52,7 +51,7 @@ class DeepKernelRegressor(Estimator):
         are added.
     width : of the networks that ship.
     n_members : networks, each of which leaves out a part of the points.
-    kernel : of the process, see `GaussianProcessRegressor`; by default the better of ``matern52`` and ``rbf``.
+    kernel : of the process, see `GaussianProcessRegressor`.
     steps, learning_rate : of the training.
     random_state : seed of the weights and of the parts; by default 0.
 
@@ -62,7 +61,6 @@ class DeepKernelRegressor(Estimator):
     left_out_ : DataFrame of the mean logarithm of the density (``density``) that points were given by a model that had
         not seen them, in units of the targets' spread, with its standard error against the plain process
         (``std_of_gain``), by ``model`` and ``steps``.
-    kernel_ : of the process.
     names_ : of the numbers.
     figures_ : ``left_out_density`` and ``left_out_coverage_95`` of the chosen model.
 
@@ -79,7 +77,7 @@ class DeepKernelRegressor(Estimator):
         n_features: int = 5,
         width: int = 16,
         n_members: int = 3,
-        kernel: str | None = None,
+        kernel: str = "matern52",
         steps: int = 60,
         learning_rate: float = 0.01,
         random_state: int | None = None,
@@ -199,22 +197,13 @@ class DeepKernelRegressor(Estimator):
 
     def _plain(self, parts: list[NDArray[np.int64]]) -> tuple[nn.ModuleList, Array, Array]:
         """The process over principal components, and what `_judged` says of it."""
-        found: tuple[nn.ModuleList, Array, Array] | None = None
-        for kernel in _KERNELS if self.kernel is None else (self.kernel,):
-            self.kernel_, before = kernel, getattr(self, "kernel_", kernel)
-            plain = nn.ModuleList(self._process() for _ in self.names_)
-            for j, process in enumerate(plain):
-                process.learn([self._data(self._components(self.inputs_), j)])  # type: ignore[operator]
-            density, ratio = self._judged([_Member(None, plain)] * len(parts), parts)
-            if found is None or density.mean() > found[1].mean():
-                found = plain, density, ratio
-            else:
-                self.kernel_ = before
-        assert found is not None
-        return found
+        plain = nn.ModuleList(self._process() for _ in self.names_)
+        for j, process in enumerate(plain):
+            process.learn([self._data(self._components(self.inputs_), j)])  # type: ignore[operator]
+        return plain, *self._judged([_Member(None, plain)] * len(parts), parts)
 
     def _process(self) -> Process:
-        return Process(self.kernel_, len(self.axes_), isotropic=True)
+        return Process(self.kernel, len(self.axes_), isotropic=True)
 
     def _new_member(self, number: int, plain: nn.ModuleList) -> "_Member":
         with torch.random.fork_rng(devices=[]):  # weights from our seed; the user's generator stays where it is
@@ -360,7 +349,7 @@ class DeepKernelRegressor(Estimator):
             "description": "",
             "architecture": {"name": "deep_kernel", "own": own and self.chosen_ == DEEP, "arguments": {}},
             "net": self.net if isinstance(self.net, str) else None,
-            "kernel": self.kernel_,
+            "kernel": self.kernel,
             "chosen": self.chosen_,
             "shape": self.shape_,
             "n_features": self.n_features,
@@ -386,7 +375,6 @@ class DeepKernelRegressor(Estimator):
         names = ("kernel", "n_features", "width")
         model = cls(net=net or header["net"], n_members=header["n_members"], **{name: header[name] for name in names})
         model.seed_, model.figures_, model.names_ = header["seed"], header["figures"], header["names"]
-        model.kernel_ = header["kernel"]
         model.shape_, model.chosen_ = header["shape"], header["chosen"]
         try:
             for name in _KEPT:

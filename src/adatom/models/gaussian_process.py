@@ -176,7 +176,7 @@ class Process(nn.Module):
         total = (
             0.5 * self.slope.square().sum()
             + 0.5 * self.level.square().sum() / 4
-            + 0.5 * (self.log_scale / 2).square().sum()
+            + 0.5 * (self.log_scale / 10).square().sum()
         )
         if self.learns_noise:
             total = total + 0.5 * ((self.log_noise - _NOISE_PRIOR[0]) / _NOISE_PRIOR[1]).square().sum()
@@ -281,7 +281,7 @@ def make_kernel(names: str, n_inputs: int, *, isotropic: bool = False) -> Any:
     Notes
     -----
     The prior grows with the number of inputs, among which each alone tells less (Hvarfner, Hellsten & Nardi, ICML 2024,
-    arXiv 2402.02229).
+    arXiv 2402.02229); it is wider than theirs.
 
     Raises
     ------
@@ -296,7 +296,7 @@ def make_kernel(names: str, n_inputs: int, *, isotropic: bool = False) -> Any:
     n_lengths = None if isotropic else n_inputs
 
     def with_lengths(kind: Any, *arguments: float) -> Any:
-        prior = gpytorch.priors.LogNormalPrior(2**0.5 + 0.5 * float(np.log(n_inputs)), 3**0.5)
+        prior = gpytorch.priors.LogNormalPrior(2**0.5 + 0.5 * float(np.log(n_inputs)), 3.0)
         return kind(*arguments, ard_num_dims=n_lengths, lengthscale_prior=prior)
 
     makers: dict[str, Callable[[], Any]] = {
