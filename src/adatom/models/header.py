@@ -246,6 +246,7 @@ class _WholeImageArguments(_Part):
 
 class _WholeImageArchitecture(_Part):
     name: str
+    own: bool = False
     arguments: _WholeImageArguments
 
 

@@ -1,5 +1,6 @@
 """What `Regressor` and `Classifier` share: images as a batch, members that each leave out a part of it, their file."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from adatom.errors import ArgumentError, ModelFileError, ShapeError
 from adatom.models.estimator import Estimator
 from adatom.models.left_out import train_member
 from adatom.models.model_file import read_model_file, write_model_file
-from adatom.nets import WHOLE_IMAGE_ARCHITECTURES, build_net
+from adatom.models.network import Net
+from adatom.nets import WHOLE_IMAGE_ARCHITECTURES, build_net, factory_of, in_float32, taken_arguments
 from adatom.train import Batch, Loss, Record, TrainingSettings
 
 Array = NDArray[np.float64]
@@ -44,8 +46,11 @@ class WholeImageModel(Estimator):
 
     Parameters
     ----------
-    net : name of an architecture in `adatom.nets`.
-    width, depth : of the network.
+    net : name of an architecture in `adatom.nets`, or of a registered one; or a network of your own: a torch module, of
+        which copies learn, or what makes one. It takes (n, channels, y, x) and gives (n, outputs): of a regressor two
+        for each number, its value and the logarithm of its variance, of a classifier one for each class. What it has
+        of an ``encode`` tells unfamiliar images; without, its outputs do.
+    width, depth : of the network; a network of your own gets those that its maker takes.
     n_members : networks, and parts of the images.
     symmetric : whether what is asked does not depend on how an image is turned or mirrored: the networks are then shown
         all eight orientations. Images must be square for it.
@@ -60,7 +65,7 @@ class WholeImageModel(Estimator):
     def __init__(
         self,
         *,
-        net: str = "patch_net",
+        net: Net = "patch_net",
         width: int = 16,
         depth: int = 3,
         n_members: int = 5,
@@ -79,6 +84,8 @@ class WholeImageModel(Estimator):
         self.weight_decay = weight_decay
         self.random_state = random_state
         self.device = device
+
+    net: Net
 
     # ---------------------------------------------------------------- learning
 
@@ -125,7 +132,7 @@ class WholeImageModel(Estimator):
         self.contrast_ = np.where(high > low, high - low, 1.0)
         self.size_px_ = (values.shape[2], values.shape[3])
         self.architecture_: dict[str, Any] = {
-            "name": self.net,
+            **_named(self.net),
             "arguments": {
                 "channels": values.shape[1],
                 "outputs": n_outputs,
@@ -140,7 +147,7 @@ class WholeImageModel(Estimator):
         folds = parts(max(2, self.n_members), settings.seed)[: self.n_members]
         for number, (training, held_out) in enumerate(folds):
             member, history = train_member(
-                lambda: _build(self.architecture_),
+                lambda: _build(self.architecture_, self.net, self.size_px_),
                 number,
                 inputs,
                 wanted,
@@ -174,7 +181,7 @@ class WholeImageModel(Estimator):
     def _features(self, inputs: Tensor) -> Array:
         """Of images (n, feature), by the first network."""
         first: Any = self.net_[0]
-        return _run(first.encode, inputs, _device_of(first))
+        return _run(getattr(first, "encode", first), inputs, _device_of(first))
 
     def _distance(self, inputs: Tensor) -> Array:
         """Of images (n,) from those of the training: root mean square of their features' deviations."""
@@ -226,21 +233,28 @@ class WholeImageModel(Estimator):
         write_model_file(Path(path), self.header(), self.net_, beside)
 
     @classmethod
-    def _from_file(cls, path: Path, header: dict[str, Any]) -> Self:
+    def _from_file(cls, path: Path, header: dict[str, Any], *, net: Net | None = None) -> Self:
         def build(facts: Mapping[str, Any]) -> nn.Module:
-            with torch.device("meta"):  # no memory, and nothing drawn from the user's generator
-                return nn.ModuleList(_build(facts["architecture"]) for _ in range(facts["n_members"]))
+            architecture, size = facts["architecture"], (facts["size_px"][0], facts["size_px"][1])
+            if architecture.get("own") and net is None:
+                raise ModelFileError(
+                    f"model: {path.name} holds the weights of a {architecture['name']} alone. Give the network that "
+                    f"they belong to: adatom.load({path.name!r}, net=...)."
+                )
+            with torch.random.fork_rng(devices=[]):
+                chosen: Net = architecture["name"] if net is None else net
+                return nn.ModuleList(_build(architecture, chosen, size) for _ in range(facts["n_members"]))
 
-        net, _, beside = read_model_file(path, header, build=build)
+        read, _, beside = read_model_file(path, header, build=build)
         arguments = header["architecture"]["arguments"]
         model = cls(
-            net=header["architecture"]["name"],
+            net=header["architecture"]["name"] if net is None else net,
             width=arguments["width"],
             depth=arguments["depth"],
             n_members=header["n_members"],
             symmetric=header["symmetric"],
         )
-        model.architecture_, model.net_ = header["architecture"], net
+        model.architecture_, model.net_ = header["architecture"], read
         model.figures_, model.seed_, model.history_ = header["figures"], header["seed"], []
         model.size_px_ = (header["size_px"][0], header["size_px"][1])
         try:
@@ -248,7 +262,8 @@ class WholeImageModel(Estimator):
                 setattr(model, f"{name}_", beside[name])
             if not model.offset_.shape == model.contrast_.shape == (arguments["channels"],):
                 raise ModelFileError("its scale has not one number for each channel")
-            if not model.features_mean_.shape == model.features_spread_.shape == (net[0].n_features,):  # type: ignore[index]
+            n_features = getattr(read[0], "n_features", len(model.features_mean_))  # type: ignore[index]
+            if not model.features_mean_.shape == model.features_spread_.shape == (n_features,):
                 raise ModelFileError("its usual features are not those of its network")
             model.usual_distance_ = float(beside["usual_distance"].item())
             model._take(header, beside)
@@ -306,5 +321,39 @@ def _judge(net: nn.Module, validation: Sequence[Batch], loss_of: Loss, device: t
     return {"val_loss": sum(loss * n for loss, n in losses) / sum(n for _, n in losses)}
 
 
-def _build(architecture: Mapping[str, Any]) -> nn.Module:
-    return build_net(architecture["name"], WHOLE_IMAGE_ARCHITECTURES, **architecture["arguments"])
+def _named(net: Net) -> dict[str, Any]:
+    """How a header names a network."""
+    if isinstance(net, str):
+        return {"name": net}
+    kind = type(net) if isinstance(net, nn.Module) else net
+    return {"name": f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', 'network')}", "own": True}
+
+
+def _build(architecture: Mapping[str, Any], net: Net, size_px: tuple[int, int]) -> nn.Module:
+    """A network that is ready to learn.
+
+    Raises
+    ------
+    ArgumentError, ShapeError : if there is none, or it does not give what is needed.
+    """
+    arguments = architecture["arguments"]
+    if isinstance(net, str) and net in WHOLE_IMAGE_ARCHITECTURES:
+        return build_net(net, WHOLE_IMAGE_ARCHITECTURES, **arguments)
+    if isinstance(net, nn.Module):
+        made = copy.deepcopy(net)
+    elif isinstance(net, str) or callable(net):
+        factory = factory_of(net) if isinstance(net, str) else net
+        made = in_float32(factory, taken_arguments(factory, arguments))
+    else:
+        raise ArgumentError(f"net: expected a name, a torch.nn.Module, or what makes one, got {net!r}.")
+    wanted = (2, arguments["outputs"])
+    try:
+        with torch.inference_mode():
+            given = made.eval()(torch.zeros(2, arguments["channels"], *size_px))
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise ShapeError(f"net: expected to take {(2, arguments['channels'], *size_px)}, it fails: {said}.") from error
+    if not isinstance(given, Tensor) or tuple(given.shape) != wanted:
+        got = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+        raise ShapeError(f"net: expected to give {wanted}, got {got}.")
+    return made.train()

@@ -188,3 +188,42 @@ def test_other_images_than_those_of_the_training_are_told(regressor):
         Regressor().predict(np.zeros((2, 8, 8)))
     with pytest.raises(ArgumentError, match=r"groups: expected 3 or more.*got 2. Lower n_members"):
         Regressor(**SMALL).fit(np.zeros((20, SIDE, SIDE)), np.arange(20.0), groups=np.arange(20) % 2)
+
+
+class OwnNet(torch.nn.Module):
+    """A network of a user."""
+
+    def __init__(self, outputs: int, channels: int = 1) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(channels, 8, 3, padding=1),
+            torch.nn.ReLU(),
+            torch.nn.AdaptiveAvgPool2d(2),
+            torch.nn.Flatten(),
+        )
+        self.head = torch.nn.Linear(32, outputs)
+
+    def forward(self, images):
+        return self.head(self.layers(images))
+
+
+@pytest.mark.parametrize("net", [OwnNet, OwnNet(2)], ids=["class", "module"])
+def test_a_network_of_your_own_learns_and_comes_back(net, tmp_path):
+    rng = np.random.default_rng(0)
+    level = rng.uniform(0, 1, 60)
+    images = level[:, None, None] + 0.1 * rng.normal(size=(60, 12, 12))
+    model = adatom.Regressor(net=net, n_members=2, training={"steps": 150}, random_state=0).fit(images, level)
+    assert model.figures_["val_r2_value"] > 0.6
+    model.save(tmp_path / "m.safetensors")
+    with pytest.raises(ModelFileError, match="Give the network"):
+        adatom.load(tmp_path / "m.safetensors")
+    again = adatom.load(tmp_path / "m.safetensors", net=net)
+    np.testing.assert_allclose(again.predict(images)["value"], model.predict(images)["value"], rtol=1e-5)
+
+
+def test_a_network_that_gives_something_else_is_told_so():
+    images = np.random.default_rng(0).normal(size=(12, 12, 12))
+    with pytest.raises(ShapeError, match=r"expected to give \(2, 2\), got \(2, 5\)"):
+        adatom.Regressor(net=OwnNet(5), n_members=2).fit(images, np.arange(12.0))
+    with pytest.raises(ArgumentError, match="net: expected a name"):
+        adatom.Regressor(net=3, n_members=2).fit(images, np.arange(12.0))
