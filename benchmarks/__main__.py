@@ -45,6 +45,7 @@ BENCHMARKS = {
     "instrument_faults": "a hostile policy on instruments that fail: moves outside limits, foreign errors, left safe",
     "experiment_faults": "experiments killed, cut off and told nonsense: what is lost, repeated, or moved too far",
     "automated_search": "real loops played back: measurements that each policy needs, for a map and for the top 1 %",
+    "stream": "a movie from disk to its table of atoms, without refinement: frames a second",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 
