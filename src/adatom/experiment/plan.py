@@ -12,6 +12,7 @@ from adatom.instruments import Limits, ScanFrame
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+BETWEEN = ("area_under", "peak_place")  # quantities that look at a part of the axis
 
 
 class InstrumentPlan(StrictModel):
@@ -65,14 +66,20 @@ class Spectra(StrictModel):
 class Quantity(StrictModel):
     """The number wanted of each spectrum."""
 
-    name: str = Field(description="a descriptor of adatom.analyse.spectrum_descriptors, as work; or value")
+    name: str = Field(
+        description="a descriptor of adatom.analyse.spectrum_descriptors, as work; or value, area_under, peak_place"
+    )
     at: float | None = Field(default=None, description="of value: the place on the axis, in its unit")
+    low: float | None = Field(default=None, description="of area_under and peak_place: from here on the axis")
+    high: float | None = Field(default=None, description="up to here")
     goal: Literal["highest", "lowest", "map"] = "highest"
 
     @model_validator(mode="after")
     def _value_has_a_place(self) -> Self:
         if (self.name == "value") != (self.at is not None):
             raise ValueError("at goes with the quantity value, and with no other")
+        if (self.low is not None or self.high is not None) and self.name not in BETWEEN:
+            raise ValueError(f"low and high go with {' and '.join(BETWEEN)}, and with no other")
         return self
 
 
