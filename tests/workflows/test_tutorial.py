@@ -23,6 +23,7 @@ EXPECTED: dict[str, tuple[int, set[str]]] = {
     "11_an_atomic_movie": (6, set()),
     "12_your_own_denoiser": (4, {"mos2_denoiser.safetensors"}),
     "13_loss_gradient_optimiser": (4, {"mine.safetensors"}),
+    "14_an_automated_experiment": (3, set()),
 }
 
 
