@@ -1,14 +1,11 @@
 """One tile: its pixels to its atoms, by decisions that were made once for the whole image."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import product
 from math import ceil
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from adatom.distribute.tiles import Span, Tile
@@ -113,10 +110,11 @@ def look_at(tile: Tile, decisions: Decisions) -> SeenTile:
 
 def locate_atoms(seen: SeenTile, decisions: Decisions) -> dict[str, NDArray[Any]]:
     """Columns of the atoms whose centres lie in a tile, positions in square pixels of the image."""
-    spans = list(product(_blocks(seen.tile.rows), _blocks(seen.tile.columns)))
-    # most of their time is spent in sums of NumPy, during which others may work
-    with ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-        blocks = list(pool.map(lambda span: _locate_in_block(seen, span[0], span[1], decisions), spans))
+    blocks = [
+        _locate_in_block(seen, rows, columns, decisions)
+        for rows in _blocks(seen.tile.rows)
+        for columns in _blocks(seen.tile.columns)
+    ]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
