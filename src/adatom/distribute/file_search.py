@@ -10,7 +10,7 @@ import xarray as xr
 
 from adatom import __version__
 from adatom.distribute.manifest import identity
-from adatom.distribute.tiled_finder import DEFAULT_MEMORY_GB, Advance, TiledSearch, find_by_tiles
+from adatom.distribute.tiled_finder import Advance, TiledSearch, find_by_tiles
 from adatom.errors import ArgumentError
 from adatom.files import LazyImage, info, open_lazily, read
 from adatom.finder import Method, search
@@ -108,7 +108,7 @@ class FileSearch:
             refine=self.refine,
             lattice_constant_nm=self.lattice_constant_nm,
             contrast=self.contrast,
-            memory_gb=self.memory_gb or DEFAULT_MEMORY_GB,
+            memory_gb=self.memory_gb,
         )
 
     def _atoms(self, file: Path, image: xr.DataArray) -> Write:

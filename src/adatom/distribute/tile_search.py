@@ -18,8 +18,9 @@ Array = NDArray[np.float64]
 
 # Atoms so many spacings beyond a tile are fitted with those in it, for they overlap and share a background.
 _FITTED_BEYOND = 4.0
-# Atoms are fitted in blocks that are the same ones whatever the tiles are, so that these change nothing [working px].
-BLOCK_SIDE = 512
+# Atoms are fitted in blocks that are the same ones whatever the tiles are, so that these change nothing: their side in
+# pixels of the image, or in working pixels where those are larger, and the least in working pixels.
+_BLOCK_SIDE, _LEAST_BLOCK = 512, 128
 _CLAIMED = 8  # claims reach over so many pixels of the maps at most
 
 
@@ -48,6 +49,13 @@ class Decisions:
     def fit_halo(self) -> int:
         """How far beyond a tile atoms are fitted with its own [working px]."""
         return ceil(_FITTED_BEYOND * self.eyes.spacing_px * max(self.working.factor))
+
+    @property
+    def block_side(self) -> int:
+        """Of what is fitted at once [working px]; sides of tiles are multiples of it."""
+        multiple = grid_of(self.eyes.model)
+        side = max(_LEAST_BLOCK, _BLOCK_SIDE * min(1.0, *self.working.factor))
+        return max(1, int(side) // multiple) * multiple
 
     @property
     def halo(self) -> int:
@@ -112,8 +120,8 @@ def locate_atoms(seen: SeenTile, decisions: Decisions) -> dict[str, NDArray[Any]
     """Columns of the atoms whose centres lie in a tile, positions in square pixels of the image."""
     blocks = [
         _locate_in_block(seen, rows, columns, decisions)
-        for rows in _blocks(seen.tile.rows)
-        for columns in _blocks(seen.tile.columns)
+        for rows in _blocks(seen.tile.rows, decisions.block_side)
+        for columns in _blocks(seen.tile.columns, decisions.block_side)
     ]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
@@ -132,8 +140,8 @@ def _locate_in_block(seen: SeenTile, rows: Span, columns: Span, decisions: Decis
     return {name: values[own] for name, values in table.items()}
 
 
-def _blocks(span: Span) -> list[Span]:
-    return [Span(start, min(start + BLOCK_SIDE, span.stop)) for start in range(span.start, span.stop, BLOCK_SIDE)]
+def _blocks(span: Span, side: int) -> list[Span]:
+    return [Span(start, min(start + side, span.stop)) for start in range(span.start, span.stop, side)]
 
 
 def _within(y: Array, x: Array, rows: Span, columns: Span, working: WorkingPixels) -> NDArray[np.bool_]:

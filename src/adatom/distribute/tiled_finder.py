@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ from adatom.data.atomic_file import write_atomically, write_json
 from adatom.distribute.atom_parts import AtomParts
 from adatom.distribute.deciding import decide, search_a_part
 from adatom.distribute.stopwatch import Stopwatch
-from adatom.distribute.tile_search import BLOCK_SIDE, Decisions, SeenTile, locate_atoms, look_at
+from adatom.distribute.tile_search import Decisions, SeenTile, locate_atoms, look_at
 from adatom.distribute.tiles import Tile, part_into_tiles, tile_side
+from adatom.errors import ArgumentError
 from adatom.files import LazyImage
 from adatom.finder import Finding
 from adatom.models.atom_table import in_units
@@ -40,7 +42,8 @@ class TiledSearch:
 
     Attributes
     ----------
-    memory_gb : what the process may take in all; tiles are as large as it allows, and change nothing of the result.
+    memory_gb : what the process may take in all; tiles are as large as it allows, and change nothing of the result. By
+        default 1.5, or what the smallest tiles need, with a warning.
     """
 
     model: "ImageModel | str | Path | None" = None
@@ -50,7 +53,7 @@ class TiledSearch:
     refine: bool = True
     lattice_constant_nm: float | str | None = None
     contrast: Contrast = "auto"
-    memory_gb: float = DEFAULT_MEMORY_GB
+    memory_gb: float | None = None
 
     def part_arguments(self) -> dict[str, Any]:
         """Arguments of `adatom.finder.search` for a part of the image."""
@@ -97,12 +100,10 @@ def find_by_tiles(
             min_distance_nm=asked.min_distance_nm,
         )
     working = decisions.working
-    side = tile_side(
-        1e9 * asked.memory_gb,
-        halo=decisions.halo,
-        multiple=BLOCK_SIDE,
-        pixels_per_pixel=1 / (working.factor[0] * working.factor[1]),
-    )
+    side, warnings = _side(asked.memory_gb, decisions), _warnings(image)
+    if side is None:
+        side = decisions.block_side
+        warnings.append(f"The smallest tiles of this image may need more than {DEFAULT_MEMORY_GB} GB of memory.")
     tiles = part_into_tiles(working.shape, side)
     table = AtomParts.opened(folder, _key(image, asked, decisions, finding, side, identity))
     overview = _Overview.opened(folder, image.shape, fresh=table.n_done == 0)
@@ -128,7 +129,7 @@ def find_by_tiles(
         "image_shape": list(image.shape),
         "brightness": None,
         "sublattices": None,
-        "warnings": [*finding.summary["warnings"], *_warnings(image)],
+        "warnings": [*finding.summary["warnings"], *warnings],
         "tiles": len(tiles),
         "tile_side_px": side,
         "profile": watch.seconds,
@@ -137,6 +138,22 @@ def find_by_tiles(
     _write_report(folder, summary, finding, pictures)
     write_json(folder / "summary.json", summary)
     return summary
+
+
+def _side(memory_gb: float | None, decisions: Decisions) -> int | None:
+    """Side of the tiles [working px]; None where nobody stated the memory, and the usual one is too little."""
+    factor = decisions.working.factor
+    try:
+        return tile_side(
+            1e9 * (memory_gb or DEFAULT_MEMORY_GB),
+            halo=decisions.halo,
+            multiple=decisions.block_side,
+            pixels_per_pixel=1 / (factor[0] * factor[1]),
+        )
+    except ArgumentError:
+        if memory_gb is not None:
+            raise
+        return None
 
 
 def _ahead(tiles: list[Tile], decisions: Decisions, watch: Stopwatch) -> Iterator[SeenTile]:
@@ -216,7 +233,9 @@ class _Overview:
         path = folder / ".overview.npy"
         values = np.full((-(-shape[0] // step), -(-shape[1] // step)), np.nan, dtype=np.float32)
         if not fresh and path.is_file():
-            values = np.load(path, allow_pickle=False)
+            with suppress(ValueError, OSError):  # cut off, it is drawn without what was read before
+                kept = np.load(path, allow_pickle=False)
+                values = kept if kept.shape == values.shape else values
         return cls(path, values, step)
 
     def add(self, seen: SeenTile, decisions: Decisions) -> None:

@@ -9,7 +9,7 @@ import pytest
 from adatom.data import make_image
 from adatom.distribute import tiled_finder
 from adatom.distribute.deciding import decide, search_a_part
-from adatom.distribute.tile_search import BLOCK_SIDE, locate_atoms, look_at
+from adatom.distribute.tile_search import locate_atoms, look_at
 from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
 from adatom.distribute.tiles import part_into_tiles, tile_side
 from adatom.errors import ArgumentError
@@ -52,8 +52,8 @@ def atoms_by(decisions, side):
 
 
 def test_any_tiles_give_the_same_atoms(decisions):
-    whole = atoms_by(decisions, 16 * BLOCK_SIDE)
-    tiled = atoms_by(decisions, BLOCK_SIDE)
+    whole = atoms_by(decisions, 16 * decisions.block_side)
+    tiled = atoms_by(decisions, decisions.block_side)
     assert len(tiled) == len(whole) > 500
     np.testing.assert_allclose(tiled[["x", "y"]], whole[["x", "y"]], atol=1e-6)
     np.testing.assert_allclose(tiled["probability"], whole["probability"], atol=1e-6)
@@ -62,7 +62,7 @@ def test_any_tiles_give_the_same_atoms(decisions):
 
 def test_the_atoms_are_those_of_the_whole_image(decisions, file):
     tiled, whole = (
-        atoms_by(decisions, BLOCK_SIDE),
+        atoms_by(decisions, decisions.block_side),
         search(make_image(np.load(file)), model="any_atoms", refine=False).atoms,
     )
     assert len(tiled) == pytest.approx(len(whole), rel=0.01)
@@ -70,7 +70,7 @@ def test_the_atoms_are_those_of_the_whole_image(decisions, file):
 
 def test_a_killed_run_goes_on_where_it_was(file, tmp_path, monkeypatch):
     asked = TiledSearch(model="any_atoms", refine=False)
-    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, **__: BLOCK_SIDE)
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, multiple, **__: multiple)
     find_by_tiles(open_lazily(file), tmp_path / "once", asked)
 
     def stop(done: int, total: int) -> None:
@@ -91,6 +91,14 @@ def test_a_killed_run_goes_on_where_it_was(file, tmp_path, monkeypatch):
     assert len(parts) == summary["n_atoms"] == len(pd.read_csv(tmp_path / "twice" / "atoms.csv"))
 
 
+def test_without_a_stated_memory_nothing_is_refused(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiled_finder, "DEFAULT_MEMORY_GB", 0.1)
+    summary = find_by_tiles(open_lazily(file), tmp_path / "out", TiledSearch(model="any_atoms", refine=False))
+    assert summary["n_atoms"] > 500 and any("may need more than 0.1 GB" in each for each in summary["warnings"])
+    with pytest.raises(ArgumentError, match="memory: expected at least"):
+        find_by_tiles(open_lazily(file), tmp_path / "out", TiledSearch(model="any_atoms", memory_gb=0.1))
+
+
 def test_too_little_memory_is_told():
     with pytest.raises(ArgumentError, match="memory: expected at least"):
-        tile_side(0.1e9, halo=176, multiple=BLOCK_SIDE, pixels_per_pixel=1.0)
+        tile_side(0.1e9, halo=176, multiple=512, pixels_per_pixel=1.0)
