@@ -74,7 +74,8 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
         lines.append(f"  odd      {odd_atoms_line(summary['sublattices'])}; odd_probability in atoms.csv")
     lines += [f"  warning  {warning}" for warning in summary["warnings"]]
     if summary.get("tiles"):
-        lines.append(f"  written  {folder}/atoms.csv, atoms.parquet (parts), overlay.png, overview.png, summary.json")
+        written = "atoms.csv, atoms.parquet, overlay.png, overview.png, report.html, summary.json"
+        lines.append(f"  written  {folder}/{written}")
         return lines
     decoded = "decoded.png, " if len(summary["species"]) > 1 else ""
     lines.append(f"  written  {folder}/overlay.png, {decoded}report.html, atoms.csv, atoms.parquet, summary.json")
