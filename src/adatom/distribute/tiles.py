@@ -11,6 +11,8 @@ _BASE_BYTES = 550e6
 _BYTES_PER_PIXEL = 420.0
 # Above this side nothing is gained [working px].
 _MOST_SIDE = 2048
+# On a cluster there are at least so many tiles, if they can be so small: enough for workers to share in.
+_MANY = 64
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,14 @@ def tile_side(memory_bytes: float, *, halo: int, multiple: int, pixels_per_pixel
             f"memory: expected at least {least_gb:.2f} GB for this model, got {memory_bytes / 1e9:.3g} GB."
         )
     return int(min(side, _MOST_SIDE)) // multiple * multiple
+
+
+def side_for_many(shape: tuple[int, int], side: int, multiple: int) -> int:
+    """The side [working px] of tiles that many workers share in, at most `side`, and a multiple of `multiple`. The
+    number of workers plays no part: a run goes on with fewer or more of them.
+    """
+    wanted = (shape[0] * shape[1] / _MANY) ** 0.5
+    return min(side, max(1, int(wanted) // multiple) * multiple)
 
 
 def _spans(n: int, side: int) -> list[Span]:
