@@ -67,5 +67,6 @@ def _local_cluster(number: str | None) -> Any:
         processes=True,
         memory_limit=0,  # dask would halt, for ever, a worker that takes more than its share
         dashboard_address=None,
+        preload=["adatom.cluster.local_worker"],
         silence_logs=logging.CRITICAL,
     )

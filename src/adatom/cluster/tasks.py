@@ -19,6 +19,8 @@ from adatom.errors import ClusterError
 # worker died, the other workers need not wait.
 _AHEAD = 4
 _COUNT_EVERY_S = 2.0
+# What dask raises where there is no scheduler any more.
+_GONE = (OSError, RuntimeError, ValueError, CancelledError)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Cluster:
     def depth(self) -> int:
         """So many tasks are handed out at a time; workers may come and go."""
         if time.monotonic() - self._counted > _COUNT_EVERY_S:
-            with suppress(OSError):  # a scheduler that is gone is told by the tasks
+            with suppress(*_GONE):  # of which the tasks tell
                 self._n_workers = len(self._client.nthreads())
             self._counted = time.monotonic()
         return _AHEAD * max(1, self._n_workers)
@@ -67,7 +69,11 @@ class Cluster:
         from adatom.cluster.shared import SharedContent
 
         key = uuid.uuid4().hex
-        self._client.register_plugin(SharedContent(key, dumps(value)))
+        content = SharedContent(key, dumps(value))
+        try:
+            self._client.register_plugin(content)
+        except _GONE as error:
+            raise self._gone() from error
         self._shared.append(key)
         return Shared(key)
 
@@ -88,9 +94,11 @@ class Cluster:
         key = f"adatom.{getattr(function, '__name__', 'task')}-{uuid.uuid4().hex}"
         content = dumps((function, arguments))
         result: Future[Any] = Future()
-        asked = self._client.submit(
-            work, content, None if shared is None else shared.key, self._topic, __version__, key=key, pure=False
-        )
+        kept = None if shared is None else shared.key
+        try:
+            asked = self._client.submit(work, content, kept, self._topic, __version__, key=key, pure=False)
+        except _GONE as error:
+            raise self._gone() from error
         self._under_way[result] = asked
         asked.add_done_callback(partial(self._settle, result))
         return result
@@ -124,7 +132,7 @@ class Cluster:
         """Cancel those that wait; what a worker has begun it ends, for nobody."""
         left = {task: self._under_way.pop(task) for task in tasks if task in self._under_way}
         if left:
-            with suppress(OSError, RuntimeError, CancelledError):
+            with suppress(*_GONE):
                 self._client.cancel(list(left.values()), force=True)
         for task in left:
             with suppress(InvalidStateError):
@@ -133,7 +141,7 @@ class Cluster:
     def close(self) -> None:
         """Leave nothing on the workers."""
         self.give_up(list(self._under_way))
-        with suppress(OSError, RuntimeError, ValueError, CancelledError):
+        with suppress(*_GONE):
             for key in self._shared:
                 from adatom.cluster.shared import name_of
 
@@ -150,6 +158,9 @@ class Cluster:
         with suppress(InvalidStateError):
             result.set_result(value) if error is None else result.set_exception(error)
 
+    def _gone(self) -> ClusterError:
+        return ClusterError(f"cluster: expected a scheduler that answers, got none at {self.name} any more.")
+
     def _told(self, error: BaseException) -> BaseException:
         """An error as a person can use it."""
         from distributed.scheduler import KilledWorker
@@ -160,7 +171,7 @@ class Cluster:
                 "for their memory. Give workers more memory, or tasks less (--memory)."
             )
         if isinstance(error, CancelledError):
-            return ClusterError(f"cluster: expected a scheduler that answers, got none at {self.name} any more.")
+            return self._gone()
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ModuleNotFoundError) and (cause.name or "").partition(".")[0] == "adatom":
