@@ -5,7 +5,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -47,7 +47,6 @@ class Cluster:
         self.name = name
         self._client = client
         self._under_way: dict[Future[Any], Any] = {}  # what was promised, and dask's own future of it
-        self._shared: list[str] = []
         self._n_workers, self._counted = 0, 0.0
         self._topic = f"adatom-{uuid.uuid4().hex}"
         self._messages: SimpleQueue[Any] = SimpleQueue()
@@ -62,11 +61,12 @@ class Cluster:
             self._counted = time.monotonic()
         return _AHEAD * max(1, self._n_workers)
 
-    def share(self, value: Any) -> Shared:
-        """Send something to each worker, once, for `submit` and `in_order`."""
+    @contextmanager
+    def sharing(self, value: Any) -> Iterator[Shared]:
+        """Have something on each worker, sent once, for `submit` and `in_order` within the block."""
         from distributed.protocol.pickle import dumps
 
-        from adatom.cluster.shared import SharedContent
+        from adatom.cluster.shared import SharedContent, name_of
 
         key = uuid.uuid4().hex
         content = SharedContent(key, dumps(value))
@@ -74,8 +74,11 @@ class Cluster:
             self._client.register_plugin(content)
         except _GONE as error:
             raise self._gone() from error
-        self._shared.append(key)
-        return Shared(key)
+        try:
+            yield Shared(key)
+        finally:
+            with suppress(*_GONE):
+                self._client.unregister_worker_plugin(name_of(key))
 
     def submit(self, function: Callable[..., Any], *arguments: Any, shared: Shared | None = None) -> "Future[Any]":
         """Hand a task out.
@@ -142,10 +145,6 @@ class Cluster:
         """Leave nothing on the workers."""
         self.give_up(list(self._under_way))
         with suppress(*_GONE):
-            for key in self._shared:
-                from adatom.cluster.shared import name_of
-
-                self._client.unregister_worker_plugin(name_of(key))
             self._client.unsubscribe_topic(self._topic)
 
     def _settle(self, result: "Future[Any]", asked: Any) -> None:

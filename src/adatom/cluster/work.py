@@ -1,7 +1,6 @@
 """What happens on a worker: one task at a time, with all of the worker's threads."""
 
 import socket
-from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -11,6 +10,7 @@ from adatom.errors import ClusterError
 # Seeds and numbers of threads reach what a process has one of.
 _turn = Lock()
 _kept: dict[str, bytes] = {}
+_values: dict[str, Any] = {}
 _topic: str | None = None  # of the task whose turn it is
 
 
@@ -60,12 +60,13 @@ def keep(key: str, content: bytes) -> None:
 def forget(key: str) -> None:
     """No more tasks need it."""
     _kept.pop(key, None)
-    _value.cache_clear()
+    _values.pop(key, None)
 
 
-@cache
 def _value(key: str) -> Any:
     """What was sent, unpickled by the first task that needs it: an error in that is the task's error."""
     from distributed.protocol.pickle import loads
 
-    return loads(_kept[key])
+    if key not in _values:
+        _values[key] = loads(_kept[key])
+    return _values[key]

@@ -90,8 +90,8 @@ def replay(
     )
     tasks = [(name, policy, seed) for name, policy in policies.items() for seed in seeds]
     if cluster is not None:
-        with open_cluster(cluster) as workers:
-            runs = list(workers.in_order(_run_one, tasks, shared=workers.share(one_run)))
+        with open_cluster(cluster) as workers, workers.sharing(one_run) as shared:
+            runs = list(workers.in_order(_run_one, tasks, shared=shared))
     elif n_processes == 1:
         runs = [one_run(*task) for task in tasks]
     else:

@@ -4,6 +4,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -29,7 +30,8 @@ class FilesOnCluster:
 
     def __init__(self, asked: FileSearch, cluster: Cluster, advance: Callable[[int, int], None] | None) -> None:
         self._asked, self._cluster, self._advance = asked, cluster, advance
-        self._work = cluster.share(FileWork(asked, _model_to_send(asked.model)))
+        self._handed_out: set[Future[Any]] = set()
+        self._block = ExitStack()  # within which workers have what they need
         self._writing, self._by_tiles = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
 
     @property
@@ -48,14 +50,29 @@ class FilesOnCluster:
             failed.set_exception(error)
             return failed
         found = self._cluster.submit(_search, file.resolve(), told, shared=self._work)
-        return self._writing.submit(_write, found, folder, told)
+        self._handed_out.add(found)
+        return self._writing.submit(self._write, found, folder, told)
 
     def __enter__(self) -> "FilesOnCluster":
+        work = FileWork(self._asked, _model_to_send(self._asked.model))
+        self._work = self._block.enter_context(self._cluster.sharing(work))
         return self
 
     def __exit__(self, *error: object) -> None:
         for pool in (self._by_tiles, self._writing):
             pool.shutdown(wait=error[0] is None, cancel_futures=True)
+        self._cluster.give_up(self._handed_out)
+        self._block.close()
+
+    def _write(self, found: "Future[Any]", folder: Path, told: str) -> Result:
+        """What came back, the summary last: where it is, all is."""
+        try:
+            summary, made = found.result()
+        finally:
+            self._handed_out.discard(found)
+        for name in sorted(made, key=lambda name: name == "summary.json"):
+            write_atomically(folder / name, made[name])
+        return told, summary
 
     def _search_by_tiles(self, file: Path, folder: Path, told: str) -> Result:
         opened = self._asked.open(file)
@@ -108,14 +125,6 @@ def _search(work: FileWork, file: Path, told: str) -> tuple[dict[str, Any], dict
         summary = work.here.run(file, folder)
         made = [each for each in sorted(folder.rglob("*")) if each.is_file()]
         return summary, {str(each.relative_to(folder)): each.read_bytes() for each in made}
-
-
-def _write(found: "Future[tuple[dict[str, Any], dict[str, bytes]]]", folder: Path, told: str) -> Result:
-    """What came back, the summary last: where it is, all is."""
-    summary, made = found.result()
-    for name in sorted(made, key=lambda name: name == "summary.json"):
-        write_atomically(folder / name, made[name])
-    return told, summary
 
 
 def _model_to_send(model: str | None) -> bytes | None:

@@ -44,7 +44,7 @@ def search_here(
 
 
 def search_on_cluster(
-    tiles: list[Tile], image: LazyImage, decisions: Decisions, grid: OverviewGrid, watch: Stopwatch, cluster: Cluster
+    tiles: list[Tile], work: "TileWork", watch: Stopwatch, cluster: Cluster
 ) -> Iterator[SearchedTile]:
     """The same by the workers of a cluster, each tile a task, in the order of the tiles.
 
@@ -54,10 +54,10 @@ def search_on_cluster(
     """
     if not tiles:
         return
-    work = cluster.share(TileWork(image.unopened(), identity(image.path), _unopened(decisions), grid))
-    for searched, seconds in cluster.in_order(_search, tiles, shared=work):
-        watch.add(seconds)
-        yield searched
+    with cluster.sharing(work) as shared:
+        for searched, seconds in cluster.in_order(_search, tiles, shared=shared):
+            watch.add(seconds)
+            yield searched
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,13 @@ class TileWork:
     identity: str
     decisions: Decisions
     grid: OverviewGrid
+
+    @classmethod
+    def of(cls, image: LazyImage, identity: str, decisions: Decisions, grid: OverviewGrid) -> "TileWork":
+        """As it can be sent: without what is open, and without what was seen on the way."""
+        unopened = image.unopened()
+        eyes = replace(decisions.eyes, seen=None)
+        return cls(unopened, identity, _with_image(replace(decisions, eyes=eyes), unopened), grid)
 
     @cached_property
     def here(self) -> Decisions:
@@ -105,12 +112,6 @@ def _search(work: TileWork, tile: Tile) -> tuple[SearchedTile, dict[str, float]]
     with watch("refinement"):
         columns = locate_atoms(seen, decisions)
     return SearchedTile(columns, work.grid.part(seen, decisions)), watch.seconds
-
-
-def _unopened(decisions: Decisions) -> Decisions:
-    """As they can be sent: without what is open, and without what was seen on the way."""
-    eyes = replace(decisions.eyes, seen=None)
-    return _with_image(replace(decisions, eyes=eyes), decisions.working.square.image.unopened())
 
 
 def _with_image(decisions: Decisions, image: LazyImage) -> Decisions:

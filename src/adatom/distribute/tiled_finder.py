@@ -15,10 +15,11 @@ from adatom.data import ATOM_COLUMNS, make_atoms, make_image
 from adatom.data.atomic_file import write_atomically, write_json
 from adatom.distribute.atom_parts import AtomParts
 from adatom.distribute.deciding import decide, search_a_part
+from adatom.distribute.manifest import identity as identity_of
 from adatom.distribute.overview import Overview
 from adatom.distribute.stopwatch import Stopwatch
 from adatom.distribute.tile_search import Decisions
-from adatom.distribute.tile_work import search_here, search_on_cluster
+from adatom.distribute.tile_work import TileWork, search_here, search_on_cluster
 from adatom.distribute.tiles import part_into_tiles, side_for_many, tile_side
 from adatom.errors import ArgumentError
 from adatom.files import LazyImage
@@ -122,7 +123,8 @@ def find_by_tiles(
     if cluster is None:
         searching = search_here(left, decisions, overview.grid, watch)
     else:
-        searching = search_on_cluster(left, image, decisions, overview.grid, watch, cluster)
+        work = TileWork.of(image, identity or identity_of(image.path), decisions, overview.grid)
+        searching = search_on_cluster(left, work, watch, cluster)
     for searched in searching:
         with watch("writing"):
             overview.add(searched.overview)
