@@ -49,7 +49,7 @@ class FilesOnCluster:
             failed: Future[Result] = Future()
             failed.set_exception(error)
             return failed
-        found = self._cluster.submit(_search, file.resolve(), told, shared=self._work)
+        found = self._cluster.submit(search_file, file.resolve(), told, shared=self._work)
         self._handed_out.add(found)
         return self._writing.submit(self._write, found, folder, told)
 
@@ -107,7 +107,7 @@ def _models() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="adatom-models-")
 
 
-def _search(work: FileWork, file: Path, told: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+def search_file(work: FileWork, file: Path, told: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Search a file on a worker: its summary, and the files of its results by name."""
     where = f"{file} on {socket.gethostname()}"
     if not file.exists():

@@ -55,7 +55,7 @@ def search_on_cluster(
     if not tiles:
         return
     with cluster.sharing(work) as shared:
-        for searched, seconds in cluster.in_order(_search, tiles, shared=shared):
+        for searched, seconds in cluster.in_order(search_tile, tiles, shared=shared):
             watch.add(seconds)
             yield searched
 
@@ -104,7 +104,7 @@ class TileWork:
         return _with_image(self.decisions, opened)
 
 
-def _search(work: TileWork, tile: Tile) -> tuple[SearchedTile, dict[str, float]]:
+def search_tile(work: TileWork, tile: Tile) -> tuple[SearchedTile, dict[str, float]]:
     """One tile on a worker, and the seconds that it took."""
     decisions, watch = work.here, Stopwatch()
     with watch("reading and network"):
