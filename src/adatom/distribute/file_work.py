@@ -61,7 +61,7 @@ class FilesOnCluster:
     def __exit__(self, *error: object) -> None:
         for pool in (self._by_tiles, self._writing):
             pool.shutdown(wait=error[0] is None, cancel_futures=True)
-        self._cluster.give_up(self._handed_out)
+        self._cluster.give_up(list(self._handed_out))
         self._block.close()
 
     def _write(self, found: "Future[Any]", folder: Path, told: str) -> Result:
