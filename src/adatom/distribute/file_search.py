@@ -101,15 +101,15 @@ class FileSearch:
             return None
         return hashlib.sha256(model_path(self.model or DEFAULT_MODEL).read_bytes()).hexdigest()
 
-    def is_for_tiles(self, file: Path) -> bool:
-        """Whether a file is searched by tiles."""
+    def is_for_tiles(self, file: Path, *, large_only: bool = False) -> bool:
+        """Whether a file is searched by tiles, or, of `large_only`, would be if no memory was stated."""
         if self.what != "atoms":
             return False
         facts = info(file)
         chosen = next((each for each in facts["contents"] if each["name"] == self.channel), facts["contents"][0])
         is_picture = chosen["dims"] == ["y", "x"] or (chosen["dims"][0] == "frame" and self.frame is not None)
         is_large = chosen["dims"][-1] == "x" and chosen["shape"][-1] * chosen["shape"][-2] > _LARGE_PX
-        return is_picture and (self.memory_gb is not None or is_large)
+        return is_picture and (is_large or (self.memory_gb is not None and not large_only))
 
     def _by_tiles(self) -> TiledSearch:
         return TiledSearch(

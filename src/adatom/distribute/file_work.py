@@ -26,10 +26,17 @@ class FilesOnCluster:
 
     Workers read the files by their names, so these are on a file system that all machines share; results and model
     travel.
+
+    Parameters
+    ----------
+    alone : there is one file, in which the workers share if it is searched by tiles. Of many files they share only in
+        those that are large.
     """
 
-    def __init__(self, asked: FileSearch, cluster: Cluster, advance: Callable[[int, int], None] | None) -> None:
-        self._asked, self._cluster, self._advance = asked, cluster, advance
+    def __init__(
+        self, asked: FileSearch, cluster: Cluster, advance: Callable[[int, int], None] | None, *, alone: bool
+    ) -> None:
+        self._asked, self._cluster, self._advance, self._alone = asked, cluster, advance, alone
         self._handed_out: set[Future[Any]] = set()
         self._block = ExitStack()  # within which workers have what they need
         self._writing, self._by_tiles = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
@@ -43,7 +50,7 @@ class FilesOnCluster:
         """Search a file; its results are in the folder when the future is done."""
         try:
             told = identity(file)
-            if self._asked.is_for_tiles(file):
+            if self._asked.is_for_tiles(file, large_only=not self._alone):
                 return self._by_tiles.submit(self._search_by_tiles, file, folder, told)
         except Exception as error:
             failed: Future[Result] = Future()
