@@ -69,7 +69,7 @@ def find(
     method: Annotated[str, typer.Option(help="network, or classical (blobs, no training).")] = "network",
     memory: Annotated[
         str | None,
-        typer.Option(metavar="1.5GB", help="Search by tiles within so much memory; by default only large images."),
+        typer.Option(metavar="1.5GB", help="Search by tiles or frames within so much memory; by default only what is large."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that search files at the same time.")] = 1,
     again: Annotated[bool, typer.Option("--again", help="Do also what an earlier run has done into --out.")] = False,
@@ -172,10 +172,10 @@ def find(
         if len(sources) == 1:
             with progress(f"finding {what}", 1) as advance:
 
-                def tiles_done(done: int, total: int) -> None:
-                    advance(done, "tiles", total)
+                def parts_done(done: int, total: int, of: str) -> None:
+                    advance(done, of, total)
 
-                for outcome in search_files(sources, out, asked, again=again, advance=tiles_done):
+                for outcome in search_files(sources, out, asked, again=again, advance=parts_done):
                     tell(outcome)
         else:
             with progress(f"finding {what}", len(sources)) as advance:

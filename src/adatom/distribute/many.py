@@ -8,9 +8,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from adatom.distribute.file_search import FileSearch
+from adatom.distribute.file_search import Advance, FileSearch
 from adatom.distribute.manifest import Manifest, identity
-from adatom.distribute.tiled_finder import Advance
 from adatom.errors import ArgumentError
 
 
@@ -50,7 +49,7 @@ def search_files(
     out : folder for results and ``manifest.jsonl``, by which what is done already is left out.
     jobs : processes that search files at the same time; 1: this one.
     again : do also what is done already.
-    advance : is told of the tiles of a large image, by one job.
+    advance : is told of the parts of a large image or a long movie, by one job.
 
     A file that fails stops no other.
     """
