@@ -30,10 +30,10 @@ from adatom.prepare import SquareImage
 
 # Frames of so many pixels in all are written at once, and are at most lost when a run is killed.
 _PART_PX = 4_000_000
-# Measured (benchmarks/movies.py): what Python and its libraries take, and what one pixel of a frame takes while it is
-# looked at, and of an image of the model's scale [bytes].
-_BASE_BYTES = 550e6
-_BYTES_PER_PIXEL, _BYTES_PER_WORKING_PIXEL = 100.0, 420.0
+# Measured (benchmarks/movies.py), in bytes: what Python and its libraries take; and for each pixel of a frame what the
+# first frame takes, decisions and pictures included, for each pixel of the model's scale its network, and what each
+# frame takes that is looked at beside it.
+_BASE, _FIRST, _NETWORK, _BESIDE = 600e6, 450.0, 250.0, 150.0
 # More frames at once gain nothing: Python does one thing at a time.
 _MOST_AT_ONCE = 8
 
@@ -170,14 +170,14 @@ def _frames_at_once(memory_gb: float | None, movie: LazyMovie, finding: Finding)
     if memory_gb is None:
         return most
     n_pixels = movie.shape[0] * movie.shape[1]
-    per_frame = n_pixels * (_BYTES_PER_PIXEL + _BYTES_PER_WORKING_PIXEL * finding.eyes.factor**2)
-    fitting = int((1e9 * memory_gb - _BASE_BYTES) // per_frame)
-    if fitting < 1:
-        least_gb = ceil((_BASE_BYTES + per_frame) / 1e7) / 100
+    least = _BASE + n_pixels * (_FIRST + _NETWORK * finding.eyes.factor**2)
+    beside = (1e9 * memory_gb - least) // (_BESIDE * n_pixels)
+    if beside < 0:
         raise ArgumentError(
-            f"memory: expected at least {least_gb:.2f} GB for frames of this size, got {memory_gb:.3g} GB."
+            f"memory: expected at least {ceil(least / 1e7) / 100:.2f} GB for frames of this size, "
+            f"got {memory_gb:.3g} GB."
         )
-    return min(fitting, most)
+    return min(1 + int(beside), most)
 
 
 def _found(

@@ -27,6 +27,7 @@ from adatom.files.luminance import LUMINANCE_STEP, luminance
 
 _MAX_METADATA = 1000
 _MAX_EXPANSION = 1100
+_BLOCK = "4MiB"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,13 @@ class Variant:
             ) from error
         if path.suffix.lower() not in self.suffixes:
             path = _under_a_name(path, self.suffixes[0])
-        with contextlib.suppress(TypeError, NotImplementedError):  # some plugins cannot read lazily, and say so thus
+        import dask
+
+        # a window costs the blocks of the array that it lies in
+        with (
+            contextlib.suppress(TypeError, NotImplementedError),  # some plugins cannot read lazily, and say so thus
+            dask.config.set({"array.chunk-size": _BLOCK}),
+        ):
             items: list[dict[str, Any]] = plugin.file_reader(str(path), lazy=True)
             return items
         items = plugin.file_reader(str(path))
