@@ -33,7 +33,7 @@ class Outcome:
 
 
 def search_files(
-    files: Iterable[Path],
+    files: Iterable[Path | None],
     out: Path,
     asked: FileSearch,
     *,
@@ -45,7 +45,7 @@ def search_files(
 
     Parameters
     ----------
-    files : may come one by one, as from a folder that is watched.
+    files : may come one by one, as from a folder that is watched; None says that none has come since the last.
     out : folder for results and ``manifest.jsonl``, by which what is done already is left out.
     jobs : processes that search files at the same time; 1: this one.
     again : do also what is done already.
@@ -60,6 +60,16 @@ def search_files(
     under_way: deque[tuple[Path, Path, Future[tuple[str, dict[str, Any]]], bool]] = deque()
     searching = _Pipeline(asked, advance) if jobs == 1 else _Processes(asked, jobs)
 
+    def begin(file: Path) -> None:
+        folder = folders.of(file)
+        summary = None if again else manifest.summary_if_done(file, settings)
+        if summary is None:
+            under_way.append((file, folder, searching.submit(file, folder), False))
+            return
+        done: Future[tuple[str, dict[str, Any]]] = Future()
+        done.set_result(("", summary))
+        under_way.append((file, folder, done, True))
+
     def outcome() -> Outcome:
         file, folder, result, was_done = under_way.popleft()
         try:
@@ -73,14 +83,8 @@ def search_files(
 
     with searching:
         for file in files:
-            folder = folders.of(file)
-            summary = None if again else manifest.summary_if_done(file, settings)
-            if summary is not None:
-                done: Future[tuple[str, dict[str, Any]]] = Future()
-                done.set_result(("", summary))
-                under_way.append((file, folder, done, True))
-            else:
-                under_way.append((file, folder, searching.submit(file, folder), False))
+            if file is not None:
+                begin(file)
             while under_way and (len(under_way) > searching.depth or under_way[0][2].done()):
                 yield outcome()
         while under_way:
