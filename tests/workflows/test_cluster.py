@@ -106,6 +106,17 @@ def test_a_worker_is_killed_amid_files(cluster, tmp_path):
     assert len(done) == 6 and done.total() <= 7
 
 
+def test_frames_of_a_movie(cluster, tmp_path):
+    file = tmp_path / "movie.npy"
+    np.save(file, np.stack([crystal(96, seed) for seed in range(5)]))
+    asked = FileSearch(refine=False, memory_gb=1.5)
+    (alone,) = search_files([file], tmp_path / "alone", asked)
+    with open_cluster(cluster.scheduler_address) as workers:
+        (together,) = search_files([file], tmp_path / "there", asked, cluster=workers)
+    assert together.summary["n_frames"] == 5 and times_done(cluster, "look_at_frames")
+    assert (alone.folder / "atoms.csv").read_bytes() == (together.folder / "atoms.csv").read_bytes()
+
+
 def end_the_worker(n: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -79,7 +79,7 @@ def find(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A dask cluster, such as tcp://10.0.0.5:8786 or local:4, searches files, and tiles of large ones. Its "
+            help="A dask cluster, such as tcp://10.0.0.5:8786 or local:4, searches files, and parts of large ones. Its "
             "workers read the files by their names: put them where all machines see them.",
         ),
     ] = None,
