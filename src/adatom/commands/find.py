@@ -69,8 +69,13 @@ def find(
     method: Annotated[str, typer.Option(help="network, or classical (blobs, no training).")] = "network",
     memory: Annotated[
         str | None,
-        typer.Option(metavar="1.5GB", help="Search by tiles or frames within so much memory; by default only what is large."),
+        typer.Option(
+            metavar="1.5GB", help="Search by tiles, or frame by frame, within so much memory; else only what is large."
+        ),
     ] = None,
+    report: Annotated[
+        bool, typer.Option(help="Draw overlay and report: of many small images that takes longer than the search.")
+    ] = True,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that search files at the same time.")] = 1,
     again: Annotated[bool, typer.Option("--again", help="Do also what an earlier run has done into --out.")] = False,
     watch: Annotated[
@@ -94,6 +99,7 @@ def find(
         "--undistort": undistort or None,
         "--no-refine": None if refine else True,
         "--method": None if method == "network" else method,
+        "--no-report": None if report else True,
     }
     unsuited = of_atoms if what == "particles" else {"--min-diameter": min_diameter}
     for option, value in unsuited.items():
@@ -132,6 +138,7 @@ def find(
         coverage=coverage,
         min_diameter_nm=min_diameter,
         memory_gb=memory_gb,
+        report=report,
     )
     lines_of = finding_lines if what == "atoms" else particle_lines
     results: list[dict[str, Any]] = []

@@ -39,6 +39,8 @@ class FileSearch:
     channel, frame, pixel_size : as of `adatom.read`.
     memory_gb : search by tiles, or a movie frame by frame, within so much memory; None: only what is too large to be
         searched whole.
+    report : draw overlay and report, which of small images takes longer than the search; of particles and of images
+        searched by tiles in any case.
     """
 
     what: Literal["atoms", "particles"] = "atoms"
@@ -57,6 +59,7 @@ class FileSearch:
     coverage: float | None = None
     min_diameter_nm: float | None = None
     memory_gb: float | None = None
+    report: bool = True
 
     def settings(self) -> dict[str, Any]:
         """All that results depend on, but the file."""
@@ -133,6 +136,7 @@ class FileSearch:
             contrast=self.contrast,
             coverage=self.coverage,
             memory_gb=self.memory_gb,
+            report=self.report,
         )
 
     def _by_tiles(self) -> TiledSearch:
@@ -166,7 +170,8 @@ class FileSearch:
         def write(folder: Path) -> dict[str, Any]:
             from adatom.report import write_results
 
-            write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
+            found = (finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
+            write_results(folder, *found, with_pages=self.report)
             return finding.summary
 
         return write
