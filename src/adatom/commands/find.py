@@ -70,7 +70,7 @@ def find(
     memory: Annotated[
         str | None,
         typer.Option(
-            metavar="1.5GB", help="Search by tiles, or frame by frame, within so much memory; else only what is large."
+            metavar="1.5GB", help="Search by tiles or frames within so much memory; else only what is large."
         ),
     ] = None,
     report: Annotated[
