@@ -16,9 +16,10 @@ from adatom.files import LazyImage, info, open_lazily, read
 from adatom.finder import Method, search
 from adatom.models.catalogue import DEFAULT_MODEL, model_path
 from adatom.models.choice import Contrast
+from adatom.prepare import is_large
 
-# Pictures of more pixels than this are searched by tiles: whole they take several GB.
-_LARGE_PX = 12_000_000
+# Pictures of more pixels than this are searched by tiles, asked for or not: whole they take several GB.
+_HUGE_PX = 12_000_000
 
 Write = Callable[[Path], dict[str, Any]]  # results into a folder; gives the summary
 
@@ -31,7 +32,8 @@ class FileSearch:
     ----------
     what : ``atoms`` or ``particles``.
     channel, frame, pixel_size : as of `adatom.read`.
-    memory_gb : search by tiles, within so much memory; None: only images that are too large to be searched whole.
+    memory_gb : search large images by tiles, within so much memory; None: only those that are too large to be searched
+        whole.
     """
 
     what: Literal["atoms", "particles"] = "atoms"
@@ -96,8 +98,9 @@ class FileSearch:
         facts = info(file)
         chosen = next((each for each in facts["contents"] if each["name"] == self.channel), facts["contents"][0])
         is_picture = chosen["dims"] == ["y", "x"] or (chosen["dims"][0] == "frame" and self.frame is not None)
-        is_large = chosen["dims"][-1] == "x" and chosen["shape"][-1] * chosen["shape"][-2] > _LARGE_PX
-        return is_picture and (self.memory_gb is not None or is_large)
+        if not is_picture or not is_large(chosen["shape"][-2:]):
+            return False
+        return self.memory_gb is not None or chosen["shape"][-1] * chosen["shape"][-2] > _HUGE_PX
 
     def _by_tiles(self) -> TiledSearch:
         return TiledSearch(

@@ -20,6 +20,7 @@ from adatom.distribute.deciding import decide, search_a_part
 from adatom.distribute.stopwatch import Stopwatch
 from adatom.distribute.tile_search import Decisions, SeenTile, locate_atoms, look_at
 from adatom.distribute.tiles import Tile, part_into_tiles, tile_side
+from adatom.distribute.windows import SquarePixels
 from adatom.errors import ArgumentError
 from adatom.files import LazyImage
 from adatom.finder import Finding
@@ -86,25 +87,26 @@ def find_by_tiles(
     Notes
     -----
     Model, scale, contrast, levelling and the judgement of dim atoms are decided once, by parts of the image
-    (`adatom.distribute.deciding`). Atoms are fitted in blocks of fixed places, so that any tiles give the same atoms.
-    Brightness groups and sublattices are not judged, and terraces not flattened.
+    (`adatom.distribute.deciding`), the very parts by which `adatom.find` decides on an image of more than 1024 x 1024
+    pixels. Atoms are fitted in blocks (`adatom.models.blocks`), there as here. So the atoms are those of
+    `adatom.find`, whatever the tiles are. Brightness groups and sublattices are not judged, and terraces not flattened.
     """
     started, watch = time.monotonic(), Stopwatch()
     with watch("choosing"):
-        finding = search_a_part(image, **asked.part_arguments())
+        square = SquarePixels.of(image)
+        finding = search_a_part(image, square, **asked.part_arguments())
         decisions = decide(
-            image,
+            square,
             finding,
             min_probability=asked.min_probability,
             refine=asked.refine,
             min_distance_nm=asked.min_distance_nm,
         )
-    working = decisions.working
     side, warnings = _side(asked.memory_gb, decisions), _warnings(image)
     if side is None:
-        side = decisions.block_side
+        side = decisions.blocks.side
         warnings.append(f"The smallest tiles of this image may need more than {DEFAULT_MEMORY_GB} GB of memory.")
-    tiles = part_into_tiles(working.shape, side)
+    tiles = part_into_tiles(square.shape, side)
     table = AtomParts.opened(folder, _key(image, asked, decisions, finding, side, identity))
     overview = _Overview.opened(folder, image.shape, fresh=table.n_done == 0)
     if advance:
@@ -141,14 +143,13 @@ def find_by_tiles(
 
 
 def _side(memory_gb: float | None, decisions: Decisions) -> int | None:
-    """Side of the tiles [working px]; None where nobody stated the memory, and the usual one is too little."""
-    factor = decisions.working.factor
+    """Side of the tiles [square px]; None where nobody stated the memory, and the usual one is too little."""
     try:
         return tile_side(
             1e9 * (memory_gb or DEFAULT_MEMORY_GB),
             halo=decisions.halo,
-            multiple=decisions.block_side,
-            pixels_per_pixel=1 / (factor[0] * factor[1]),
+            block_side=decisions.blocks.side,
+            factor=max(decisions.working.factor),
         )
     except ArgumentError:
         if memory_gb is not None:
