@@ -9,6 +9,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from adatom import __version__
+from adatom.cluster import Cluster
 from adatom.distribute.manifest import identity
 from adatom.distribute.tiled_finder import Advance, TiledSearch, find_by_tiles
 from adatom.errors import ArgumentError
@@ -65,7 +66,7 @@ class FileSearch:
 
     def open(self, file: Path) -> xr.DataArray | LazyImage:
         """What is to be searched: the image, or, where it is to be searched by tiles, a way to read parts of it."""
-        if self.what == "atoms" and self._is_for_tiles(file):
+        if self.is_for_tiles(file):
             unsuited = {
                 "undistort": self.undistort or None,
                 "coverage": self.coverage,
@@ -77,11 +78,19 @@ class FileSearch:
             return open_lazily(file, channel=self.channel, frame=self.frame, pixel_size=self.pixel_size)
         return read(file, channel=self.channel, frame=self.frame, pixel_size=self.pixel_size)
 
-    def look(self, file: Path, opened: xr.DataArray | LazyImage, advance: Advance | None = None) -> Write:
-        """Search what `open` gave; gives what writes the results. By tiles all is done in that."""
+    def look(
+        self,
+        file: Path,
+        opened: xr.DataArray | LazyImage,
+        advance: Advance | None = None,
+        cluster: Cluster | None = None,
+    ) -> Write:
+        """Search what `open` gave; gives what writes the results. By tiles, on a cluster where there is one, all is
+        done in that.
+        """
         if isinstance(opened, LazyImage):
             return lambda folder: find_by_tiles(
-                opened, folder, self._by_tiles(), identity=identity(file), advance=advance
+                opened, folder, self._by_tiles(), identity=identity(file), advance=advance, cluster=cluster
             )
         return self._particles(file, opened) if self.what == "particles" else self._atoms(file, opened)
 
@@ -94,7 +103,10 @@ class FileSearch:
             return None
         return hashlib.sha256(model_path(self.model or DEFAULT_MODEL).read_bytes()).hexdigest()
 
-    def _is_for_tiles(self, file: Path) -> bool:
+    def is_for_tiles(self, file: Path) -> bool:
+        """Whether a file is searched by tiles."""
+        if self.what != "atoms":
+            return False
         facts = info(file)
         chosen = next((each for each in facts["contents"] if each["name"] == self.channel), facts["contents"][0])
         is_picture = chosen["dims"] == ["y", "x"] or (chosen["dims"][0] == "frame" and self.frame is not None)

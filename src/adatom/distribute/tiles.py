@@ -12,6 +12,8 @@ _BASE_BYTES = 550e6
 _BYTES_PER_PIXEL = 420.0
 # Above this side nothing is gained [working px].
 _MOST_SIDE = 2048
+# On a cluster there are at least so many tiles, if they can be so small: enough for workers to share in.
+_MANY = 64
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,11 @@ def tile_side(memory_bytes: float, *, halo: int, block_side: int, factor: float)
         )
     side = min(((memory_bytes - _BASE_BYTES) / per_pixel) ** 0.5 - 2 * halo, _MOST_SIDE)
     return max(1, int(side / factor) // block_side) * block_side
+
+
+def side_for_many(shape: tuple[int, int], side: int, block_side: int) -> int:
+    """The side [square px] of tiles that many workers share in, at most `side`, and a multiple of `block_side`. The
+    number of workers plays no part: a run goes on with fewer or more of them.
+    """
+    wanted = (shape[0] * shape[1] / _MANY) ** 0.5
+    return min(side, max(1, int(wanted) // block_side) * block_side)
