@@ -72,6 +72,9 @@ def find(
         str | None,
         typer.Option(metavar="1.5GB", help="Search by tiles within so much memory; by default only large images."),
     ] = None,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Write what the network saw, the probability of each species, to maps.zarr.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that search files at the same time.")] = 1,
     cluster: Annotated[
         str | None,
@@ -102,6 +105,7 @@ def find(
         "--lattice-constant": lattice_constant,
         "--undistort": undistort or None,
         "--no-refine": None if refine else True,
+        "--maps": maps or None,
         "--method": None if method == "network" else method,
     }
     unsuited = of_atoms if what == "particles" else {"--min-diameter": min_diameter}
@@ -142,6 +146,7 @@ def find(
         coverage=coverage,
         min_diameter_nm=min_diameter,
         memory_gb=memory_gb,
+        maps=maps,
     )
     workers = None
     if cluster is not None:

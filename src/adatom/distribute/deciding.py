@@ -59,6 +59,7 @@ def decide(
     min_probability: float | None,
     refine: bool,
     min_distance_nm: float | None,
+    keeps_maps: bool = False,
 ) -> Decisions:
     """What holds for all tiles of an image, by the finds of a part of it.
 
@@ -77,7 +78,7 @@ def decide(
         seen = look_at(Tile(*eyes.sample_of(square.shape), 0), decisions).peaks
         bright = replace(seen, flux=eyes.sign * seen.flux)
         decisions = replace(decisions, weigh=eyes.judge_of_dim_atoms(bright, square.shape))
-    return replace(decisions, min_probability=min_probability)
+    return replace(decisions, min_probability=min_probability, keeps_maps=keeps_maps)
 
 
 def _choose(image: LazyImage, square: SquarePixels, shares: tuple[float, float], **asked: Any) -> ModelAtScale | None:

@@ -11,6 +11,7 @@ import xarray as xr
 from adatom import __version__
 from adatom.cluster import Cluster
 from adatom.distribute.manifest import identity
+from adatom.distribute.maps_store import write_maps
 from adatom.distribute.tiled_finder import Advance, TiledSearch, find_by_tiles
 from adatom.errors import ArgumentError
 from adatom.files import LazyImage, info, open_lazily, read
@@ -35,6 +36,7 @@ class FileSearch:
     channel, frame, pixel_size : as of `adatom.read`.
     memory_gb : search large images by tiles, within so much memory; None: only those that are too large to be searched
         whole.
+    maps : write what the network saw in a picture to ``maps.zarr``, see `adatom.distribute.maps_store`.
     """
 
     what: Literal["atoms", "particles"] = "atoms"
@@ -53,6 +55,7 @@ class FileSearch:
     coverage: float | None = None
     min_diameter_nm: float | None = None
     memory_gb: float | None = None
+    maps: bool = False
 
     def settings(self) -> dict[str, Any]:
         """All that results depend on, but the file."""
@@ -124,6 +127,7 @@ class FileSearch:
             lattice_constant_nm=self.lattice_constant_nm,
             contrast=self.contrast,
             memory_gb=self.memory_gb,
+            maps=self.maps,
         )
 
     def _atoms(self, file: Path, image: xr.DataArray) -> Write:
@@ -141,10 +145,14 @@ class FileSearch:
             coverage=self.coverage,
         )
         finding.summary["file"] = file.name
+        if self.maps and (finding.maps is None or finding.image.ndim > 2):
+            raise ArgumentError("maps: expected a picture and a model that sees maps. Choose a frame with --frame.")
 
         def write(folder: Path) -> dict[str, Any]:
             from adatom.report import write_results
 
+            if self.maps and finding.maps is not None:
+                write_maps(folder, finding.maps)
             write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
             return finding.summary
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adatom.data.span import Span
+from adatom.distribute.maps_store import MapsPart, part_of
 from adatom.distribute.tiles import Tile
 from adatom.distribute.windows import Window, WorkingPixels
 from adatom.locate import Peaks
@@ -31,6 +32,7 @@ class Decisions:
     min_probability : less probable atoms are left out; None for the model's own limit.
     min_distance_px : in square pixels; None for half the typical distance.
     refine : whether atoms are fitted.
+    keeps_maps : whether what the network saw is wanted too.
     """
 
     eyes: ModelAtScale
@@ -39,6 +41,7 @@ class Decisions:
     min_probability: float | None
     min_distance_px: float | None
     refine: bool
+    keeps_maps: bool = False
 
     @property
     def blocks(self) -> Blocks:
@@ -83,11 +86,13 @@ class SeenTile:
     tile : which.
     square : its pixels and those around it.
     peaks : atoms in and around it, in square pixels of the image.
+    maps : what the network saw in it, where that is wanted.
     """
 
     tile: Tile
     square: Window
     peaks: Peaks
+    maps: MapsPart | None
 
 
 def look_at(tile: Tile, decisions: Decisions) -> SeenTile:
@@ -117,7 +122,21 @@ def look_at(tile: Tile, decisions: Decisions) -> SeenTile:
         found = eyes.model.peaks(maps, min_probability=min_probability, min_distance_px=decisions.min_distance_px)
         return replace(found, x=found.x + origin_x, y=found.y + origin_y)
 
-    return SeenTile(tile, square.part(*near), eyes.likely(find, decisions.min_probability, decisions.weigh))
+    peaks = eyes.likely(find, decisions.min_probability, decisions.weigh)
+    kept = _own_maps(tile, eyes.model.inner(maps), rows, columns, working) if decisions.keeps_maps else None
+    return SeenTile(tile, square.part(*near), peaks, kept)
+
+
+def _own_maps(tile: Tile, values: NDArray[Any], rows: Span, columns: Span, working: WorkingPixels) -> MapsPart:
+    """Of the probabilities (class, y, x) around a tile, those of its own pixels; each is one tile's."""
+    own = [
+        Span(round(span.start * factor), n if span.stop == whole else round(span.stop * factor))
+        for span, factor, n, whole in zip(
+            (tile.rows, tile.columns), working.factor, working.shape, working.square.shape, strict=True
+        )
+    ]
+    inner = Window(values, rows.start, columns.start).part(*own)
+    return part_of(inner.values, own[0], own[1])
 
 
 def locate_atoms(seen: SeenTile, decisions: Decisions) -> dict[str, NDArray[Any]]:

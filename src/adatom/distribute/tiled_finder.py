@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from adatom.data.atomic_file import write_atomically, write_json
 from adatom.distribute.atom_parts import AtomParts
 from adatom.distribute.deciding import decide, search_a_part
 from adatom.distribute.manifest import identity as identity_of
+from adatom.distribute.maps_store import MapsStore
 from adatom.distribute.overview import Overview
 from adatom.distribute.stopwatch import Stopwatch
 from adatom.distribute.tile_search import Decisions
@@ -45,6 +47,7 @@ class TiledSearch:
     ----------
     memory_gb : what the process may take in all; tiles are as large as it allows, and change nothing of the result. By
         default 1.5, or what the smallest tiles need, with a warning.
+    maps : write what the network saw to ``maps.zarr``, see `adatom.distribute.maps_store`.
     """
 
     model: "ImageModel | str | Path | None" = None
@@ -55,10 +58,11 @@ class TiledSearch:
     lattice_constant_nm: float | str | None = None
     contrast: Contrast = "auto"
     memory_gb: float | None = None
+    maps: bool = False
 
     def part_arguments(self) -> dict[str, Any]:
         """Arguments of `adatom.finder.search` for a part of the image."""
-        return {name: value for name, value in vars(self).items() if name != "memory_gb"}
+        return {name: value for name, value in vars(self).items() if name not in ("memory_gb", "maps")}
 
 
 def find_by_tiles(
@@ -109,6 +113,7 @@ def find_by_tiles(
             min_probability=asked.min_probability,
             refine=asked.refine,
             min_distance_nm=asked.min_distance_nm,
+            keeps_maps=asked.maps,
         )
     side, warnings = _side(asked.memory_gb, decisions), _warnings(image)
     if side is not None and cluster is not None:
@@ -119,6 +124,7 @@ def find_by_tiles(
     tiles = part_into_tiles(square.shape, side)
     table = AtomParts.opened(folder, _key(image, asked, decisions, finding, side, identity))
     overview = Overview.opened(folder, image.shape, fresh=table.n_done == 0)
+    maps = _maps_store(folder, image, decisions, fresh=table.n_done == 0) if asked.maps else None
     if advance:
         advance(table.n_done, len(tiles))
     left = tiles[table.n_done :]
@@ -131,6 +137,8 @@ def find_by_tiles(
         with watch("writing"):
             overview.add(searched.overview)
             overview.save()
+            if maps is not None and searched.maps is not None:
+                maps.add(searched.maps)
             table.add(_table(searched.columns, image, decisions))
         if advance:
             advance(table.n_done, len(tiles))
@@ -211,6 +219,17 @@ def _table(columns: dict[str, NDArray[Any]], image: LazyImage, decisions: Decisi
     for name, values in in_units(added, {"x": steps["x"], "y": steps["y"]}).items():
         atoms[name] = values
     return atoms
+
+
+def _maps_store(folder: Path, image: LazyImage, decisions: Decisions, *, fresh: bool) -> MapsStore:
+    """For all that the network sees of an image."""
+    working, size = decisions.working, image.pixel_size or (1.0, 1.0)
+    axes = {}
+    for axis, name in enumerate(("y", "x")):
+        square = positions_back(np.arange(float(working.shape[axis])), working.factor[axis])
+        axes[name] = positions_back(square, working.square.factor[axis]) * size[axis]
+    units = "px" if image.pixel_size is None else "nm"
+    return MapsStore.opened(folder, decisions.eyes.model.classes_, axes, units, fresh=fresh)
 
 
 def _warnings(image: LazyImage) -> list[str]:

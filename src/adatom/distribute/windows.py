@@ -29,7 +29,7 @@ _BAND = 256  # rows of working pixels that are made at a time, where an image is
 
 @dataclass(frozen=True)
 class Window:
-    """Values (y, x) and where in the image the first of them lies."""
+    """Values (..., y, x) and where in the image the first of them lies."""
 
     values: Array
     top: int
@@ -38,7 +38,7 @@ class Window:
     def part(self, rows: Span, columns: Span) -> "Window":
         """A part, by the image's rows and columns."""
         values = self.values[
-            rows.start - self.top : rows.stop - self.top, columns.start - self.left : columns.stop - self.left
+            ..., rows.start - self.top : rows.stop - self.top, columns.start - self.left : columns.stop - self.left
         ]
         return Window(values, rows.start, columns.start)
 

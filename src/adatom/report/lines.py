@@ -73,12 +73,9 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
     if summary.get("sublattices"):
         lines.append(f"  odd      {odd_atoms_line(summary['sublattices'])}; odd_probability in atoms.csv")
     lines += [f"  warning  {warning}" for warning in summary["warnings"]]
-    if summary.get("tiles"):
-        written = "atoms.csv, atoms.parquet, overlay.png, overview.png, report.html, summary.json"
-        lines.append(f"  written  {folder}/{written}")
-        return lines
-    decoded = "decoded.png, " if len(summary["species"]) > 1 else ""
-    lines.append(f"  written  {folder}/overlay.png, {decoded}report.html, atoms.csv, atoms.parquet, summary.json")
+    more = "overview.png, " if summary.get("tiles") else "decoded.png, " if len(summary["species"]) > 1 else ""
+    more += "maps.zarr, " if (folder / "maps.zarr").is_dir() else ""
+    lines.append(f"  written  {folder}/overlay.png, {more}report.html, atoms.csv, atoms.parquet, summary.json")
     return lines
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from adatom.data import make_image
 from adatom.distribute import tiled_finder
@@ -14,7 +15,7 @@ from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
 from adatom.distribute.tiles import part_into_tiles, tile_side
 from adatom.distribute.windows import SquarePixels
 from adatom.errors import ArgumentError
-from adatom.files import open_lazily
+from adatom.files import open_lazily, read
 from adatom.finder import search
 
 SIDE = 1100
@@ -97,3 +98,14 @@ def test_without_a_stated_memory_nothing_is_refused(file, tmp_path, monkeypatch)
 def test_too_little_memory_is_told():
     with pytest.raises(ArgumentError, match="memory: expected at least"):
         tile_side(0.1e9, halo=176, block_side=512, factor=1.0)
+
+
+def test_maps_are_written_as_they_come(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, block_side, **__: block_side)
+    summary = find_by_tiles(open_lazily(file), tmp_path, TiledSearch(model="any_atoms", refine=False, maps=True))
+    assert summary["tiles"] > 1
+    maps = xr.open_zarr(tmp_path / "maps.zarr")
+    whole = search(make_image(np.load(file)), model="any_atoms", refine=False).maps
+    assert read(tmp_path / "maps.zarr", channel="probability of atom").shape == whole.shape[1:]
+    np.testing.assert_allclose(maps["atom"], whole[1], atol=1e-3)
+    np.testing.assert_allclose(maps["x"], whole["x"], atol=1e-6)
