@@ -57,3 +57,7 @@ class LimitError(AdatomError, PermissionError):
 
 class ExperimentError(AdatomError, RuntimeError):
     """An experiment cannot start, go on, or be resumed."""
+
+
+class ClusterError(AdatomError, RuntimeError):
+    """Workers of a cluster do not do what they are asked to, or are gone."""

@@ -26,6 +26,7 @@ from adatom.commands.terminal import (
 
 @app.command(epilog="Example: adatom find scan.sxm other.tif --pixel-size 0.02 --out results")
 def find(
+    context: typer.Context,
     out: Out,
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE...", help="Files, folders with images, or patterns.")
@@ -69,14 +70,23 @@ def find(
     method: Annotated[str, typer.Option(help="network, or classical (blobs, no training).")] = "network",
     memory: Annotated[
         str | None,
-        typer.Option(
-            metavar="1.5GB", help="Search by tiles or frames within so much memory; else only what is large."
-        ),
+        typer.Option(metavar="1.5GB", help="Search by tiles or frames within so much memory; else only what is large."),
     ] = None,
     report: Annotated[
         bool, typer.Option(help="Draw overlay and report: of many small images that takes longer than the search.")
     ] = True,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Write what the network saw, the probability of each species, to maps.zarr.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that search files at the same time.")] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A dask cluster, such as tcp://10.0.0.5:8786 or local:4, searches files, and tiles of large ones. Its "
+            "workers read the files by their names: put them where all machines see them.",
+        ),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Do also what an earlier run has done into --out.")] = False,
     watch: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Search files as they come into a folder, until Ctrl-C.")
@@ -98,6 +108,7 @@ def find(
         "--lattice-constant": lattice_constant,
         "--undistort": undistort or None,
         "--no-refine": None if refine else True,
+        "--maps": maps or None,
         "--method": None if method == "network" else method,
         "--no-report": None if report else True,
     }
@@ -105,6 +116,8 @@ def find(
     for option, value in unsuited.items():
         if value is not None:
             raise typer.BadParameter(f"is not for {what}", param_hint=option)
+    if cluster is not None and jobs > 1:
+        raise typer.BadParameter("is not for --cluster, which has workers of its own", param_hint="--jobs")
     if method not in ("network", "classical"):
         raise typer.BadParameter("expected network or classical", param_hint="--method")
     from adatom.distribute.file_search import FileSearch
@@ -139,7 +152,13 @@ def find(
         min_diameter_nm=min_diameter,
         memory_gb=memory_gb,
         report=report,
+        maps=maps,
     )
+    workers = None
+    if cluster is not None:
+        from adatom.cluster import open_cluster
+
+        workers = context.with_resource(open_cluster(cluster))  # until the command ends
     lines_of = finding_lines if what == "atoms" else particle_lines
     results: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
@@ -171,7 +190,7 @@ def find(
 
     if watch is not None:
         with suppress(KeyboardInterrupt):
-            for arrived in search_arrivals(watch, out, asked, jobs=jobs, again=again):
+            for arrived in search_arrivals(watch, out, asked, jobs=jobs, cluster=workers, again=again):
                 tell(arrived.outcome, arrived.latency_s)
                 latencies += [arrived.latency_s] if arrived.outcome.error is None else []
         if latencies and not as_json:
@@ -186,11 +205,13 @@ def find(
                 def parts_done(done: int, total: int, of: str) -> None:
                     advance(done, of, total)
 
-                for outcome in search_files(sources, out, asked, again=again, advance=parts_done):
+                for outcome in search_files(sources, out, asked, cluster=workers, again=again, advance=parts_done):
                     tell(outcome)
         else:
             with progress(f"finding {what}", len(sources)) as advance:
-                for number, outcome in enumerate(search_files(sources, out, asked, jobs=jobs, again=again)):
+                for number, outcome in enumerate(
+                    search_files(sources, out, asked, jobs=jobs, cluster=workers, again=again)
+                ):
                     advance(number + 1, outcome.file.name)
                     tell(outcome)
     write_run(out, {"files": [str(file) for file in sources], "failed": failed, "n_done": len(results)})

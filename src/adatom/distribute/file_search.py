@@ -10,7 +10,9 @@ from typing import Any, Literal
 import xarray as xr
 
 from adatom import __version__
+from adatom.cluster import Cluster
 from adatom.distribute.manifest import identity
+from adatom.distribute.maps_store import write_maps
 from adatom.distribute.movie_finder import MovieSearch, find_in_movie
 from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
 from adatom.errors import ArgumentError
@@ -18,11 +20,13 @@ from adatom.files import LazyImage, LazyMovie, info, open_lazily, open_movie_laz
 from adatom.finder import Method, search
 from adatom.models.catalogue import DEFAULT_MODEL, model_path
 from adatom.models.choice import Contrast
+from adatom.prepare import is_large
 
-# Pictures of more pixels than this are searched by tiles: whole they take several GB.
-_LARGE_PX = 12_000_000
+# Pictures of more pixels than this are searched by tiles, asked for or not: whole they take several GB.
+_HUGE_PX = 12_000_000
 # Movies of more pixels than this in all are searched frame by frame.
 _LONG_PX = 16_000_000
+_NO_MAPS = "maps: expected a picture and a model that sees maps. Choose a frame with --frame."
 
 Opened = xr.DataArray | LazyImage | LazyMovie
 Advance = Callable[[int, int, str], None]  # done, of so many, of what
@@ -37,8 +41,9 @@ class FileSearch:
     ----------
     what : ``atoms`` or ``particles``.
     channel, frame, pixel_size : as of `adatom.read`.
-    memory_gb : search by tiles, or a movie frame by frame, within so much memory; None: only what is too large to be
-        searched whole.
+    memory_gb : search large images by tiles, and movies frame by frame, within so much memory; None: only what is too
+        large to be searched whole.
+    maps : write what the network saw in a picture to ``maps.zarr``, see `adatom.distribute.maps_store`.
     report : draw overlay and report, which of small images takes longer than the search; of particles and of images
         searched by tiles in any case.
     """
@@ -59,6 +64,7 @@ class FileSearch:
     coverage: float | None = None
     min_diameter_nm: float | None = None
     memory_gb: float | None = None
+    maps: bool = False
     report: bool = True
 
     def settings(self) -> dict[str, Any]:
@@ -75,6 +81,8 @@ class FileSearch:
         """What is to be searched: the image, or, where it is to be searched by parts, a way to read them."""
         chosen = self._contents(file) if self.what == "atoms" else {}
         if chosen and self._is_long_movie(chosen):
+            if self.maps:
+                raise ArgumentError(_NO_MAPS)
             return open_movie_lazily(file, channel=self.channel, pixel_size=self.pixel_size)
         if chosen and self._is_for_tiles(chosen):
             unsuited = {
@@ -88,11 +96,15 @@ class FileSearch:
             return open_lazily(file, channel=self.channel, frame=self.frame, pixel_size=self.pixel_size)
         return read(file, channel=self.channel, frame=self.frame, pixel_size=self.pixel_size)
 
-    def look(self, file: Path, opened: Opened, advance: Advance | None = None) -> Write:
-        """Search what `open` gave; gives what writes the results. By parts all is done in that."""
+    def look(self, file: Path, opened: Opened, advance: Advance | None = None, cluster: Cluster | None = None) -> Write:
+        """Search what `open` gave; gives what writes the results. By parts, tiles on a cluster where there is one, all
+        is done in that.
+        """
         if isinstance(opened, LazyImage):
             image, tiles = opened, _advance_of("tiles", advance)
-            return lambda folder: find_by_tiles(image, folder, self._by_tiles(), identity=identity(file), advance=tiles)
+            return lambda folder: find_by_tiles(
+                image, folder, self._by_tiles(), identity=identity(file), advance=tiles, cluster=cluster
+            )
         if isinstance(opened, LazyMovie):
             movie, frames = opened, _advance_of("frames", advance)
             return lambda folder: find_in_movie(
@@ -109,6 +121,10 @@ class FileSearch:
             return None
         return hashlib.sha256(model_path(self.model or DEFAULT_MODEL).read_bytes()).hexdigest()
 
+    def is_for_tiles(self, file: Path) -> bool:
+        """Whether a file is searched by tiles."""
+        return self.what == "atoms" and self._is_for_tiles(self._contents(file))
+
     def _contents(self, file: Path) -> dict[str, Any]:
         """What `adatom.files.info` says of the channel."""
         contents: list[dict[str, Any]] = info(file)["contents"]
@@ -116,8 +132,9 @@ class FileSearch:
 
     def _is_for_tiles(self, chosen: dict[str, Any]) -> bool:
         is_picture = chosen["dims"] == ["y", "x"] or (chosen["dims"][0] == "frame" and self.frame is not None)
-        is_large = chosen["dims"][-1] == "x" and chosen["shape"][-1] * chosen["shape"][-2] > _LARGE_PX
-        return is_picture and (self.memory_gb is not None or is_large)
+        if not is_picture or not is_large(chosen["shape"][-2:]):
+            return False
+        return self.memory_gb is not None or chosen["shape"][-1] * chosen["shape"][-2] > _HUGE_PX
 
     def _is_long_movie(self, chosen: dict[str, Any]) -> bool:
         is_movie = chosen["dims"] == ["frame", "y", "x"] and self.frame is None
@@ -149,6 +166,7 @@ class FileSearch:
             lattice_constant_nm=self.lattice_constant_nm,
             contrast=self.contrast,
             memory_gb=self.memory_gb,
+            maps=self.maps,
         )
 
     def _atoms(self, file: Path, image: xr.DataArray) -> Write:
@@ -166,10 +184,14 @@ class FileSearch:
             coverage=self.coverage,
         )
         finding.summary["file"] = file.name
+        if self.maps and (finding.maps is None or finding.image.ndim > 2):
+            raise ArgumentError(_NO_MAPS)
 
         def write(folder: Path) -> dict[str, Any]:
             from adatom.report import write_results
 
+            if self.maps and finding.maps is not None:
+                write_maps(folder, finding.maps)
             found = (finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
             write_results(folder, *found, with_pages=self.report)
             return finding.summary

@@ -8,7 +8,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from adatom.cluster import Cluster
 from adatom.distribute.file_search import Advance, FileSearch
+from adatom.distribute.file_work import FilesOnCluster
 from adatom.distribute.manifest import Manifest, identity
 from adatom.errors import ArgumentError
 
@@ -38,6 +40,7 @@ def search_files(
     asked: FileSearch,
     *,
     jobs: int = 1,
+    cluster: Cluster | None = None,
     again: bool = False,
     advance: Advance | None = None,
 ) -> Iterator[Outcome]:
@@ -48,8 +51,9 @@ def search_files(
     files : may come one by one, as from a folder that is watched; None says that none has come since the last.
     out : folder for results and ``manifest.jsonl``, by which what is done already is left out.
     jobs : processes that search files at the same time; 1: this one.
+    cluster : whose workers search files at the same time, instead of processes of this machine.
     again : do also what is done already.
-    advance : is told of the parts of a large image or a long movie, by one job.
+    advance : is told of the parts of a large image or a long movie, by one job or a cluster.
 
     A file that fails stops no other.
     """
@@ -58,7 +62,11 @@ def search_files(
     manifest, settings = Manifest.opened(out), asked.settings()
     folders = _Folders(out, manifest)
     under_way: deque[tuple[Path, Path, Future[tuple[str, dict[str, Any]]], bool]] = deque()
-    searching = _Pipeline(asked, advance) if jobs == 1 else _Processes(asked, jobs)
+    searching: FilesOnCluster | _Pipeline | _Processes
+    if cluster is not None:
+        searching = FilesOnCluster(asked, cluster, advance)
+    else:
+        searching = _Pipeline(asked, advance) if jobs == 1 else _Processes(asked, jobs)
 
     def begin(file: Path) -> None:
         folder = folders.of(file)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from adatom.cluster import Cluster
 from adatom.distribute.file_search import FileSearch
 from adatom.distribute.many import Outcome, search_files
 from adatom.distribute.sources import Arrivals
@@ -36,6 +37,7 @@ def search_arrivals(
     asked: FileSearch,
     *,
     jobs: int = 1,
+    cluster: Cluster | None = None,
     again: bool = False,
     settled_s: float = 0.5,
     stop: threading.Event | None = None,
@@ -75,7 +77,7 @@ def search_arrivals(
     noticing = threading.Thread(target=notice, daemon=True)
     noticing.start()
     try:
-        for outcome in search_files(files(), out, asked, jobs=jobs, again=again):
+        for outcome in search_files(files(), out, asked, jobs=jobs, cluster=cluster, again=again):
             came_at = complete.popleft()
             if not outcome.was_done:
                 yield Arrived(outcome, time.monotonic() - came_at)

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -27,6 +29,7 @@ class LazyImage:
     signal, units : what was measured, and the unit of the values.
     history : sentences on what was done to the values.
     is_lazy : whether only what is asked for is read; otherwise the picture was read whole.
+    path : full name of the file.
     """
 
     name: str
@@ -38,10 +41,20 @@ class LazyImage:
     history: tuple[str, ...]
     is_lazy: bool
     _window: Callable[[slice, slice], np.ndarray] = field(repr=False)
+    path: Path = field(repr=False)
+    _open: Callable[[], "LazyImage"] = field(repr=False)
 
     def window(self, rows: slice, columns: slice) -> np.ndarray:
         """Pixels (y, x) of these rows and columns; slices with a start and a stop."""
         return self._window(rows, columns)
+
+    def unopened(self) -> "LazyImage":
+        """The same without anything that is open: it can be pickled, and `reopened` elsewhere."""
+        return replace(self, _window=_none)
+
+    def reopened(self) -> "LazyImage":
+        """The same picture, opened anew; errors as of `open_lazily`."""
+        return self._open()
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,10 @@ def open_lazily(
     Windows are read from npy, zarr, HDF5 (plain, NeXus, Nion, EMD, HyperSpy), dm3, dm4, MRC, and from TIFF that is not
     packed by LZW or JPEG; of those packed like that frames are read one by one.
     """
-    return LazyImage(**describe_one(path, channel=channel, frame=frame, pixel_size=pixel_size))
+    described = describe_one(path, channel=channel, frame=frame, pixel_size=pixel_size)
+    full = Path(path).resolve()
+    again = partial(open_lazily, full, channel=channel, frame=frame, pixel_size=pixel_size)
+    return LazyImage(**described, path=full, _open=again)
 
 
 def open_movie_lazily(
@@ -104,3 +120,7 @@ def open_movie_lazily(
     ArgumentError : if the channel has no frames.
     """
     return LazyMovie(**describe_movie(path, channel=channel, pixel_size=pixel_size))
+
+
+def _none(rows: slice, columns: slice) -> np.ndarray:
+    raise ValueError("an image that is not opened has no pixels")

@@ -6,7 +6,7 @@ from typing import Any
 # Lines of metadata that are shown of a file, and what one asks first about an image where there are more.
 _N_TOLD = 12
 _PICTURES = ("overlay.png", "overview.png", "decoded.png", "uncertainty.png")
-_WRITTEN = (*_PICTURES, "report.html", "atoms.csv", "atoms.parquet", "summary.json")
+_WRITTEN = (*_PICTURES, "maps.zarr", "report.html", "atoms.csv", "atoms.parquet", "summary.json")
 _ASKED_FOR = ("bias", "voltage", "current", "setpoint", "dwell", "magnif", "detector", "temperature", "date", "comment")
 
 
@@ -77,7 +77,7 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
     lines += [f"  warning  {warning}" for warning in summary["warnings"]]
     if summary.get("n_frames"):
         lines.append(f"  movie    {summary['n_frames']} frames, one by one")
-    written = [each for each in _WRITTEN if (folder / each).is_file()]
+    written = [each for each in _WRITTEN if (folder / each).exists()]
     lines.append(f"  written  {folder}/{', '.join(written)}")
     return lines
 
