@@ -140,8 +140,11 @@ def search(
     contrast: Contrast = "auto",
     coverage: float | None = None,
     all_maps: bool = False,
+    chosen: ModelAtScale | None = None,
 ) -> Finding:
-    """As `find`, with the maps and the summary beside the atoms; with `all_maps` those of all frames of a movie."""
+    """As `find`, with the maps and the summary beside the atoms; with `all_maps` those of all frames of a movie, and
+    with `chosen` by eyes that were chosen before, by more than this image.
+    """
     started = time.monotonic()
     image = check_image(image)
     if image.dims not in (("y", "x"), ("frame", "y", "x")):
@@ -176,7 +179,7 @@ def search(
         sign = -1 if contrast == "dark" else 1
         eyes = Classical(spacing_px or classical_spacing(square.values, warnings), sign)
     else:
-        eyes = choose_model(
+        eyes = chosen or choose_model(
             still,
             square.values,
             square_factor=square.factor[1],

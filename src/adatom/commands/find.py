@@ -70,10 +70,14 @@ def find(
     method: Annotated[str, typer.Option(help="network, or classical (blobs, no training).")] = "network",
     memory: Annotated[
         str | None,
-        typer.Option(
-            metavar="1.5GB", help="Search by tiles or frames within so much memory; by default only what is large."
-        ),
+        typer.Option(metavar="1.5GB", help="Search by tiles or frames within so much memory; else only what is large."),
     ] = None,
+    report: Annotated[
+        bool, typer.Option(help="Draw overlay and report: of many small images that takes longer than the search.")
+    ] = True,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Write what the network saw, the probability of each species, to maps.zarr.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that search files at the same time.")] = 1,
     cluster: Annotated[
         str | None,
@@ -104,7 +108,9 @@ def find(
         "--lattice-constant": lattice_constant,
         "--undistort": undistort or None,
         "--no-refine": None if refine else True,
+        "--maps": maps or None,
         "--method": None if method == "network" else method,
+        "--no-report": None if report else True,
     }
     unsuited = of_atoms if what == "particles" else {"--min-diameter": min_diameter}
     for option, value in unsuited.items():
@@ -145,6 +151,8 @@ def find(
         coverage=coverage,
         min_diameter_nm=min_diameter,
         memory_gb=memory_gb,
+        report=report,
+        maps=maps,
     )
     workers = None
     if cluster is not None:

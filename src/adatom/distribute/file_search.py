@@ -12,6 +12,7 @@ import xarray as xr
 from adatom import __version__
 from adatom.cluster import Cluster
 from adatom.distribute.manifest import identity
+from adatom.distribute.maps_store import write_maps
 from adatom.distribute.movie_finder import MovieSearch, find_in_movie
 from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
 from adatom.errors import ArgumentError
@@ -19,11 +20,13 @@ from adatom.files import LazyImage, LazyMovie, info, open_lazily, open_movie_laz
 from adatom.finder import Method, search
 from adatom.models.catalogue import DEFAULT_MODEL, model_path
 from adatom.models.choice import Contrast
+from adatom.prepare import is_large
 
-# Pictures of more pixels than this are searched by tiles: whole they take several GB.
-_LARGE_PX = 12_000_000
+# Pictures of more pixels than this are searched by tiles, asked for or not: whole they take several GB.
+_HUGE_PX = 12_000_000
 # Movies of more pixels than this in all are searched frame by frame.
 _LONG_PX = 16_000_000
+_NO_MAPS = "maps: expected a picture and a model that sees maps. Choose a frame with --frame."
 
 Opened = xr.DataArray | LazyImage | LazyMovie
 Advance = Callable[[int, int, str], None]  # done, of so many, of what
@@ -38,8 +41,11 @@ class FileSearch:
     ----------
     what : ``atoms`` or ``particles``.
     channel, frame, pixel_size : as of `adatom.read`.
-    memory_gb : search by tiles, or a movie frame by frame, within so much memory; None: only what is too large to be
-        searched whole.
+    memory_gb : search large images by tiles, and movies frame by frame, within so much memory; None: only what is too
+        large to be searched whole.
+    maps : write what the network saw in a picture to ``maps.zarr``, see `adatom.distribute.maps_store`.
+    report : draw overlay and report, which of small images takes longer than the search; of particles and of images
+        searched by tiles in any case.
     """
 
     what: Literal["atoms", "particles"] = "atoms"
@@ -58,6 +64,8 @@ class FileSearch:
     coverage: float | None = None
     min_diameter_nm: float | None = None
     memory_gb: float | None = None
+    maps: bool = False
+    report: bool = True
 
     def settings(self) -> dict[str, Any]:
         """All that results depend on, but the file."""
@@ -73,6 +81,8 @@ class FileSearch:
         """What is to be searched: the image, or, where it is to be searched by parts, a way to read them."""
         chosen = self._contents(file) if self.what == "atoms" else {}
         if chosen and self._is_long_movie(chosen):
+            if self.maps:
+                raise ArgumentError(_NO_MAPS)
             return open_movie_lazily(file, channel=self.channel, pixel_size=self.pixel_size)
         if chosen and self._is_for_tiles(chosen):
             unsuited = {
@@ -126,8 +136,9 @@ class FileSearch:
 
     def _is_for_tiles(self, chosen: dict[str, Any]) -> bool:
         is_picture = chosen["dims"] == ["y", "x"] or (chosen["dims"][0] == "frame" and self.frame is not None)
-        is_large = chosen["dims"][-1] == "x" and chosen["shape"][-1] * chosen["shape"][-2] > _LARGE_PX
-        return is_picture and (self.memory_gb is not None or is_large)
+        if not is_picture or not is_large(chosen["shape"][-2:]):
+            return False
+        return self.memory_gb is not None or chosen["shape"][-1] * chosen["shape"][-2] > _HUGE_PX
 
     def _is_long_movie(self, chosen: dict[str, Any]) -> bool:
         is_movie = chosen["dims"] == ["frame", "y", "x"] and self.frame is None
@@ -146,6 +157,7 @@ class FileSearch:
             contrast=self.contrast,
             coverage=self.coverage,
             memory_gb=self.memory_gb,
+            report=self.report,
         )
 
     def _by_tiles(self) -> TiledSearch:
@@ -158,6 +170,7 @@ class FileSearch:
             lattice_constant_nm=self.lattice_constant_nm,
             contrast=self.contrast,
             memory_gb=self.memory_gb,
+            maps=self.maps,
         )
 
     def _atoms(self, file: Path, image: xr.DataArray) -> Write:
@@ -175,11 +188,16 @@ class FileSearch:
             coverage=self.coverage,
         )
         finding.summary["file"] = file.name
+        if self.maps and (finding.maps is None or finding.image.ndim > 2):
+            raise ArgumentError(_NO_MAPS)
 
         def write(folder: Path) -> dict[str, Any]:
             from adatom.report import write_results
 
-            write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
+            if self.maps and finding.maps is not None:
+                write_maps(folder, finding.maps)
+            found = (finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
+            write_results(folder, *found, with_pages=self.report)
             return finding.summary
 
         return write

@@ -55,6 +55,7 @@ class MovieSearch:
     ----------
     memory_gb : what the process may take in all; so many frames are looked at at once. None: as many as there are
         processors.
+    report : draw overlay and report.
     """
 
     model: str | None = None
@@ -68,10 +69,11 @@ class MovieSearch:
     contrast: Contrast = "auto"
     coverage: float | None = None
     memory_gb: float | None = None
+    report: bool = True
 
     def frame_arguments(self) -> dict[str, Any]:
         """Arguments of `adatom.finder.search` for one frame."""
-        return {name: value for name, value in vars(self).items() if name != "memory_gb"}
+        return {name: value for name, value in vars(self).items() if name not in ("memory_gb", "report")}
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ def find_in_movie(
         "profile": watch.seconds,
         "seconds": round(time.monotonic() - started, 3),
     }
-    _write_pages(folder, summary, finding)
+    if asked.report:
+        _write_pages(folder, summary, finding)
     write_json(folder / "summary.json", summary)
     return summary
 
@@ -166,8 +169,8 @@ def find_in_movie(
 def _first_to_show(movie: LazyMovie) -> xr.DataArray:
     """The first frame that shows anything, as a movie of one frame (frame, y, x); else the first."""
     showing = (frame for number in range(movie.n_frames) if not SquareImage.of(frame := movie.frame(number)).is_blank)
-    frame = next(showing, None)
-    frame = movie.frame(0) if frame is None else frame
+    found = next(showing, None)
+    frame = movie.frame(0) if found is None else found
     return make_image(
         frame.to_numpy()[None],
         pixel_size=movie.pixel_size,

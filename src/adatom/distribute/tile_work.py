@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from adatom.cluster import Cluster
+from adatom.distribute.maps_store import MapsPart
 from adatom.distribute.overview import OverviewGrid, OverviewPart
 from adatom.distribute.same_file import check_same_file
 from adatom.distribute.stopwatch import Stopwatch
@@ -25,10 +26,12 @@ class SearchedTile:
     ----------
     columns : of its atoms, see `adatom.distribute.tile_search.locate_atoms`.
     overview : its pixels of the small picture of the whole.
+    maps : what the network saw in it, where that is wanted.
     """
 
     columns: dict[str, NDArray[Any]]
     overview: OverviewPart
+    maps: MapsPart | None
 
 
 def search_here(
@@ -38,7 +41,7 @@ def search_here(
     for seen in _ahead(tiles, decisions, watch):
         with watch("refinement"):
             columns = locate_atoms(seen, decisions)
-        yield SearchedTile(columns, grid.part(seen, decisions))
+        yield SearchedTile(columns, grid.part(seen, decisions), seen.maps)
 
 
 def search_on_cluster(
@@ -96,7 +99,7 @@ def search_tile(work: TileWork, tile: Tile) -> tuple[SearchedTile, dict[str, flo
         seen = look_at(tile, decisions)
     with watch("refinement"):
         columns = locate_atoms(seen, decisions)
-    return SearchedTile(columns, work.grid.part(seen, decisions)), watch.seconds
+    return SearchedTile(columns, work.grid.part(seen, decisions), seen.maps), watch.seconds
 
 
 def _with_image(decisions: Decisions, image: LazyImage) -> Decisions:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -16,11 +17,13 @@ from adatom.data.atomic_file import write_atomically, write_json
 from adatom.distribute.atom_parts import AtomParts
 from adatom.distribute.deciding import decide, search_a_part
 from adatom.distribute.manifest import identity as identity_of
+from adatom.distribute.maps_store import MapsStore
 from adatom.distribute.overview import Overview
 from adatom.distribute.stopwatch import Stopwatch
 from adatom.distribute.tile_search import Decisions
 from adatom.distribute.tile_work import TileWork, search_here, search_on_cluster
 from adatom.distribute.tiles import part_into_tiles, side_for_many, tile_side
+from adatom.distribute.windows import SquarePixels
 from adatom.errors import ArgumentError
 from adatom.files import LazyImage
 from adatom.finder import Finding
@@ -44,6 +47,7 @@ class TiledSearch:
     ----------
     memory_gb : what the process may take in all; tiles are as large as it allows, and change nothing of the result. By
         default 1.5, or what the smallest tiles need, with a warning.
+    maps : write what the network saw to ``maps.zarr``, see `adatom.distribute.maps_store`.
     """
 
     model: "ImageModel | str | Path | None" = None
@@ -54,10 +58,11 @@ class TiledSearch:
     lattice_constant_nm: float | str | None = None
     contrast: Contrast = "auto"
     memory_gb: float | None = None
+    maps: bool = False
 
     def part_arguments(self) -> dict[str, Any]:
         """Arguments of `adatom.finder.search` for a part of the image."""
-        return {name: value for name, value in vars(self).items() if name != "memory_gb"}
+        return {name: value for name, value in vars(self).items() if name not in ("memory_gb", "maps")}
 
 
 def find_by_tiles(
@@ -94,29 +99,32 @@ def find_by_tiles(
     Notes
     -----
     Model, scale, contrast, levelling and the judgement of dim atoms are decided once, by parts of the image
-    (`adatom.distribute.deciding`). Atoms are fitted in blocks of fixed places, so that any tiles give the same atoms.
-    Brightness groups and sublattices are not judged, and terraces not flattened.
+    (`adatom.distribute.deciding`), the very parts by which `adatom.find` decides on an image of more than 1024 x 1024
+    pixels. Atoms are fitted in blocks (`adatom.models.blocks`), there as here. So the atoms are those of
+    `adatom.find`, whatever the tiles are. Brightness groups and sublattices are not judged, and terraces not flattened.
     """
     started, watch = time.monotonic(), Stopwatch()
     with watch("choosing"):
-        finding = search_a_part(image, **asked.part_arguments())
+        square = SquarePixels.of(image)
+        finding = search_a_part(image, square, **asked.part_arguments())
         decisions = decide(
-            image,
+            square,
             finding,
             min_probability=asked.min_probability,
             refine=asked.refine,
             min_distance_nm=asked.min_distance_nm,
+            keeps_maps=asked.maps,
         )
-    working = decisions.working
     side, warnings = _side(asked.memory_gb, decisions), _warnings(image)
     if side is not None and cluster is not None:
-        side = side_for_many(working.shape, side, decisions.block_side)
+        side = side_for_many(square.shape, side, decisions.blocks.side)
     if side is None:
-        side = decisions.block_side
+        side = decisions.blocks.side
         warnings.append(f"The smallest tiles of this image may need more than {DEFAULT_MEMORY_GB} GB of memory.")
-    tiles = part_into_tiles(working.shape, side)
+    tiles = part_into_tiles(square.shape, side)
     table = AtomParts.opened(folder, _key(image, asked, decisions, finding, side, identity))
     overview = Overview.opened(folder, image.shape, fresh=table.n_done == 0)
+    maps = _maps_store(folder, image, decisions, fresh=table.n_done == 0) if asked.maps else None
     if advance:
         advance(table.n_done, len(tiles))
     left = tiles[table.n_done :]
@@ -129,6 +137,8 @@ def find_by_tiles(
         with watch("writing"):
             overview.add(searched.overview)
             overview.save()
+            if maps is not None and searched.maps is not None:
+                maps.add(searched.maps)
             table.add(_table(searched.columns, image, decisions))
         if advance:
             advance(table.n_done, len(tiles))
@@ -155,14 +165,13 @@ def find_by_tiles(
 
 
 def _side(memory_gb: float | None, decisions: Decisions) -> int | None:
-    """Side of the tiles [working px]; None where nobody stated the memory, and the usual one is too little."""
-    factor = decisions.working.factor
+    """Side of the tiles [square px]; None where nobody stated the memory, and the usual one is too little."""
     try:
         return tile_side(
             1e9 * (memory_gb or DEFAULT_MEMORY_GB),
             halo=decisions.halo,
-            multiple=decisions.block_side,
-            pixels_per_pixel=1 / (factor[0] * factor[1]),
+            block_side=decisions.blocks.side,
+            factor=max(decisions.working.factor),
         )
     except ArgumentError:
         if memory_gb is not None:
@@ -210,6 +219,17 @@ def _table(columns: dict[str, NDArray[Any]], image: LazyImage, decisions: Decisi
     for name, values in in_units(added, {"x": steps["x"], "y": steps["y"]}).items():
         atoms[name] = values
     return atoms
+
+
+def _maps_store(folder: Path, image: LazyImage, decisions: Decisions, *, fresh: bool) -> MapsStore:
+    """For all that the network sees of an image."""
+    working, size = decisions.working, image.pixel_size or (1.0, 1.0)
+    axes = {}
+    for axis, name in enumerate(("y", "x")):
+        square = positions_back(np.arange(float(working.shape[axis])), working.factor[axis])
+        axes[name] = positions_back(square, working.square.factor[axis]) * size[axis]
+    units = "px" if image.pixel_size is None else "nm"
+    return MapsStore.opened(folder, decisions.eyes.model.classes_, axes, units, fresh=fresh)
 
 
 def _warnings(image: LazyImage) -> list[str]:

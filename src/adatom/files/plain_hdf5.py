@@ -48,4 +48,5 @@ def _channel(
             return values
 
     history = (f"took the data set {place} for an image: the file does not say what it is",)
-    return Channel(place, shape, dtype, load, units=units, metadata=metadata, history=history, window=window_of(path, place))
+    window = window_of(path, place)
+    return Channel(place, shape, dtype, load, units=units, metadata=metadata, history=history, window=window)

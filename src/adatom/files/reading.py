@@ -130,7 +130,7 @@ def describe_movie(
 
 
 def _window_of(path: Path, file_format: Format, chosen: Channel, frame: int | None) -> Window:
-    """Windows of a channel; where its format has none, `frame` (or all of them) is read now, and parts given of that."""
+    """Windows of a channel; where its format has none, `frame` (or all of them) is read now, and parts given."""
     read_window = chosen.window
     if read_window is None:
         with _file_errors(path, file_format):

@@ -147,7 +147,7 @@ def _describe(item: dict[str, Any]) -> Channel | None:
 
     def taken(frame: int | None, rows: slice, columns: slice) -> np.ndarray:
         """These places of the axes that are kept, as (y, x), (frame, y, x) or (y, x, spectral)."""
-        wanted = dict(zip(planes, (rows, columns), strict=True))
+        wanted: dict[int, Any] = dict(zip(planes, (rows, columns), strict=True))
         is_one = frame is not None and is_stack
         wanted |= {order[0]: frame} if is_one else {}
         left = [k - (is_one and k > order[0]) for k in (order[1:] if is_one else order)]

@@ -17,10 +17,13 @@ def write_results(
     maps: xr.DataArray | None,
     summary: Mapping[str, Any],
     doubts: xr.Dataset | None = None,
+    *,
+    with_pages: bool = True,
 ) -> None:
-    """Write ``atoms.csv``, ``atoms.parquet``, what `write_pages` writes, and, last, ``summary.json``."""
+    """Write ``atoms.csv``, ``atoms.parquet``, if asked for what `write_pages` writes, and, last, ``summary.json``."""
     write_table(folder, "atoms", atoms, parquet=True)
-    write_pages(folder, image, atoms, maps, summary, doubts)
+    if with_pages:
+        write_pages(folder, image, atoms, maps, summary, doubts)
     write_json(folder / "summary.json", summary)
 
 

@@ -11,6 +11,7 @@ from adatom.distribute.overview import OverviewGrid
 from adatom.distribute.tile_search import locate_atoms, look_at
 from adatom.distribute.tile_work import TileWork
 from adatom.distribute.tiles import part_into_tiles, side_for_many
+from adatom.distribute.windows import SquarePixels
 from adatom.errors import ClusterError
 from adatom.files import open_lazily
 
@@ -29,19 +30,19 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def decisions(file):
     image = open_lazily(file)
-    finding = search_a_part(image, model="any_atoms", refine=False)
-    return decide(image, finding, min_probability=None, refine=False, min_distance_nm=None)
+    square = SquarePixels.of(image)
+    finding = search_a_part(image, square, model="any_atoms", spacing_nm=None, contrast="auto", refine=False)
+    return decide(square, finding, min_probability=None, refine=False, min_distance_nm=None)
 
 
 def work_on(file, decisions):
     image = decisions.working.square.image
     sent = TileWork.of(image, identity(file), decisions, OverviewGrid.of(image.shape))
-    dumps = pytest.importorskip("distributed.protocol.pickle").dumps  # judges of dim atoms are functions
-    return pickle.loads(dumps(sent))
+    return pickle.loads(pickle.dumps(sent))
 
 
 def test_what_was_sent_finds_the_same(file, decisions):
-    (tile,) = part_into_tiles(decisions.working.shape, 1024)
+    (tile,) = part_into_tiles(decisions.working.square.shape, 1024)
     here = locate_atoms(look_at(tile, decisions), decisions)
     sent = work_on(file, decisions).here
     there = locate_atoms(look_at(tile, sent), sent)

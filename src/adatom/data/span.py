@@ -1,0 +1,28 @@
+"""Pixels along an axis, from one up to another."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Span:
+    """Pixels from `start` up to, and without, `stop`."""
+
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+    def grown(self, by: int, length: int) -> "Span":
+        """Larger by so much on both sides, within an axis of this length."""
+        return Span(max(0, self.start - by), min(length, self.stop + by))
+
+    @property
+    def as_slice(self) -> slice:
+        return slice(self.start, self.stop)
+
+
+def parted(span: Span, side: int) -> list[Span]:
+    """Spans of `side` pixels, one after the other; the last one is what is left."""
+    return [Span(start, min(start + side, span.stop)) for start in range(span.start, span.stop, side)]
