@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from adatom.data.span import Span
 from adatom.distribute.maps_store import MapsPart, part_of
-from adatom.distribute.tiles import Tile
+from adatom.distribute.tiles import Needs, Tile
 from adatom.distribute.windows import Window, WorkingPixels
 from adatom.locate import Peaks
 from adatom.models.blocks import Blocks
@@ -49,10 +49,11 @@ class Decisions:
         return Blocks.of(self.working.square.shape, self.eyes.spacing_px)
 
     @property
-    def halo(self) -> int:
-        """How far beyond a tile the network looks at most [working px]."""
-        beyond = ceil(self.blocks.beyond * max(self.working.factor))
-        return self.eyes.model.reach_px + beyond + _CLAIMED + self._grid
+    def needs(self) -> Needs:
+        """What tiles need of memory."""
+        factor, blocks = max(self.working.factor), self.blocks
+        seen_beyond = self.eyes.model.reach_px + ceil(blocks.beyond * factor) + _CLAIMED + self._grid
+        return Needs(factor, seen_beyond, blocks.side, blocks.beyond)
 
     @property
     def _grid(self) -> int:
@@ -101,12 +102,7 @@ def look_at(tile: Tile, decisions: Decisions) -> SeenTile:
     near = (tile.rows.grown(blocks.beyond, blocks.shape[0]), tile.columns.grown(blocks.beyond, blocks.shape[1]))
     rows, columns = decisions.claimed(near)
     seen_rows, seen_columns = decisions.looked_at((rows, columns))
-    needed = [
-        Span(min(span.start, own.start), max(span.stop, own.stop))
-        for span, own in zip(working.needed(seen_rows, seen_columns), near, strict=True)
-    ]
-    square = working.square.window(*needed)
-    prepared = working.prepared(seen_rows, seen_columns, square)
+    prepared = working.prepared(seen_rows, seen_columns)
     maps = eyes.model.look_at_prepared(prepared, working.factor, working.contrast)
     margin = eyes.model.margin_px
     top, left = rows.start - seen_rows.start, columns.start - seen_columns.start
@@ -124,7 +120,7 @@ def look_at(tile: Tile, decisions: Decisions) -> SeenTile:
 
     peaks = eyes.likely(find, decisions.min_probability, decisions.weigh)
     kept = _own_maps(tile, eyes.model.inner(maps), rows, columns, working) if decisions.keeps_maps else None
-    return SeenTile(tile, square.part(*near), peaks, kept)
+    return SeenTile(tile, working.square.window(*near), peaks, kept)
 
 
 def _own_maps(tile: Tile, values: NDArray[Any], rows: Span, columns: Span, working: WorkingPixels) -> MapsPart:

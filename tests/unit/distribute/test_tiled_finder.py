@@ -12,7 +12,7 @@ from adatom.distribute import tiled_finder
 from adatom.distribute.deciding import decide, search_a_part
 from adatom.distribute.tile_search import locate_atoms, look_at
 from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
-from adatom.distribute.tiles import part_into_tiles, tile_side
+from adatom.distribute.tiles import Needs, part_into_tiles, tile_side
 from adatom.distribute.windows import SquarePixels
 from adatom.errors import ArgumentError
 from adatom.files import open_lazily, read
@@ -66,7 +66,7 @@ def test_any_tiles_give_the_atoms_of_the_whole_image(decisions, file, blocks_a_t
 
 def test_a_killed_run_goes_on_where_it_was(file, tmp_path, monkeypatch):
     asked = TiledSearch(model="any_atoms", refine=False)
-    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, block_side, **__: block_side)
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
     find_by_tiles(open_lazily(file), tmp_path / "once", asked)
 
     def stop(done: int, total: int) -> None:
@@ -97,11 +97,11 @@ def test_without_a_stated_memory_nothing_is_refused(file, tmp_path, monkeypatch)
 
 def test_too_little_memory_is_told():
     with pytest.raises(ArgumentError, match="memory: expected at least"):
-        tile_side(0.1e9, halo=176, block_side=512, factor=1.0)
+        tile_side(0.1e9, Needs(1.0, 176, 512, 40))
 
 
 def test_maps_are_written_as_they_come(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, block_side, **__: block_side)
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
     summary = find_by_tiles(open_lazily(file), tmp_path, TiledSearch(model="any_atoms", refine=False, maps=True))
     assert summary["tiles"] > 1
     maps = xr.open_zarr(tmp_path / "maps.zarr")
