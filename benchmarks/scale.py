@@ -27,7 +27,7 @@ _SIDE = 4096
 _MEMORY_GB = "1.45"
 _THREADS = "2"
 _FRAMES, _FRAME_SIDE, _DIFFERENT = (100, 200, 400, 800), 512, 40
-_PERIODS, _LATTICE_SIDE = (7, 10, 14, 20, 28), 2048  # of square lattices [px]: so many atoms in an image
+_PERIODS, _LATTICE_SIDE = (8, 11, 16, 23, 32), 2048  # of square lattices [px]: so many atoms in an image
 
 
 def run(recorder: Recorder) -> None:
@@ -91,7 +91,7 @@ def _atoms(recorder: Recorder, folder: Path) -> None:
     y, x = np.mgrid[:_LATTICE_SIDE, :_LATTICE_SIDE]
     for period in _PERIODS:
         waves = np.cos(2 * np.pi * x / period) + np.cos(2 * np.pi * y / period)
-        values = np.exp(2 * waves - 4) + 0.05 * np.random.default_rng(period).normal(size=x.shape)
+        values = np.exp(waves - 2) + 0.1 * np.random.default_rng(period).normal(size=x.shape)
         np.save(folder / "lattice.npy", values.astype(np.float32))
         facts = _find(folder / "lattice.npy", folder, "1")
         name = f"scale/lattice_of_{(_LATTICE_SIDE // period) ** 2}_atoms"
