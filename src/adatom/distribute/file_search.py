@@ -72,7 +72,6 @@ class FileSearch:
         if self.is_for_tiles(file):
             unsuited = {
                 "undistort": self.undistort or None,
-                "coverage": self.coverage,
                 "method": None if self.method == "network" else self.method,
             }
             for name, value in unsuited.items():
@@ -126,6 +125,7 @@ class FileSearch:
             refine=self.refine,
             lattice_constant_nm=self.lattice_constant_nm,
             contrast=self.contrast,
+            coverage=self.coverage,
             memory_gb=self.memory_gb,
             maps=self.maps,
         )

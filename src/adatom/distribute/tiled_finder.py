@@ -33,6 +33,7 @@ from adatom.models.choice import Contrast
 from adatom.prepare import positions_back
 
 if TYPE_CHECKING:
+    from adatom.models.ensemble import Ensemble
     from adatom.models.image_model import ImageModel
 
 DEFAULT_MEMORY_GB = 1.5
@@ -52,13 +53,14 @@ class TiledSearch:
     maps : write what the network saw to ``maps.zarr``, see `adatom.distribute.maps_store`.
     """
 
-    model: "ImageModel | str | Path | None" = None
+    model: "ImageModel | Ensemble | str | Path | None" = None
     spacing_nm: float | None = None
     min_distance_nm: float | None = None
     min_probability: float | None = None
     refine: bool = True
     lattice_constant_nm: float | str | None = None
     contrast: Contrast = "auto"
+    coverage: float | None = None
     memory_gb: float | None = None
     maps: bool = False
 
@@ -103,7 +105,8 @@ def find_by_tiles(
     Model, scale, contrast, levelling and the judgement of dim atoms are decided once, by parts of the image
     (`adatom.distribute.deciding`), the very parts by which `adatom.find` decides on an image of more than 1024 x 1024
     pixels. Atoms are fitted in blocks (`adatom.models.blocks`), there as here. So the atoms are those of
-    `adatom.find`, whatever the tiles are. Brightness groups and sublattices are not judged, and terraces not flattened.
+    `adatom.find`, whatever the tiles are (of an ensemble that turns its images, to some hundredths of a pixel: a tile
+    that is turned begins at another of the network's coarsest pixels). Brightness groups and sublattices are not judged, and terraces not flattened.
     """
     started, watch = time.monotonic(), Stopwatch()
     with watch("choosing"):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.spatial import cKDTree
 
 from adatom.data import make_image
 from adatom.distribute import tiled_finder
@@ -17,6 +18,7 @@ from adatom.distribute.windows import SquarePixels
 from adatom.errors import ArgumentError
 from adatom.files import open_lazily, read
 from adatom.finder import search
+from adatom.models import Ensemble, load
 
 SIDE = 1100
 
@@ -62,6 +64,17 @@ def test_any_tiles_give_the_atoms_of_the_whole_image(decisions, file, blocks_a_t
     np.testing.assert_allclose(tiled[["x_std", "y_std"]], whole[["x_std", "y_std"]], rtol=1e-2)
     np.testing.assert_allclose(tiled["probability"], whole["probability"], atol=1e-6)
     assert (tiled["species"].to_numpy() == whole["species"].to_numpy()).all()
+
+
+def test_an_ensemble_searches_by_tiles(file, tmp_path, monkeypatch):
+    ensemble = Ensemble.of([load("any_atoms"), load("single_atoms")])
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
+    find_by_tiles(open_lazily(file), tmp_path, TiledSearch(model=ensemble, refine=False, maps=True))
+    tiled, found = pd.read_csv(tmp_path / "atoms.csv"), search(make_image(np.load(file)), model=ensemble, refine=False)
+    assert len(tiled) == len(found.atoms) > 500 and set(found.atoms) == set(tiled)
+    distance = cKDTree(found.atoms[["x", "y"]]).query(tiled[["x", "y"]])[0]
+    assert distance.max() < 1e-3
+    np.testing.assert_allclose(xr.open_zarr(tmp_path / "maps.zarr")["atom"], found.maps[1], atol=1e-3)
 
 
 def test_a_killed_run_goes_on_where_it_was(file, tmp_path, monkeypatch):
