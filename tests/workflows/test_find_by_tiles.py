@@ -33,7 +33,7 @@ def start(image: Path, out: Path) -> subprocess.Popen:
 
 def n_done(out: Path) -> int:
     try:
-        return json.loads((out / "large" / "tiles.json").read_text())["n_done"]
+        return json.loads((out / "large" / "parts.json").read_text())["n_done"]
     except (OSError, ValueError):
         return 0
 

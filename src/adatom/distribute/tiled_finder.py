@@ -106,7 +106,8 @@ def find_by_tiles(
     (`adatom.distribute.deciding`), the very parts by which `adatom.find` decides on an image of more than 1024 x 1024
     pixels. Atoms are fitted in blocks (`adatom.models.blocks`), there as here. So the atoms are those of
     `adatom.find`, whatever the tiles are (of an ensemble that turns its images, to some hundredths of a pixel: a tile
-    that is turned begins at another of the network's coarsest pixels). Brightness groups and sublattices are not judged, and terraces not flattened.
+    that is turned begins at another of the network's coarsest pixels). Brightness groups and sublattices are not
+    judged, and terraces not flattened.
     """
     started, watch = time.monotonic(), Stopwatch()
     with watch("choosing"):

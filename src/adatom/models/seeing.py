@@ -86,10 +86,7 @@ def see_all(
     doubts: xr.Dataset | None = None
     for number, frame in enumerate(frames):
         part = square if number == 0 else SquareImage.of(frame)
-        sight = Sight(_NOTHING, ["atom"]) if part.is_blank else eyes.see(part.values, min_probability, min_distance_px)
-        # resampled pixels have lost their own noise
-        taken_out = frame.to_numpy() - part.values if part.values.shape == frame.shape else None
-        table, jitter_px = locate(part.values, eyes, sight, number, refine, min_distance_px, taken_out)
+        sight, table, jitter_px = see_frame(frame, part, eyes, number, min_probability, min_distance_px, refine)
         tables.append(table)
         jitters.append(jitter_px)
         if number == 0 and not part.is_blank and isinstance(eyes, ModelAtScale):
@@ -104,6 +101,25 @@ def see_all(
     one_kind = isinstance(eyes, ModelAtScale) and eyes.model.finds_scale
     lattice = find_bright_lattice(x, y, flux) if one_kind else find_species_lattice(x, y, species)
     return Seen(columns, maps, doubts, lattice, float(np.sqrt(np.mean(np.square(jitters)))))
+
+
+def see_frame(
+    frame: xr.DataArray,
+    square: SquareImage,
+    eyes: ModelAtScale | Classical,
+    number: int,
+    min_probability: float | None,
+    min_distance_px: float | None,
+    refine: bool,
+) -> tuple[Sight, dict[str, Array], float]:
+    """What is seen in one frame (y, x), of which `square` is the same levelled, and `number` its place in the movie:
+    also columns of its atoms, and the jitter of its lines, see `locate`.
+    """
+    values = square.values
+    sight = Sight(_NOTHING, ["atom"]) if square.is_blank else eyes.see(values, min_probability, min_distance_px)
+    # resampled pixels have lost their own noise
+    taken_out = frame.to_numpy() - values if values.shape == frame.shape else None
+    return sight, *locate(values, eyes, sight, number, refine, min_distance_px, taken_out)
 
 
 def _joined(tables: list[dict[str, Array]]) -> dict[str, Array]:

@@ -54,11 +54,8 @@ class Engine:
         """Logits, in float32, of (n, 1, y, x) float32 images."""
         if self.onnx is not None:
             return self.onnx.forward(images)
-        if self._left is not None:
-            self._left -= images.numel()
-            if self._left < 0:
-                self._left = None
-                self._request = openvino_request(to_onnx(self.net), in_bfloat16=self.has_bfloat16, outputs=[0])
+        with self._turn:  # several threads may look at once, and one of them hands over
+            self._count(images.numel())
         if self._request is not None:
             with self._turn:  # one at a time; the next one writes where this one did
                 logits: NDArray[np.float32] = self._request.infer({0: images.numpy()})[0].copy()
@@ -66,6 +63,15 @@ class Engine:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.has_bfloat16):
             seen: Tensor = self.net(images.to(self.device).contiguous(memory_format=torch.channels_last))
         return seen.float().cpu()
+
+    def _count(self, n_pixels: int) -> None:
+        """Hand over to OpenVINO once so many pixels were seen that it pays."""
+        if self._left is None:
+            return
+        self._left -= n_pixels
+        if self._left < 0:
+            self._left = None
+            self._request = openvino_request(to_onnx(self.net), in_bfloat16=self.has_bfloat16, outputs=[0])
 
     @torch.inference_mode()
     def trunk(self, images: Tensor) -> Tensor:
