@@ -57,7 +57,7 @@ def times_done(cluster, name: str) -> Counter:
 
 
 def test_a_worker_is_killed_amid_tiles(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, block_side, **__: block_side)
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
     np.save(tmp_path / "large.npy", crystal(1040, 0, apart_px=16.0))
     asked = TiledSearch(model="any_atoms")
     alone = find_by_tiles(open_lazily(tmp_path / "large.npy"), tmp_path / "alone", asked)

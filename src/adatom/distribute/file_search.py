@@ -87,7 +87,6 @@ class FileSearch:
         if chosen and self._is_for_tiles(chosen):
             unsuited = {
                 "undistort": self.undistort or None,
-                "coverage": self.coverage,
                 "method": None if self.method == "network" else self.method,
             }
             for name, value in unsuited.items():
@@ -169,6 +168,7 @@ class FileSearch:
             refine=self.refine,
             lattice_constant_nm=self.lattice_constant_nm,
             contrast=self.contrast,
+            coverage=self.coverage,
             memory_gb=self.memory_gb,
             maps=self.maps,
         )
