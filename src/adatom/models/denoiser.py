@@ -71,7 +71,7 @@ class Denoiser(Estimator):
     training : settings of the training; by default the recipe's, or some that suit an image. Their `loss` is not used:
         a denoiser learns by squared differences.
     random_state : seed of the weights and of the data; by default the recipe's.
-    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    device : ``"auto"`` or what torch calls a device, see `adatom.nets.device.choose_device`.
 
     Attributes
     ----------

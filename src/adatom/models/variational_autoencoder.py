@@ -65,7 +65,7 @@ class VariationalAutoencoder(Estimator):
     training : settings that differ from `TRAINING`.
     weight_decay : of AdamW.
     random_state : seed of weights, batches and draws.
-    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    device : ``"auto"`` or what torch calls a device, see `adatom.nets.device.choose_device`.
 
     Attributes
     ----------

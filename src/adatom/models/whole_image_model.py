@@ -57,7 +57,7 @@ class WholeImageModel(Estimator):
     training : settings that differ from `TRAINING`.
     weight_decay : of AdamW.
     random_state : seed of weights, batches and parts.
-    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    device : ``"auto"`` or what torch calls a device, see `adatom.nets.device.choose_device`.
     """
 
     _outputs: ClassVar[str]  # what it gives, in words
