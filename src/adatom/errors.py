@@ -57,3 +57,7 @@ class LimitError(AdatomError, PermissionError):
 
 class ExperimentError(AdatomError, RuntimeError):
     """An experiment cannot start, go on, or be resumed."""
+
+
+class MemoryShortError(AdatomError, MemoryError):
+    """There is too little memory even for small pieces."""

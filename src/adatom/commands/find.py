@@ -11,6 +11,7 @@ import typer
 from adatom.commands.terminal import (
     Channel,
     Debug,
+    Device,
     Frame,
     Json,
     Out,
@@ -72,6 +73,7 @@ def find(
         typer.Option(metavar="1.5GB", help="Search by tiles within so much memory; by default only large images."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that search files at the same time.")] = 1,
+    device: Device = "auto",
     again: Annotated[bool, typer.Option("--again", help="Do also what an earlier run has done into --out.")] = False,
     watch: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Search files as they come into a folder, until Ctrl-C.")
@@ -105,6 +107,7 @@ def find(
     from adatom.distribute.many import Outcome, search_files
     from adatom.distribute.sources import files_of, watched
     from adatom.finder import CONTRASTS
+    from adatom.nets.device import choose_device
 
     chosen_contrast = next((each for each in CONTRASTS if each == contrast), None)
     if chosen_contrast is None:
@@ -114,6 +117,7 @@ def find(
     if watch is not None and not watch.is_dir():
         raise typer.BadParameter(f"expected a folder, got {watch}", param_hint="--watch")
     memory_gb = None if memory is None else _gigabytes(memory)
+    choose_device(device)
     asked = FileSearch(
         what="particles" if what == "particles" else "atoms",
         channel=channel,
@@ -131,6 +135,7 @@ def find(
         coverage=coverage,
         min_diameter_nm=min_diameter,
         memory_gb=memory_gb,
+        device=device,
     )
     lines_of = finding_lines if what == "atoms" else particle_lines
     results: list[dict[str, Any]] = []

@@ -16,6 +16,7 @@ from adatom.files import LazyImage, info, open_lazily, read
 from adatom.finder import Method, search
 from adatom.models.catalogue import DEFAULT_MODEL, model_path
 from adatom.models.choice import Contrast
+from adatom.nets.device import computing_on
 
 # Pictures of more pixels than this are searched by tiles: whole they take several GB.
 _LARGE_PX = 12_000_000
@@ -32,6 +33,8 @@ class FileSearch:
     what : ``atoms`` or ``particles``.
     channel, frame, pixel_size : as of `adatom.read`.
     memory_gb : search by tiles, within so much memory; None: only images that are too large to be searched whole.
+    device : that networks compute on, see `adatom.nets.device.choose_device`. It does not change what is found, but for
+        rounding.
     """
 
     what: Literal["atoms", "particles"] = "atoms"
@@ -50,10 +53,11 @@ class FileSearch:
     coverage: float | None = None
     min_diameter_nm: float | None = None
     memory_gb: float | None = None
+    device: str = "auto"
 
     def settings(self) -> dict[str, Any]:
         """All that results depend on, but the file."""
-        asked = {name: value for name, value in asdict(self).items() if name != "memory_gb"}
+        asked = {name: value for name, value in asdict(self).items() if name not in ("memory_gb", "device")}
         return {
             **asked,
             "by_tiles": self.memory_gb is not None,
@@ -78,10 +82,9 @@ class FileSearch:
     def look(self, file: Path, opened: xr.DataArray | LazyImage, advance: Advance | None = None) -> Write:
         """Search what `open` gave; gives what writes the results. By tiles all is done in that."""
         if isinstance(opened, LazyImage):
-            return lambda folder: find_by_tiles(
-                opened, folder, self._by_tiles(), identity=identity(file), advance=advance
-            )
-        return self._particles(file, opened) if self.what == "particles" else self._atoms(file, opened)
+            return lambda folder: self._tiles(file, opened, folder, advance)
+        with computing_on(self.device):
+            return self._particles(file, opened) if self.what == "particles" else self._atoms(file, opened)
 
     def run(self, file: Path, folder: Path) -> dict[str, Any]:
         """All of it."""
@@ -98,6 +101,10 @@ class FileSearch:
         is_picture = chosen["dims"] == ["y", "x"] or (chosen["dims"][0] == "frame" and self.frame is not None)
         is_large = chosen["dims"][-1] == "x" and chosen["shape"][-1] * chosen["shape"][-2] > _LARGE_PX
         return is_picture and (self.memory_gb is not None or is_large)
+
+    def _tiles(self, file: Path, opened: LazyImage, folder: Path, advance: Advance | None) -> dict[str, Any]:
+        with computing_on(self.device):
+            return find_by_tiles(opened, folder, self._by_tiles(), identity=identity(file), advance=advance)
 
     def _by_tiles(self) -> TiledSearch:
         return TiledSearch(

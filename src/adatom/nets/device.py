@@ -1,6 +1,8 @@
 """Where networks compute: the one place that chooses a device."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -8,6 +10,7 @@ import torch
 from adatom.errors import ArgumentError
 
 VARIABLE = "ADATOM_DEVICE"
+_usual: list[str] = []  # the last one counts
 
 
 def choose_device(asked: str | torch.device = "auto") -> torch.device:
@@ -15,19 +18,21 @@ def choose_device(asked: str | torch.device = "auto") -> torch.device:
 
     Parameters
     ----------
-    asked : ``auto``, or what torch calls a device. ``auto`` is what the environment variable ``ADATOM_DEVICE`` says,
-        else a GPU (cuda, mps) where there is one that works, else the processor. Of several processes that torchrun
-        started on one machine, each gets a GPU of its own.
+    asked : ``auto``, or what torch calls a device. ``auto`` is what `computing_on` says, else the environment variable
+        ``ADATOM_DEVICE``, else a GPU (cuda, mps) where there is one that works, else the processor. Of several
+        processes that torchrun started on one machine, each gets a GPU of its own.
 
     Raises
     ------
     ArgumentError : if it is no device, or none that is there.
     """
-    by_variable = str(asked) == "auto"
-    name = os.environ.get(VARIABLE, "auto") if by_variable else str(asked)
+    name, what = str(asked), "device"
+    if name == "auto":
+        name = _usual[-1] if _usual else "auto"
+    if name == "auto":
+        name, what = os.environ.get(VARIABLE) or "auto", VARIABLE
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if _mps_works() else "cpu"
-    what = VARIABLE if by_variable else "device"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -37,6 +42,16 @@ def choose_device(asked: str | torch.device = "auto") -> torch.device:
     if not _is_there(device):
         raise ArgumentError(f"{what}: expected one that is there, got {device}. Here are {', '.join(_known())}.")
     return device
+
+
+@contextmanager
+def computing_on(device: str) -> Iterator[None]:
+    """Within it, ``auto`` is `device`, for all threads of this process: a search has several."""
+    _usual.append(device)
+    try:
+        yield
+    finally:
+        _usual.remove(device)
 
 
 def _is_there(device: torch.device) -> bool:

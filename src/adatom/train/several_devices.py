@@ -4,9 +4,9 @@ Each process takes its share of every batch. What depends on all of it, does: th
 those of the whole batch, and so is the loss, whatever it is made of: each process sees what the others' networks gave,
 and hands back the gradient of its own part. The gradients add up to that of one process, but for rounding.
 
-The processes are started by ``adatom train --devices`` (`adatom.train.launcher`), or by torchrun, which may also start a
-script of yours: both tell them of each other in the environment. Lightning Fabric (the extra ``cluster``) connects them
-and deals out the devices.
+The processes are started by ``adatom train --devices`` (`adatom.train.launcher`), or by torchrun, which may also start
+a script of yours: both tell them of each other in the environment. Lightning Fabric (the extra ``cluster``) connects
+them and deals out the devices.
 """
 
 import logging

@@ -1,0 +1,112 @@
+"""What a network says of images that do not fit in memory at once: piece by piece, with the same result."""
+
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from adatom.errors import ArgumentError, MemoryShortError
+from adatom.nets.reach import measure_reach
+
+Run = Callable[[Tensor], Tensor]
+# What the makers of torch, ONNX Runtime, OpenVINO and CUDA say when memory runs out.
+_SAYINGS = ("out of memory", "not enough memory", "allocate memory", "alloc_cpu", "bad_alloc", "bad allocation")
+# Of smaller pieces most is border [px].
+_SMALLEST = 64 * 64
+
+
+def tells_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out."""
+    said = str(error).lower()
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(saying in said for saying in _SAYINGS)
+
+
+def tell(line: str) -> None:
+    """One line for the user."""
+    logging.getLogger("adatom").warning("adatom: %s", line)
+
+
+class Pieces:
+    """A network that halves what it looks at until it fits, and remembers what did.
+
+    Parameters
+    ----------
+    run : images (n, 1, y, x), sides multiples of `multiple`, to logits (n, channel, y, x).
+    look : the same where there is more memory, to measure how far the network sees.
+    multiple : what the sides of images are multiples of.
+    where : what memory is short of, for the user.
+
+    Attributes
+    ----------
+    largest_px : pixels of the largest piece, images and borders included; None where all has fitted so far.
+    """
+
+    def __init__(self, run: Run, look: Run, multiple: int, where: str) -> None:
+        self._run, self._look, self._multiple, self._where = run, look, multiple, where
+        self._reach: int | None = None
+        self.largest_px: int | None = None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits of images (n, 1, y, x).
+
+        Raises
+        ------
+        MemoryShortError : if the smallest pieces do not fit, or the network does not see in pieces.
+        """
+        before = limit = self.largest_px
+        while True:
+            try:
+                said = self._in_pieces(images, limit)
+                break
+            except Exception as error:
+                if not tells_of_memory(error) or isinstance(error, MemoryShortError):
+                    raise
+            # here the error is gone, and with it what its frames held
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            limit = min(limit or images.numel(), images.numel()) // 2
+        if limit != before:
+            self.largest_px = limit
+            tell(f"memory of {self._where} is short: the network sees {limit} pixels at a time, with the same result.")
+        return said
+
+    def _in_pieces(self, images: Tensor, limit: int | None) -> Tensor:
+        rows, columns = images.shape[2:]
+        if limit is None or images.numel() <= limit:
+            return self._run(images)
+        if limit < _SMALLEST:
+            raise MemoryShortError(
+                f"memory: expected enough on {self._where} for {_SMALLEST} pixels, got less. Close other programs."
+            )
+        if rows * columns <= limit:
+            return torch.cat([self._run(part) for part in images.split(limit // (rows * columns))])
+        return torch.cat([self._by_tiles(image, limit) for image in images.split(1)])
+
+    def _by_tiles(self, image: Tensor, limit: int) -> Tensor:
+        """Logits of one image, by tiles on the network's grid with as much around them as it sees."""
+        if self._reach is None:
+            try:
+                self._reach = measure_reach(self._look, self._multiple)
+            except ArgumentError as error:
+                raise MemoryShortError(
+                    f"memory: expected enough on {self._where} for the whole image, which this network sees at once, "
+                    "got less."
+                ) from error
+        rows, columns = image.shape[2:]
+        side = int(limit**0.5) // self._multiple * self._multiple - 2 * self._reach
+        if side < self._multiple:
+            raise MemoryShortError(
+                f"memory: expected enough on {self._where} for what the network sees around a pixel, got less. "
+                "Close other programs."
+            )
+        bands = []
+        for top in range(0, rows, side):
+            tiles = []
+            for left in range(0, columns, side):
+                first = max(0, top - self._reach), max(0, left - self._reach)
+                seen = image[:, :, first[0] : top + side + self._reach, first[1] : left + side + self._reach]
+                said = self._run(seen)[:, :, top - first[0] :, left - first[1] :]
+                tiles.append(said[:, :, : min(side, rows - top), : min(side, columns - left)])
+            bands.append(torch.cat(tiles, dim=3))
+        return torch.cat(bands, dim=2)
