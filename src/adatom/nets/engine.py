@@ -3,6 +3,11 @@
 Batch normalisations become part of the convolutions before them; products are taken in bfloat16 where the processor
 does so itself; and where OpenVINO is installed (the extra ``fast``), it takes over once that pays. Where memory runs
 out, it goes on in pieces (`adatom.nets.pieces`), and where a GPU has too little for these, on the processor.
+
+`benchmarks.engines` measured eager and compiled torch, ONNX Runtime and OpenVINO in 32, 16 and 8 bits: OpenVINO in
+bfloat16 is the fastest of those that find the same atoms at the same places to 0.01 px, twice as fast as eager torch.
+Integers of 8 bits are faster by another third, but move atoms by 0.04 px, as much as their error bars: they are not
+taken, nor is torch.compile, which gains a tenth and compiles for 20 s.
 """
 
 import copy
