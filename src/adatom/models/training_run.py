@@ -15,7 +15,7 @@ from adatom.models.ensemble_training import Kind, tuning_steps, walk_steps
 from adatom.models.image_model import ImageModel
 from adatom.models.recipe import Learning, Recipe, load_learning, load_recipe
 from adatom.train import Record, TrainingSettings
-from adatom.train.several_devices import leads, n_processes
+from adatom.train.several_devices import leads
 
 R = TypeVar("R", bound=Learning)
 
@@ -76,13 +76,8 @@ def train_model(
     Raises
     ------
     TrainingError : if `resume` is asked for with another recipe than the folder's, or `recipe` describes no images and
-        there is no `data`; if an ensemble is to be trained by several processes together.
+        there is no `data`.
     """
-    if members is not None and n_processes() > 1:
-        raise TrainingError(
-            f"devices: expected one for an ensemble, got {n_processes()}. Its members are trained at a time by jobs or "
-            "a cluster."
-        )
     if data is None and not isinstance(recipe, Recipe):
         raise TrainingError(
             "recipe: expected one that describes images, got one that does not. Name a stored set (data)."

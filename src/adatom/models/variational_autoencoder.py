@@ -240,6 +240,12 @@ class VariationalAutoencoder(Estimator):
         )
         return self.table_.table(numbers, found["std"], found["angle_probability"], found["kind_probability"])
 
+    def _torch_device(self) -> torch.device:
+        device = super()._torch_device()
+        return (
+            torch.device("cpu") if device.type == "mps" else device
+        )  # which has no float64, in which poses are refined
+
     def _find(self, images: Tensor, known: Tensor, *, refine: bool) -> dict[str, Array]:
         """What `find_best` finds in scaled images (n, channel, y, x), by name."""
         device = self._torch_device()

@@ -55,7 +55,7 @@ class Engine:
         self._pays_after, self._exact = pays_after, exact
         if self.onnx is not None:
             self.device = torch.device("cpu")
-            self._pieces = Pieces(self.onnx.forward, self.onnx.forward, self.onnx.multiple, "this machine")
+            self._pieces = Pieces(self.onnx.multiple, "this machine")
             return
         self.net = fuse_normalisation(net)
         self._ships = type(net).__module__.startswith(f"{__package__}.")  # others may not be handed over rightly
@@ -68,7 +68,7 @@ class Engine:
         self.has_bfloat16 = not self._exact and multiplies_bfloat16(device)
         self._left = self._pays_after if device.type == "cpu" and self._ships and has_openvino() else None
         where = "this machine" if device.type == "cpu" else str(device)
-        self._pieces = Pieces(self._see, self._see_exactly, int(self.net.multiple), where)  # type: ignore[arg-type]
+        self._pieces = Pieces(int(self.net.multiple), where)  # type: ignore[arg-type]
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ class Engine:
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Logits, in float32, of (n, 1, y, x) float32 images."""
-        return self._on_some_device(lambda: self._pieces(images))
+        return self._on_some_device(lambda: self._pieces.see(images, self._see, self._see_exactly))
 
     def _on_some_device(self, see: Callable[[], T]) -> T:
         """What `see` gives, on the processor where a GPU has too little memory."""
@@ -94,6 +94,8 @@ class Engine:
         return see()
 
     def _see(self, images: Tensor) -> Tensor:
+        if self.onnx is not None:
+            return self.onnx.forward(images)
         if self._left is not None:
             self._left -= images.numel()
             if self._left < 0:
@@ -109,6 +111,8 @@ class Engine:
 
     def _see_exactly(self, images: Tensor) -> Tensor:
         """On the processor, in float32: where a GPU is full."""
+        if self.onnx is not None:
+            return self.onnx.forward(images)
         net = self.net if self.device.type == "cpu" else copy.deepcopy(self.net).cpu()
         said: Tensor = net(images)
         return said

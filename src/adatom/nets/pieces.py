@@ -28,12 +28,10 @@ def tell(line: str) -> None:
 
 
 class Pieces:
-    """A network that halves what it looks at until it fits, and remembers what did.
+    """How much of what a network is shown it can see at a time: halved until it fits, and remembered.
 
     Parameters
     ----------
-    run : images (n, 1, y, x), sides multiples of `multiple`, to logits (n, channel, y, x).
-    look : the same where there is more memory, to measure how far the network sees.
     multiple : what the sides of images are multiples of.
     where : what memory is short of, for the user.
 
@@ -42,13 +40,18 @@ class Pieces:
     largest_px : pixels of the largest piece, images and borders included; None where all has fitted so far.
     """
 
-    def __init__(self, run: Run, look: Run, multiple: int, where: str) -> None:
-        self._run, self._look, self._multiple, self._where = run, look, multiple, where
+    def __init__(self, multiple: int, where: str) -> None:
+        self._multiple, self._where = multiple, where
         self._reach: int | None = None
         self.largest_px: int | None = None
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits of images (n, 1, y, x).
+    def see(self, images: Tensor, run: Run, look: Run) -> Tensor:
+        """Logits (n, channel, y, x) of images (n, 1, y, x), sides multiples of `multiple`.
+
+        Parameters
+        ----------
+        run : images to logits.
+        look : the same where there is more memory, to measure how far the network sees.
 
         Raises
         ------
@@ -57,7 +60,7 @@ class Pieces:
         before = limit = self.largest_px
         while True:
             try:
-                said = self._in_pieces(images, limit)
+                said = self._in_pieces(images, run, look, limit)
                 break
             except Exception as error:
                 if not tells_of_memory(error) or isinstance(error, MemoryShortError):
@@ -71,30 +74,33 @@ class Pieces:
             tell(f"memory of {self._where} is short: the network sees {limit} pixels at a time, with the same result.")
         return said
 
-    def _in_pieces(self, images: Tensor, limit: int | None) -> Tensor:
+    def _in_pieces(self, images: Tensor, run: Run, look: Run, limit: int | None) -> Tensor:
         rows, columns = images.shape[2:]
         if limit is None or images.numel() <= limit:
-            return self._run(images)
+            return run(images)
         if limit < _SMALLEST:
             raise MemoryShortError(
                 f"memory: expected enough on {self._where} for {_SMALLEST} pixels, got less. Close other programs."
             )
         if rows * columns <= limit:
-            return torch.cat([self._run(part) for part in images.split(limit // (rows * columns))])
-        return torch.cat([self._by_tiles(image, limit) for image in images.split(1)])
-
-    def _by_tiles(self, image: Tensor, limit: int) -> Tensor:
-        """Logits of one image, by tiles on the network's grid with as much around them as it sees."""
+            return torch.cat([run(part) for part in images.split(limit // (rows * columns))])
         if self._reach is None:
-            try:
-                self._reach = measure_reach(self._look, self._multiple)
-            except ArgumentError as error:
-                raise MemoryShortError(
-                    f"memory: expected enough on {self._where} for the whole image, which this network sees at once, "
-                    "got less."
-                ) from error
+            self._reach = self._measured(look)
+        return torch.cat([self._by_tiles(image, run, limit, self._reach) for image in images.split(1)])
+
+    def _measured(self, look: Run) -> int:
+        try:
+            return measure_reach(look, self._multiple)
+        except ArgumentError as error:
+            raise MemoryShortError(
+                f"memory: expected enough on {self._where} for the whole image, which this network sees at once, got "
+                "less. Close other programs."
+            ) from error
+
+    def _by_tiles(self, image: Tensor, run: Run, limit: int, reach: int) -> Tensor:
+        """Logits of one image, by tiles on the network's grid with as much around them as it sees."""
         rows, columns = image.shape[2:]
-        side = int(limit**0.5) // self._multiple * self._multiple - 2 * self._reach
+        side = int(limit**0.5) // self._multiple * self._multiple - 2 * reach
         if side < self._multiple:
             raise MemoryShortError(
                 f"memory: expected enough on {self._where} for what the network sees around a pixel, got less. "
@@ -104,9 +110,9 @@ class Pieces:
         for top in range(0, rows, side):
             tiles = []
             for left in range(0, columns, side):
-                first = max(0, top - self._reach), max(0, left - self._reach)
-                seen = image[:, :, first[0] : top + side + self._reach, first[1] : left + side + self._reach]
-                said = self._run(seen)[:, :, top - first[0] :, left - first[1] :]
+                first = max(0, top - reach), max(0, left - reach)
+                seen = image[:, :, first[0] : top + side + reach, first[1] : left + side + reach]
+                said = run(seen)[:, :, top - first[0] :, left - first[1] :]
                 tiles.append(said[:, :, : min(side, rows - top), : min(side, columns - left)])
             bands.append(torch.cat(tiles, dim=3))
         return torch.cat(bands, dim=2)

@@ -119,7 +119,7 @@ class OneOfSeveral(Team):
 
     def share(self, images: Any) -> Any:
         if isinstance(images, tuple):
-            return tuple(self.share(each) for each in images)
+            return tuple(self.share(each) if each.ndim else each for each in images)  # numbers are everybody's
         if len(images) < self.n:
             raise TrainingError(
                 f"devices: expected at most as many as the images of a batch, {len(images)}, got {self.n}. "

@@ -116,7 +116,7 @@ def test_a_gpu_that_is_too_small_hands_over_to_the_processor(
         return see(self, given)
 
     monkeypatch.setattr(Engine, "_see", see_with_a_full_gpu)
-    engine._pieces._run, engine.device = engine._see, torch.device("cuda")
+    engine.device = torch.device("cuda")
     with torch.inference_mode():
         whole = net(images(1, 1, 128, 128))
     for _ in range(2):

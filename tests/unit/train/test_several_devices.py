@@ -10,8 +10,11 @@ import torch
 from safetensors.torch import load_file
 from several_devices_run import main
 from torch.nn import functional
+from typer.testing import CliRunner
 
+from adatom.cli import app
 from adatom.errors import TrainingError
+from adatom.models import Ensemble
 from adatom.train import several_devices
 from adatom.train.launcher import run_on_devices
 
@@ -60,3 +63,32 @@ def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("WORLD_SIZE", "8")  # of some other program
     assert several_devices.n_processes() == 1 and several_devices.leads()
     assert several_devices.join("cpu").n == 1
+
+
+def test_an_ensemble_is_not_trained_by_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "adatom")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="devices: expected one for an ensemble, got 2"):
+        Ensemble().fit("hexagonal_two_atoms")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--devices", "2", "--members", "2"], "is not for ensembles"),
+        (["--devices", "100"], "expected at most the batch size"),
+    ],
+)
+def test_the_command_refuses_what_several_devices_do_not_do(options: list[str], told: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["train", "hexagonal_two_atoms", "--out", str(tmp_path), *options])
+    assert done.exit_code == 2 and told in " ".join(done.output.split())
+
+
+def test_the_command_runs_itself_for_each_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["train", "hexagonal_two_atoms", "--out", str(tmp_path / "model"), "--devices", "2"]
+    run: list[object] = []
+    monkeypatch.setattr("adatom.train.launcher.run_on_devices", lambda n, command: run.extend([n, command]) or 3)
+    monkeypatch.setattr(sys, "argv", ["adatom", *arguments])
+    assert CliRunner().invoke(app, arguments).exit_code == 3  # as the first of them ended
+    assert run == [2, [sys.executable, "-m", "adatom", *arguments]]
+    assert not (tmp_path / "model").exists()
