@@ -15,13 +15,11 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from adatom.nets.fusion import fuse_normalisation
-from adatom.nets.onnx_net import OnnxNet, has_openvino, openvino_request, to_onnx
+from adatom.nets.onnx_net import OnnxNet, has_openvino, infer, openvino_request, to_onnx
 from adatom.nets.pieces import Pieces, tell, tells_of_memory
 
 T = TypeVar("T")
@@ -101,10 +99,14 @@ class Engine:
             if self._left < 0:
                 self._left = None
                 self._request = openvino_request(to_onnx(self.net), in_bfloat16=self.has_bfloat16, outputs=[0])
-        if self._request is not None:
-            with self._turn:  # one at a time; the next one writes where this one did
-                logits: NDArray[np.float32] = self._request.infer({0: images.numpy()})[0].copy()
-            return torch.from_numpy(logits)
+        request = self._request
+        if request is not None:
+            try:
+                with self._turn:  # one at a time; the next one writes where this one did
+                    return infer(request, images.numpy())[0]
+            except MemoryError:
+                self._request = None  # it keeps what it once took, and needs more than torch does
+                raise
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.has_bfloat16):
             seen: Tensor = self.net(images.to(self.device).contiguous(memory_format=torch.channels_last))
         return seen.float().cpu()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -10,8 +11,16 @@ from adatom.errors import ArgumentError, MemoryShortError
 from adatom.nets.reach import measure_reach
 
 Run = Callable[[Tensor], Tensor]
-# What the makers of torch, ONNX Runtime, OpenVINO and CUDA say when memory runs out.
-_SAYINGS = ("out of memory", "not enough memory", "allocate memory", "alloc_cpu", "bad_alloc", "bad allocation")
+# What torch, CUDA, oneDNN, ONNX Runtime and OpenVINO say when memory runs out.
+_SAYINGS = (
+    "out of memory",
+    "not enough memory",
+    "allocate memory",
+    "alloc_cpu",
+    "bad_alloc",
+    "bad allocation",
+    "could not create a primitive",  # oneDNN, which needs room for it
+)
 # Of smaller pieces most is border [px].
 _SMALLEST = 64 * 64
 
@@ -79,40 +88,37 @@ class Pieces:
         if limit is None or images.numel() <= limit:
             return run(images)
         if limit < _SMALLEST:
-            raise MemoryShortError(
-                f"memory: expected enough on {self._where} for {_SMALLEST} pixels, got less. Close other programs."
-            )
+            raise self._too_little("small pieces of an image")
         if rows * columns <= limit:
             return torch.cat([run(part) for part in images.split(limit // (rows * columns))])
         if self._reach is None:
             self._reach = self._measured(look)
-        return torch.cat([self._by_tiles(image, run, limit, self._reach) for image in images.split(1)])
+        side = int(limit**0.5) // self._multiple * self._multiple - 2 * self._reach
+        if side < self._multiple:
+            raise self._too_little("small pieces of an image")
+        return self._by_tiles(images, run, side, self._reach)
 
     def _measured(self, look: Run) -> int:
         try:
             return measure_reach(look, self._multiple)
         except ArgumentError as error:
-            raise MemoryShortError(
-                f"memory: expected enough on {self._where} for the whole image, which this network sees at once, got "
-                "less. Close other programs."
-            ) from error
+            raise self._too_little("the whole image, which this network sees at once") from error
 
-    def _by_tiles(self, image: Tensor, run: Run, limit: int, reach: int) -> Tensor:
-        """Logits of one image, by tiles on the network's grid with as much around them as it sees."""
-        rows, columns = image.shape[2:]
-        side = int(limit**0.5) // self._multiple * self._multiple - 2 * reach
-        if side < self._multiple:
-            raise MemoryShortError(
-                f"memory: expected enough on {self._where} for what the network sees around a pixel, got less. "
-                "Close other programs."
-            )
-        bands = []
-        for top in range(0, rows, side):
-            tiles = []
-            for left in range(0, columns, side):
-                first = max(0, top - reach), max(0, left - reach)
-                seen = image[:, :, first[0] : top + side + reach, first[1] : left + side + reach]
-                said = run(seen)[:, :, top - first[0] :, left - first[1] :]
-                tiles.append(said[:, :, : min(side, rows - top), : min(side, columns - left)])
-            bands.append(torch.cat(tiles, dim=3))
-        return torch.cat(bands, dim=2)
+    def _too_little(self, what: str) -> MemoryShortError:
+        return MemoryShortError(
+            f"memory: expected enough on {self._where} for {what}, got less. Close other programs, or cut the image."
+        )
+
+    def _by_tiles(self, images: Tensor, run: Run, side: int, reach: int) -> Tensor:
+        """By tiles on the network's grid with as much around them as it sees, one image at a time."""
+        n, _, rows, columns = images.shape
+        said: Tensor | None = None  # written in place: two of it may be too much
+        for number, top, left in product(range(n), range(0, rows, side), range(0, columns, side)):
+            first, start = max(0, top - reach), max(0, left - reach)
+            seen = run(images[number : number + 1, :, first : top + side + reach, start : left + side + reach])
+            if said is None:
+                said = seen.new_empty(n, seen.shape[1], rows, columns)
+            part = seen[0, :, top - first :, left - start :][:, :side, :side]
+            said[number, :, top : top + side, left : left + side] = part[:, : rows - top, : columns - left]
+        assert said is not None
+        return said

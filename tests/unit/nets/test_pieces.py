@@ -1,12 +1,15 @@
 """What becomes of a prediction when memory runs out, by an allocator that fails on demand."""
 
 import logging
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from adatom.errors import MemoryShortError
 from adatom.nets.engine import Engine
+from adatom.nets.onnx_net import infer
 from adatom.nets.pieces import tells_of_memory
 
 FAILURES = {
@@ -124,3 +127,19 @@ def test_a_gpu_that_is_too_small_hands_over_to_the_processor(
         assert [record.getMessage() for record in caplog.records] == [
             "adatom: memory of cuda does not suffice: the network computes on the processor from now on."
         ]
+
+
+class SilentRequest:
+    """As OpenVINO's where memory is short: nothing is computed, what was there before is given, and nothing is said."""
+
+    def __init__(self, *before: int) -> None:
+        self.output_tensors = [SimpleNamespace(size=int(np.prod(before)), data=np.ones(before, np.float32))]
+
+    def infer(self, inputs: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+        return {0: self.output_tensors[0].data.copy()}
+
+
+@pytest.mark.parametrize("before", [(0,), (1, 3, 8, 8), (1, 3, 32, 32)], ids=["nothing", "another size", "same size"])
+def test_what_openvino_gave_before_is_not_taken_for_what_it_gives(before: tuple[int, ...]) -> None:
+    with pytest.raises(MemoryError, match="OpenVINO: out of memory"):
+        infer(SilentRequest(*before), np.ones((1, 1, 32, 32), np.float32))
