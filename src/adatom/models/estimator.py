@@ -34,7 +34,8 @@ class Estimator:
     augmentation : of training images, as `adatom.prepare.augment.Augmentation` or a dictionary; by default the
         recipe's. Without one, images of a stored set are turned by quarters and mirrored.
     random_state : seed of the weights and of the data; by default the recipe's.
-    device : ``"auto"`` or what torch calls a device, see `adatom.nets.device.choose_device`.
+    device : ``"auto"`` or what torch calls a device, see `adatom.nets.device.choose_device`. In processes that torchrun
+        started, `fit` trains one network together, see `adatom.train.several_devices`; the first of them saves it.
     """
 
     seed_: int
