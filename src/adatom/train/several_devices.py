@@ -280,7 +280,7 @@ def _batch_norm(
     """`torch.nn.functional.batch_norm`, in training over the parts (n, channel, ...) of all processes."""
     if not training:
         return functional.batch_norm(values, running_mean, running_var, weight, bias, training, momentum, eps)
-    seen = values.float()
+    seen = values.to(torch.promote_types(values.dtype, torch.float32))
     others = [0, *range(2, values.ndim)]
     shape = [1, -1, *[1] * (values.ndim - 2)]
     sums = _Sum.apply(torch.cat([seen.sum(dim=others), seen.new_full((1,), seen.numel() / seen.shape[1])]))
