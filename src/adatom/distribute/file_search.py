@@ -20,6 +20,7 @@ from adatom.files import LazyImage, LazyMovie, info, open_lazily, open_movie_laz
 from adatom.finder import Method, search
 from adatom.models.catalogue import DEFAULT_MODEL, model_path
 from adatom.models.choice import Contrast
+from adatom.nets.device import computing_on
 from adatom.prepare import is_large
 
 # Pictures of more pixels than this are searched by tiles, asked for or not: whole they take several GB.
@@ -46,6 +47,8 @@ class FileSearch:
     maps : write what the network saw in a picture to ``maps.zarr``, see `adatom.distribute.maps_store`.
     report : draw overlay and report, which of small images takes longer than the search; of particles and of images
         searched by tiles in any case.
+    device : that networks compute on, see `adatom.nets.device.choose_device`. It does not change what is found, but for
+        rounding.
     """
 
     what: Literal["atoms", "particles"] = "atoms"
@@ -66,10 +69,11 @@ class FileSearch:
     memory_gb: float | None = None
     maps: bool = False
     report: bool = True
+    device: str = "auto"
 
     def settings(self) -> dict[str, Any]:
         """All that results depend on, but the file."""
-        asked = {name: value for name, value in asdict(self).items() if name != "memory_gb"}
+        asked = {name: value for name, value in asdict(self).items() if name not in ("memory_gb", "device")}
         return {
             **asked,
             "by_tiles": self.memory_gb is not None,
@@ -101,15 +105,20 @@ class FileSearch:
         """
         if isinstance(opened, LazyImage):
             image, tiles = opened, _advance_of("tiles", advance)
-            return lambda folder: find_by_tiles(
-                image, folder, self._by_tiles(), identity=identity(file), advance=tiles, cluster=cluster
+            return self._computing(
+                lambda folder: find_by_tiles(
+                    image, folder, self._by_tiles(), identity=identity(file), advance=tiles, cluster=cluster
+                )
             )
         if isinstance(opened, LazyMovie):
             movie, frames = opened, _advance_of("frames", advance)
-            return lambda folder: find_in_movie(
-                movie, folder, self._by_frames(), identity=identity(file), advance=frames, cluster=cluster
+            return self._computing(
+                lambda folder: find_in_movie(
+                    movie, folder, self._by_frames(), identity=identity(file), advance=frames, cluster=cluster
+                )
             )
-        return self._particles(file, opened) if self.what == "particles" else self._atoms(file, opened)
+        with computing_on(self.device):
+            return self._particles(file, opened) if self.what == "particles" else self._atoms(file, opened)
 
     def run(self, file: Path, folder: Path) -> dict[str, Any]:
         """All of it."""
@@ -158,6 +167,15 @@ class FileSearch:
             memory_gb=self.memory_gb,
             report=self.report,
         )
+
+    def _computing(self, write: Write) -> Write:
+        """The same, on the device that was asked for."""
+
+        def on_device(folder: Path) -> dict[str, Any]:
+            with computing_on(self.device):
+                return write(folder)
+
+        return on_device
 
     def _by_tiles(self) -> TiledSearch:
         return TiledSearch(

@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from adatom.errors import ArgumentError, ModelFileError
+from adatom.errors import ArgumentError, ModelFileError, TrainingError
 from adatom.locate import Peaks
 from adatom.locate.joined import JoinedPeaks, join_peaks
 from adatom.locate.peaks import suppress_close
@@ -36,6 +36,7 @@ from adatom.models.symmetry import IDENTITY, SYMMETRIES, Symmetry
 from adatom.models.working_scale import shows_regions
 from adatom.prepare.augment import Augmentation
 from adatom.train import Record, TrainingSettings
+from adatom.train.several_devices import n_processes
 
 # Finds that a member takes for less likely are not joined.
 _LEAST = 0.02
@@ -138,7 +139,15 @@ class Ensemble(Estimator):
             (spawned): a program that asks for them keeps what it does under ``if __name__ == "__main__"``.
         cluster : address of a dask scheduler, whose workers train the members instead (what they have in common, of a
             ``trunk`` or ``swag``, is trained here).
+
+        Raises
+        ------
+        TrainingError : if several processes of torchrun are to train it together.
         """
+        if n_processes() > 1:
+            raise TrainingError(
+                f"devices: expected one for an ensemble, got {n_processes()}. Jobs or a cluster train its members."
+            )
         opened = open_data(data)
         self._check_arguments(jobs)
         if shows_regions(opened):
