@@ -31,6 +31,7 @@ from adatom.finder import Finding, Method, atom_table, beside_schema, search
 from adatom.models.choice import Contrast
 from adatom.models.seeing import see_frame
 from adatom.models.sight import ModelAtScale
+from adatom.nets.device import computing_on, usual_device
 from adatom.prepare import SquareImage
 
 # Frames of so many pixels in all are written at once, and are at most lost when a run is killed.
@@ -246,19 +247,21 @@ class MovieWork:
     movie : not opened.
     identity : of its file, see `adatom.distribute.manifest.identity`.
     finding : what decided, without its pictures.
+    device : that networks compute on, see `adatom.nets.device.choose_device`.
     """
 
     movie: LazyMovie
     identity: str
     asked: MovieSearch
     finding: Finding
+    device: str
 
     @classmethod
     def of(cls, movie: LazyMovie, identity: str, asked: MovieSearch, finding: Finding) -> "MovieWork":
         """As it can be sent."""
         eyes = replace(finding.eyes, seen=None) if isinstance(finding.eyes, ModelAtScale) else finding.eyes
         told = replace(finding, eyes=eyes, image=finding.image[:, :1, :1], atoms=finding.atoms.iloc[:0], maps=None)
-        return cls(movie.unopened(), identity, asked, replace(told, doubts=None))
+        return cls(movie.unopened(), identity, asked, replace(told, doubts=None), usual_device())
 
     @cached_property
     def here(self) -> LazyMovie:
@@ -273,7 +276,7 @@ def look_at_frames(work: MovieWork, numbers: range) -> tuple[list[FoundFrame], d
     for number in numbers:
         with watch("reading"):
             frame = movie.frame(number)
-        with watch("levelling, network and fit"):
+        with watch("levelling, network and fit"), computing_on(work.device):
             found.append(_look(frame, number, work.asked, work.finding))
     return found, watch.seconds
 

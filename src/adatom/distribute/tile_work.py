@@ -16,6 +16,7 @@ from adatom.distribute.stopwatch import Stopwatch
 from adatom.distribute.tile_search import Decisions, SeenTile, locate_atoms, look_at
 from adatom.distribute.tiles import Tile
 from adatom.files import LazyImage
+from adatom.nets.device import computing_on, usual_device
 
 
 @dataclass(frozen=True)
@@ -71,19 +72,21 @@ class TileWork:
     identity : of its file, see `adatom.distribute.manifest.identity`.
     decisions : on the same image.
     grid : of the small picture.
+    device : that networks compute on, see `adatom.nets.device.choose_device`.
     """
 
     image: LazyImage
     identity: str
     decisions: Decisions
     grid: OverviewGrid
+    device: str
 
     @classmethod
     def of(cls, image: LazyImage, identity: str, decisions: Decisions, grid: OverviewGrid) -> "TileWork":
         """As it can be sent: without what is open, and without what was seen on the way."""
         unopened = image.unopened()
         eyes = replace(decisions.eyes, seen=None)
-        return cls(unopened, identity, _with_image(replace(decisions, eyes=eyes), unopened), grid)
+        return cls(unopened, identity, _with_image(replace(decisions, eyes=eyes), unopened), grid, usual_device())
 
     @cached_property
     def here(self) -> Decisions:
@@ -95,7 +98,7 @@ class TileWork:
 def search_tile(work: TileWork, tile: Tile) -> tuple[SearchedTile, dict[str, float]]:
     """One tile on a worker, and the seconds that it took."""
     decisions, watch = work.here, Stopwatch()
-    with watch("reading and network"):
+    with watch("reading and network"), computing_on(work.device):
         seen = look_at(tile, decisions)
     with watch("refinement"):
         columns = locate_atoms(seen, decisions)

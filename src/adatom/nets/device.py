@@ -28,7 +28,7 @@ def choose_device(asked: str | torch.device = "auto") -> torch.device:
     """
     name, what = str(asked), "device"
     if name == "auto":
-        name = _usual[-1] if _usual else "auto"
+        name = usual_device()
     if name == "auto":
         name, what = os.environ.get(VARIABLE) or "auto", VARIABLE
     if name == "auto":
@@ -52,6 +52,11 @@ def computing_on(device: str) -> Iterator[None]:
         yield
     finally:
         _usual.remove(device)
+
+
+def usual_device() -> str:
+    """What ``auto`` is within `computing_on`, for whoever sends work to another process; ``auto`` outside of it."""
+    return _usual[-1] if _usual else "auto"
 
 
 def _is_there(device: torch.device) -> bool:

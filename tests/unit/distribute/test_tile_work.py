@@ -1,6 +1,7 @@
 """What is sent of a tiled search: it can be pickled, and a worker tells when it sees no file, or another one."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from adatom.distribute.deciding import decide, search_a_part
 from adatom.distribute.manifest import identity
 from adatom.distribute.overview import OverviewGrid
 from adatom.distribute.tile_search import locate_atoms, look_at
-from adatom.distribute.tile_work import TileWork
+from adatom.distribute.tile_work import TileWork, search_tile
 from adatom.distribute.tiles import part_into_tiles, side_for_many
 from adatom.distribute.windows import SquarePixels
-from adatom.errors import ClusterError
+from adatom.errors import ArgumentError, ClusterError
 from adatom.files import open_lazily
+from adatom.nets.device import computing_on
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,15 @@ def test_what_was_sent_finds_the_same(file, decisions):
     assert len(here["x"]) > 400
     for name, values in here.items():
         np.testing.assert_array_equal(values, there[name])
+
+
+def test_the_device_that_was_asked_for_travels(file, decisions):
+    (tile,) = part_into_tiles(decisions.working.shape, 1024)
+    with computing_on("cpu"):
+        work = work_on(file, decisions)
+    assert work.device == "cpu"
+    with pytest.raises(ArgumentError, match="device: expected one that is there, got cuda:99"):
+        search_tile(replace(work, device="cuda:99"), tile)
 
 
 def test_another_file_of_the_name_is_told(file, decisions):
