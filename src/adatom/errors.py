@@ -59,5 +59,9 @@ class ExperimentError(AdatomError, RuntimeError):
     """An experiment cannot start, go on, or be resumed."""
 
 
+class ClusterError(AdatomError, RuntimeError):
+    """Workers of a cluster do not do what they are asked to, or are gone."""
+
+
 class MemoryShortError(AdatomError, MemoryError):
     """There is too little memory even for small pieces."""

@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from adatom.analyse import read_lattice_constant
+from adatom.analyse import Lattice, read_lattice_constant
 from adatom.analyse.lattice_facts import judge_lattice, undistorted
 from adatom.analyse.odd_atoms import judge_sublattices
 from adatom.data import ATOM_COLUMNS, check_image, make_atoms, pixel_size_nm
@@ -52,6 +52,7 @@ class Finding:
     maps : probability maps of the (first) frame, or where asked for of all frames, or None for the classical method.
     eyes : what looked.
     doubts : their uncertainties, where the model is an ensemble; see `adatom.models.ensemble`.
+    lattice : of the atoms of the (first) frame, in square pixels.
     summary : the content of ``summary.json``.
     """
 
@@ -61,6 +62,7 @@ class Finding:
     eyes: ModelAtScale | Classical
     summary: dict[str, Any] = field(default_factory=dict)
     doubts: xr.Dataset | None = None
+    lattice: Lattice | None = None
 
 
 def find(
@@ -138,8 +140,11 @@ def search(
     contrast: Contrast = "auto",
     coverage: float | None = None,
     all_maps: bool = False,
+    chosen: ModelAtScale | None = None,
 ) -> Finding:
-    """As `find`, with the maps and the summary beside the atoms; with `all_maps` those of all frames of a movie."""
+    """As `find`, with the maps and the summary beside the atoms; with `all_maps` those of all frames of a movie, and
+    with `chosen` by eyes that were chosen before, by more than this image.
+    """
     started = time.monotonic()
     image = check_image(image)
     if image.dims not in (("y", "x"), ("frame", "y", "x")):
@@ -174,7 +179,7 @@ def search(
         sign = -1 if contrast == "dark" else 1
         eyes = Classical(spacing_px or classical_spacing(square.values, warnings), sign)
     else:
-        eyes = choose_model(
+        eyes = chosen or choose_model(
             still,
             square.values,
             square_factor=square.factor[1],
@@ -210,11 +215,7 @@ def search(
     lattice_facts = judge_lattice(
         lattice, stated_edge or eyes.lattice_constant_nm, square.pixel_nm, stated_edge is not None, warnings
     )
-    added = {name: columns.pop(name) for name in list(columns) if name not in ATOM_COLUMNS}
-    several = isinstance(eyes, ModelAtScale) and len(eyes.model.classes_) > 1
-    doubt = added["species_probability"]
-    if not several or (len(doubt) and np.isnan(doubt).all()):
-        del added["species_probability"]  # of one species there is none, and a segmenter does not tell
+    added = beside_schema(columns, eyes)
     if undistort:
         added |= undistorted(columns, lattice, lattice_facts, square.pixel_nm, warnings)
     unfamiliarity = scout.unfamiliarity(square.values) if isinstance(scout, ModelAtScale) else None
@@ -236,16 +237,7 @@ def search(
             0,
             "The file states no pixel size: positions are in px. Give --pixel-size NM (pixel_size= in adatom.read).",
         )
-    atoms = make_atoms(
-        _in_image_units(columns, still, square),
-        units="px" if square.pixel_nm is None else "nm",
-        image_shape=(still.sizes["y"], still.sizes["x"]),
-        pixel_size=pixel_size_nm(still),
-        history=[*image.attrs.get("history", []), f"atoms found by {eyes.name}"],
-    )
-    step = _step(still, square)
-    for name, values in in_units(added, {"x": step[1], "y": step[0]}).items():
-        atoms[name] = values
+    atoms = atom_table(columns, added, still, square, eyes.name)
     distance_px = seen.spacing_px
     if square.pixel_nm and distance_px * square.pixel_nm < _CLOSEST_NM:
         warnings.append(
@@ -258,6 +250,7 @@ def search(
         maps=maps,
         eyes=eyes,
         doubts=seen.doubts,
+        lattice=lattice,
         summary={
             "n_atoms": len(atoms),
             "species": {str(name): int(n) for name, n in atoms["species"].value_counts().items()},
@@ -282,14 +275,37 @@ def search(
     )
 
 
-def _in_image_units(columns: dict[str, Array], still: xr.DataArray, square: SquareImage) -> dict[str, Array]:
-    """Positions from square pixels to the image's own unit; the centre of its first pixel is (0, 0)."""
+def beside_schema(columns: dict[str, Array], eyes: ModelAtScale | Classical) -> dict[str, Array]:
+    """Take from `columns` those that are not of the schema of atom tables, and give them."""
+    added = {name: columns.pop(name) for name in list(columns) if name not in ATOM_COLUMNS}
+    several = isinstance(eyes, ModelAtScale) and len(eyes.model.classes_) > 1
+    doubt = added["species_probability"]
+    if not several or (len(doubt) and np.isnan(doubt).all()):
+        del added["species_probability"]  # of one species there is none, and a segmenter does not tell
+    return added
+
+
+def atom_table(
+    columns: dict[str, Array], added: dict[str, Array], still: xr.DataArray, square: SquareImage, found_by: str
+) -> pd.DataFrame:
+    """Atoms of an image or of frames like `still`, from square pixels to the image's own unit; the centre of its first
+    pixel is (0, 0). `columns` are those of the schema, `added` others.
+    """
     size, step = pixel_size_nm(still) or (1.0, 1.0), _step(still, square)
-    result = dict(columns)
+    placed = dict(columns)
     for axis, name in enumerate(("y", "x")):
-        result[name] = positions_back(columns[name], square.factor[axis]) * size[axis]
-        result[f"{name}_std"] = columns[f"{name}_std"] * step[axis]
-    return result
+        placed[name] = positions_back(columns[name], square.factor[axis]) * size[axis]
+        placed[f"{name}_std"] = columns[f"{name}_std"] * step[axis]
+    atoms = make_atoms(
+        placed,
+        units="px" if square.pixel_nm is None else "nm",
+        image_shape=(still.sizes["y"], still.sizes["x"]),
+        pixel_size=pixel_size_nm(still),
+        history=[*still.attrs.get("history", []), f"atoms found by {found_by}"],
+    )
+    for name, values in in_units(added, {"x": step[1], "y": step[0]}).items():
+        atoms[name] = values
+    return atoms
 
 
 def _step(still: xr.DataArray, square: SquareImage) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from adatom.data import check_image, pixel_size_nm
 from adatom.errors import AdatomError, FileFormatError, MissingFileError
-from adatom.files import FORMATS, info, read
+from adatom.files import FORMATS, info, open_lazily, open_movie_lazily, read
 from adatom.files.channel import SPECTRAL_UNITS
 from benchmarks.tiny_files import EXAMPLES, WITHOUT_EXAMPLE
 
@@ -74,6 +74,33 @@ def test_info_agrees_with_read_and_is_json(name: str, tmp_path: Path) -> None:
     for channel, facts in zip(told["channels"], told["contents"], strict=True):
         one = read(path, channel=channel)
         assert (channel, list(one.shape), list(one.dims)) == (facts["name"], facts["shape"], facts["dims"])
+
+
+# formats of which parts are read without the rest; the others are packed as a whole, or lines of text
+BY_WINDOWS = {"TIFF", "NumPy npy", "EMD", "HyperSpy", "Nion Swift", "NeXus HDF5", "HDF5", "Gatan dm3 or dm4"}
+BY_WINDOWS |= {"TIA ser", "MRC"}
+
+
+@every_format
+def test_windows_are_parts_of_what_is_read(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.bin"
+    path.write_bytes(EXAMPLES[name]().content)
+    image = read(path)
+    if image.dims[-1] != "x":
+        with pytest.raises(AdatomError, match="expected"):
+            open_lazily(path)
+        return
+    rows, columns = slice(1, 4), slice(2, 6)
+    if image.ndim == 2:
+        lazy = open_lazily(path)
+        window, same = lazy.window(rows, columns), image.values[rows, columns]
+    else:
+        movie = lazy = open_movie_lazily(path)
+        window, same = movie.window(1, rows, columns), image.values[1, rows, columns]
+        np.testing.assert_array_equal(movie.frame(0), image.isel(frame=0))
+    np.testing.assert_array_equal(window, same)
+    assert window.dtype == lazy.dtype == image.dtype and lazy.shape == image.shape[-2:]
+    assert lazy.is_lazy == (name in BY_WINDOWS) and lazy.pixel_size == pytest.approx(pixel_size_nm(image))
 
 
 @every_format

@@ -102,7 +102,7 @@ def test_a_cluster_trains_the_same_members_though_a_worker_is_killed(recipe):
 
 def test_a_cluster_that_is_not_there_is_told(recipe, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("adatom.models.cluster_training._CONNECT_S", 0.5)
+    monkeypatch.setattr("adatom.cluster.opening._CONNECT_S", 0.5)
     for address in ("tcp://127.0.0.1:1", "nonsense://here"):
         with pytest.raises(ArgumentError, match=f"expected the address of a dask scheduler, got {address}"):
             Ensemble(n_members=2).fit(recipe, cluster=address)

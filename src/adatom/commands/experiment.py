@@ -61,6 +61,10 @@ def show(folder: Folder, as_json: Json = False, debug: Debug = False) -> None:
 def replay(
     folder: Folder,
     seeds: Annotated[int, typer.Option(help="Runs of each policy.", min=2)] = 10,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A dask cluster, such as tcp://10.0.0.5:8786 or local:4, does the runs."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -71,7 +75,7 @@ def replay(
     from adatom.experiment.replaying import DESIGNS, replay_experiment
 
     with progress("policies", 1 + len(DESIGNS)) as advance:
-        table = replay_experiment(folder, seeds, on_policy=lambda done: advance(done, ""))
+        table = replay_experiment(folder, seeds, cluster=cluster, on_policy=lambda done: advance(done, ""))
     if as_json:
         rows = table.reset_index().to_dict("records")
         print_json({"policies": [{k: None if v == float("inf") else v for k, v in row.items()} for row in rows]})

@@ -1,9 +1,9 @@
 """The main job: the atoms of images, or their particles."""
 
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +27,7 @@ from adatom.commands.terminal import (
 
 @app.command(epilog="Example: adatom find scan.sxm other.tif --pixel-size 0.02 --out results")
 def find(
+    context: typer.Context,
     out: Out,
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE...", help="Files, folders with images, or patterns.")
@@ -70,10 +71,24 @@ def find(
     method: Annotated[str, typer.Option(help="network, or classical (blobs, no training).")] = "network",
     memory: Annotated[
         str | None,
-        typer.Option(metavar="1.5GB", help="Search by tiles within so much memory; by default only large images."),
+        typer.Option(metavar="1.5GB", help="Search by tiles or frames within so much memory; else only what is large."),
     ] = None,
+    report: Annotated[
+        bool, typer.Option(help="Draw overlay and report: of many small images that takes longer than the search.")
+    ] = True,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Write what the network saw, the probability of each species, to maps.zarr.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that search files at the same time.")] = 1,
     device: Device = "auto",
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A dask cluster, such as tcp://10.0.0.5:8786 or local:4, searches files, and parts of large ones. Its "
+            "workers read the files by their names: put them where all machines see them.",
+        ),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Do also what an earlier run has done into --out.")] = False,
     watch: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Search files as they come into a folder, until Ctrl-C.")
@@ -95,17 +110,22 @@ def find(
         "--lattice-constant": lattice_constant,
         "--undistort": undistort or None,
         "--no-refine": None if refine else True,
+        "--maps": maps or None,
         "--method": None if method == "network" else method,
+        "--no-report": None if report else True,
     }
     unsuited = of_atoms if what == "particles" else {"--min-diameter": min_diameter}
     for option, value in unsuited.items():
         if value is not None:
             raise typer.BadParameter(f"is not for {what}", param_hint=option)
+    if cluster is not None and jobs > 1:
+        raise typer.BadParameter("is not for --cluster, which has workers of its own", param_hint="--jobs")
     if method not in ("network", "classical"):
         raise typer.BadParameter("expected network or classical", param_hint="--method")
     from adatom.distribute.file_search import FileSearch
     from adatom.distribute.many import Outcome, search_files
-    from adatom.distribute.sources import files_of, watched
+    from adatom.distribute.sources import files_of
+    from adatom.distribute.watching import search_arrivals
     from adatom.finder import CONTRASTS
     from adatom.nets.device import choose_device
 
@@ -117,7 +137,8 @@ def find(
     if watch is not None and not watch.is_dir():
         raise typer.BadParameter(f"expected a folder, got {watch}", param_hint="--watch")
     memory_gb = None if memory is None else _gigabytes(memory)
-    choose_device(device)
+    if cluster is None:
+        choose_device(device)  # one that is not here is told before anything is read
     asked = FileSearch(
         what="particles" if what == "particles" else "atoms",
         channel=channel,
@@ -136,10 +157,18 @@ def find(
         min_diameter_nm=min_diameter,
         memory_gb=memory_gb,
         device=device,
+        report=report,
+        maps=maps,
     )
+    workers = None
+    if cluster is not None:
+        from adatom.cluster import open_cluster
+
+        workers = context.with_resource(open_cluster(cluster))  # until the command ends
     lines_of = finding_lines if what == "atoms" else particle_lines
     results: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
+    latencies: list[float] = []
 
     def tell(outcome: Outcome, latency_s: float | None = None) -> None:
         if outcome.error is not None:
@@ -167,29 +196,34 @@ def find(
 
     if watch is not None:
         with suppress(KeyboardInterrupt):
-            for file, complete in watched(watch):
-                for outcome in search_files([file], out, asked, again=again):
-                    if not outcome.was_done:
-                        tell(outcome, time.monotonic() - complete)
+            for arrived in search_arrivals(watch, out, asked, jobs=jobs, cluster=workers, again=again):
+                tell(arrived.outcome, arrived.latency_s)
+                latencies += [arrived.latency_s] if arrived.outcome.error is None else []
+        if latencies and not as_json:
+            middle, worst = median(latencies), max(latencies)
+            print_lines([f"latency of {len(latencies)} files: median {middle:.2f} s, worst {worst:.2f} s"])
         sources = [watch]
     else:
         sources = files_of(files or [])
         if len(sources) == 1:
             with progress(f"finding {what}", 1) as advance:
 
-                def tiles_done(done: int, total: int) -> None:
-                    advance(done, "tiles", total)
+                def parts_done(done: int, total: int, of: str) -> None:
+                    advance(done, of, total)
 
-                for outcome in search_files(sources, out, asked, again=again, advance=tiles_done):
+                for outcome in search_files(sources, out, asked, cluster=workers, again=again, advance=parts_done):
                     tell(outcome)
         else:
             with progress(f"finding {what}", len(sources)) as advance:
-                for number, outcome in enumerate(search_files(sources, out, asked, jobs=jobs, again=again)):
+                for number, outcome in enumerate(
+                    search_files(sources, out, asked, jobs=jobs, cluster=workers, again=again)
+                ):
                     advance(number + 1, outcome.file.name)
                     tell(outcome)
     write_run(out, {"files": [str(file) for file in sources], "failed": failed, "n_done": len(results)})
     if as_json:
-        print_json({"results": results, "failed": failed})
+        latency = {"median_s": round(median(latencies), 3), "worst_s": round(max(latencies), 3)} if latencies else None
+        print_json({"results": results, "failed": failed, **({"latency": latency} if watch else {})})
     if failed:
         if len(sources) > 1:
             print(f"adatom: {len(failed)} of {len(sources)} files failed.", file=sys.stderr)

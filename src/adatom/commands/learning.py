@@ -48,7 +48,7 @@ def train(
     jobs: Annotated[int, typer.Option(min=1, help="Members trained at a time, each in a process of its own.")] = 1,
     cluster: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Members are trained by this dask cluster, such as tcp://10.0.0.5:8786."),
+        typer.Option(metavar="ADDRESS", help="A dask cluster, such as tcp://10.0.0.5:8786 or local:4, trains members."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     device: Device = "auto",

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 
+from adatom.cluster import Cluster, open_cluster
 from adatom.decide.posterior import Array
 from adatom.decide.search import Search
 from adatom.errors import ArgumentError, ShapeError
@@ -49,6 +50,7 @@ def replay(
     reconstruct: Reconstruct | None = None,
     maps_at: Sequence[int] | None = None,
     n_processes: int = 1,
+    cluster: str | Cluster | None = None,
 ) -> pd.DataFrame:
     """Learning curves of policies.
 
@@ -61,6 +63,8 @@ def replay(
     reconstruct : makes the map from what was measured, the same for every policy; `nearby_mean` by default.
     maps_at : the first ask from each of these numbers of measurements on makes a map; by default each ask does.
     n_processes : more than one needs policies that can be pickled.
+    cluster : whose workers do the runs, as of `adatom.cluster.open_cluster`, such as ``tcp://10.0.0.5:8786``; needs
+        policies that can be pickled.
 
     Returns
     -------
@@ -71,6 +75,7 @@ def replay(
     Raises
     ------
     ShapeError, ArgumentError : if sample and policies do not belong together.
+    ClusterError : if workers die of a run, or the scheduler is gone.
     """
     checked = _checked(sample)
     if n_points < 1 or batch < 1 or not policies or not len(seeds):
@@ -84,7 +89,10 @@ def replay(
         maps_at=None if maps_at is None else sorted(maps_at),
     )
     tasks = [(name, policy, seed) for name, policy in policies.items() for seed in seeds]
-    if n_processes == 1:
+    if cluster is not None:
+        with open_cluster(cluster) as workers, workers.sharing(one_run) as shared:
+            runs = list(workers.in_order(_run_one, tasks, shared=shared))
+    elif n_processes == 1:
         runs = [one_run(*task) for task in tasks]
     else:
         with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
@@ -138,6 +146,11 @@ def nearby_mean(places: Array, values: Array, wanted: Array, n_near: int = 6) ->
 def map_r2(true: Array, said: Array) -> float:
     """1 - squared error over variance, the mean of the outputs (n, k)."""
     return float(np.mean(1 - ((true - said) ** 2).mean(axis=0) / true.var(axis=0)))
+
+
+def _run_one(one_run: Callable[..., pd.DataFrame], task: tuple[str, Policy, int]) -> pd.DataFrame:
+    """One of the runs, on a worker that has what all of them need."""
+    return one_run(*task)
 
 
 def _run(

@@ -1,7 +1,7 @@
 """Atoms written part by part: a killed run goes on at the part where it was, and ends with the same table.
 
 ``atoms.parts`` is a folder of parts, which become ``atoms.parquet`` at the end; ``atoms.csv`` grows by each part;
-``tiles.json`` says which parts are done, and how long the CSV was then.
+``parts.json`` says which parts are done, and how long the CSV was then.
 """
 
 import io
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from adatom.data.atomic_file import write_atomically
 
-_STATE, _PARTS, _WHOLE = "tiles.json", "atoms.parts", "atoms.parquet"
+_STATE, _PARTS, _WHOLE = "parts.json", "atoms.parts", "atoms.parquet"
 
 
 @dataclass
@@ -31,6 +31,7 @@ class AtomParts:
     key : what the table depends on; a table of another key is begun anew.
     n_done : parts that are written.
     n_atoms, species : how many atoms they hold, and of which species.
+    sums : what else is added up over the parts, by name.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class AtomParts:
     n_done: int = 0
     n_atoms: int = 0
     species: Counter[str] = field(default_factory=Counter)
+    sums: dict[str, float] = field(default_factory=dict)
     _csv_bytes: int = 0
 
     @classmethod
@@ -51,12 +53,13 @@ class AtomParts:
         if state.get("key") == parts.key and _is_there(folder, state):
             parts.n_done, parts.n_atoms = state["n_done"], state["n_atoms"]
             parts.species, parts._csv_bytes = Counter(state["species"]), state["csv_bytes"]
+            parts.sums = state["sums"]
         else:
             parts._begin()
         return parts
 
-    def add(self, atoms: pd.DataFrame) -> None:
-        """Write the next part."""
+    def add(self, atoms: pd.DataFrame, **sums: float) -> None:
+        """Write the next part, and add to the `sums`."""
         stream = io.BytesIO()
         atoms.to_parquet(stream)
         write_atomically(_part(self.folder, self.n_done), stream.getvalue())
@@ -70,6 +73,8 @@ class AtomParts:
         self.n_done += 1
         self.n_atoms += len(atoms)
         self.species.update(str(name) for name in atoms["species"])
+        for name, value in sums.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
         self._write_state()
 
     def finish(self) -> None:
@@ -77,16 +82,12 @@ class AtomParts:
         table, temporary = self.folder / _WHOLE, self.folder / f".{_WHOLE}"
         if not (self.folder / _PARTS).is_dir() and table.is_file():
             return  # it was finished before
-        writer: pq.ParquetWriter | None = None
-        try:
-            for number in range(self.n_done):
-                part = pq.read_table(_part(self.folder, number))
-                if writer is None:
-                    writer = pq.ParquetWriter(temporary, part.schema)
-                writer.write_table(part.cast(writer.schema))
-        finally:
-            if writer is not None:
-                writer.close()
+        files = [_part(self.folder, number) for number in range(self.n_done)]
+        # a part without atoms knows nothing of the types of its columns
+        telling = next((file for file in files if pq.read_metadata(file).num_rows), files[0])
+        with pq.ParquetWriter(temporary, pq.read_schema(telling)) as writer:
+            for file in files:
+                writer.write_table(pq.read_table(file).cast(writer.schema))
         temporary.replace(table)
         shutil.rmtree(self.folder / _PARTS)
 
@@ -103,6 +104,7 @@ class AtomParts:
             "n_done": self.n_done,
             "n_atoms": self.n_atoms,
             "species": dict(self.species),
+            "sums": self.sums,
             "csv_bytes": self._csv_bytes,
         }
         write_atomically(self.folder / _STATE, json.dumps(state))

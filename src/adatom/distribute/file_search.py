@@ -2,25 +2,35 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
 import xarray as xr
 
 from adatom import __version__
+from adatom.cluster import Cluster
 from adatom.distribute.manifest import identity
-from adatom.distribute.tiled_finder import Advance, TiledSearch, find_by_tiles
+from adatom.distribute.maps_store import write_maps
+from adatom.distribute.movie_finder import MovieSearch, find_in_movie
+from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
 from adatom.errors import ArgumentError
-from adatom.files import LazyImage, info, open_lazily, read
+from adatom.files import LazyImage, LazyMovie, info, open_lazily, open_movie_lazily, read
 from adatom.finder import Method, search
 from adatom.models.catalogue import DEFAULT_MODEL, model_path
 from adatom.models.choice import Contrast
 from adatom.nets.device import computing_on
+from adatom.prepare import is_large
 
-# Pictures of more pixels than this are searched by tiles: whole they take several GB.
-_LARGE_PX = 12_000_000
+# Pictures of more pixels than this are searched by tiles, asked for or not: whole they take several GB.
+_HUGE_PX = 12_000_000
+# Movies of more pixels than this in all are searched frame by frame.
+_LONG_PX = 16_000_000
+_NO_MAPS = "maps: expected a picture and a model that sees maps. Choose a frame with --frame."
 
+Opened = xr.DataArray | LazyImage | LazyMovie
+Advance = Callable[[int, int, str], None]  # done, of so many, of what
 Write = Callable[[Path], dict[str, Any]]  # results into a folder; gives the summary
 
 
@@ -32,9 +42,13 @@ class FileSearch:
     ----------
     what : ``atoms`` or ``particles``.
     channel, frame, pixel_size : as of `adatom.read`.
-    memory_gb : search by tiles, within so much memory; None: only images that are too large to be searched whole.
-    device : that networks compute on, see `adatom.nets.device.choose_device`. It does not change what is found, but for
-        rounding.
+    memory_gb : search large images by tiles, and movies frame by frame, within so much memory; None: only what is too
+        large to be searched whole.
+    maps : write what the network saw in a picture to ``maps.zarr``, see `adatom.distribute.maps_store`.
+    report : draw overlay and report, which of small images takes longer than the search; of particles and of images
+        searched by tiles in any case.
+    device : that networks compute on, see `adatom.nets.device.choose_device`; workers of a cluster that search parts
+        of a file choose their own. It does not change what is found, but for rounding.
     """
 
     what: Literal["atoms", "particles"] = "atoms"
@@ -53,6 +67,8 @@ class FileSearch:
     coverage: float | None = None
     min_diameter_nm: float | None = None
     memory_gb: float | None = None
+    maps: bool = False
+    report: bool = True
     device: str = "auto"
 
     def settings(self) -> dict[str, Any]:
@@ -65,12 +81,16 @@ class FileSearch:
             "version": __version__,
         }
 
-    def open(self, file: Path) -> xr.DataArray | LazyImage:
-        """What is to be searched: the image, or, where it is to be searched by tiles, a way to read parts of it."""
-        if self.what == "atoms" and self._is_for_tiles(file):
+    def open(self, file: Path) -> Opened:
+        """What is to be searched: the image, or, where it is to be searched by parts, a way to read them."""
+        chosen = self._contents(file) if self.what == "atoms" else {}
+        if chosen and self._is_long_movie(chosen):
+            if self.maps:
+                raise ArgumentError(_NO_MAPS)
+            return open_movie_lazily(file, channel=self.channel, pixel_size=self.pixel_size)
+        if chosen and self._is_for_tiles(chosen):
             unsuited = {
                 "undistort": self.undistort or None,
-                "coverage": self.coverage,
                 "method": None if self.method == "network" else self.method,
             }
             for name, value in unsuited.items():
@@ -79,12 +99,31 @@ class FileSearch:
             return open_lazily(file, channel=self.channel, frame=self.frame, pixel_size=self.pixel_size)
         return read(file, channel=self.channel, frame=self.frame, pixel_size=self.pixel_size)
 
-    def look(self, file: Path, opened: xr.DataArray | LazyImage, advance: Advance | None = None) -> Write:
-        """Search what `open` gave; gives what writes the results. By tiles all is done in that."""
-        if isinstance(opened, LazyImage):
-            return lambda folder: self._tiles(file, opened, folder, advance)
+    def look(self, file: Path, opened: Opened, advance: Advance | None = None, cluster: Cluster | None = None) -> Write:
+        """Search what `open` gave; gives what writes the results. By parts, on a cluster where there is one, all is
+        done in that.
+        """
         with computing_on(self.device):
-            return self._particles(file, opened) if self.what == "particles" else self._atoms(file, opened)
+            write = self._look(file, opened, advance, cluster)
+
+        def write_there(folder: Path) -> dict[str, Any]:
+            with computing_on(self.device):
+                return write(folder)
+
+        return write_there
+
+    def _look(self, file: Path, opened: Opened, advance: Advance | None, cluster: Cluster | None) -> Write:
+        if isinstance(opened, LazyImage):
+            image, tiles = opened, _advance_of("tiles", advance)
+            return lambda folder: find_by_tiles(
+                image, folder, self._by_tiles(), identity=identity(file), advance=tiles, cluster=cluster
+            )
+        if isinstance(opened, LazyMovie):
+            movie, frames = opened, _advance_of("frames", advance)
+            return lambda folder: find_in_movie(
+                movie, folder, self._by_frames(), identity=identity(file), advance=frames, cluster=cluster
+            )
+        return self._particles(file, opened) if self.what == "particles" else self._atoms(file, opened)
 
     def run(self, file: Path, folder: Path) -> dict[str, Any]:
         """All of it."""
@@ -95,16 +134,44 @@ class FileSearch:
             return None
         return hashlib.sha256(model_path(self.model or DEFAULT_MODEL).read_bytes()).hexdigest()
 
-    def _is_for_tiles(self, file: Path) -> bool:
-        facts = info(file)
-        chosen = next((each for each in facts["contents"] if each["name"] == self.channel), facts["contents"][0])
-        is_picture = chosen["dims"] == ["y", "x"] or (chosen["dims"][0] == "frame" and self.frame is not None)
-        is_large = chosen["dims"][-1] == "x" and chosen["shape"][-1] * chosen["shape"][-2] > _LARGE_PX
-        return is_picture and (self.memory_gb is not None or is_large)
+    def is_by_parts(self, file: Path, *, large_only: bool = False) -> bool:
+        """Whether a file is searched by tiles or frames, or, of `large_only`, would be if no memory was stated."""
+        if self.what != "atoms":
+            return False
+        asked = replace(self, memory_gb=None) if large_only else self
+        chosen = self._contents(file)
+        return asked._is_for_tiles(chosen) or asked._is_long_movie(chosen)
 
-    def _tiles(self, file: Path, opened: LazyImage, folder: Path, advance: Advance | None) -> dict[str, Any]:
-        with computing_on(self.device):
-            return find_by_tiles(opened, folder, self._by_tiles(), identity=identity(file), advance=advance)
+    def _contents(self, file: Path) -> dict[str, Any]:
+        """What `adatom.files.info` says of the channel."""
+        contents: list[dict[str, Any]] = info(file)["contents"]
+        return next((each for each in contents if each["name"] == self.channel), contents[0])
+
+    def _is_for_tiles(self, chosen: dict[str, Any]) -> bool:
+        is_picture = chosen["dims"] == ["y", "x"] or (chosen["dims"][0] == "frame" and self.frame is not None)
+        if not is_picture or not is_large(chosen["shape"][-2:]):
+            return False
+        return self.memory_gb is not None or chosen["shape"][-1] * chosen["shape"][-2] > _HUGE_PX
+
+    def _is_long_movie(self, chosen: dict[str, Any]) -> bool:
+        is_movie = chosen["dims"] == ["frame", "y", "x"] and self.frame is None
+        return is_movie and (self.memory_gb is not None or prod(chosen["shape"]) > _LONG_PX)
+
+    def _by_frames(self) -> MovieSearch:
+        return MovieSearch(
+            model=self.model,
+            method=self.method,
+            spacing_nm=self.spacing_nm,
+            min_distance_nm=self.min_distance_nm,
+            min_probability=self.min_probability,
+            refine=self.refine,
+            lattice_constant_nm=self.lattice_constant_nm,
+            undistort=self.undistort,
+            contrast=self.contrast,
+            coverage=self.coverage,
+            memory_gb=self.memory_gb,
+            report=self.report,
+        )
 
     def _by_tiles(self) -> TiledSearch:
         return TiledSearch(
@@ -115,7 +182,9 @@ class FileSearch:
             refine=self.refine,
             lattice_constant_nm=self.lattice_constant_nm,
             contrast=self.contrast,
+            coverage=self.coverage,
             memory_gb=self.memory_gb,
+            maps=self.maps,
         )
 
     def _atoms(self, file: Path, image: xr.DataArray) -> Write:
@@ -133,11 +202,16 @@ class FileSearch:
             coverage=self.coverage,
         )
         finding.summary["file"] = file.name
+        if self.maps and (finding.maps is None or finding.image.ndim > 2):
+            raise ArgumentError(_NO_MAPS)
 
         def write(folder: Path) -> dict[str, Any]:
             from adatom.report import write_results
 
-            write_results(folder, finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
+            if self.maps and finding.maps is not None:
+                write_maps(folder, finding.maps)
+            found = (finding.image, finding.atoms, finding.maps, finding.summary, finding.doubts)
+            write_results(folder, *found, with_pages=self.report)
             return finding.summary
 
         return write
@@ -155,3 +229,7 @@ class FileSearch:
             return found.summary
 
         return write
+
+
+def _advance_of(what: str, advance: Advance | None) -> Callable[[int, int], None] | None:
+    return None if advance is None else lambda done, total: advance(done, total, what)

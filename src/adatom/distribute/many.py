@@ -1,16 +1,17 @@
 """Many files: the next is read while one is searched and the results of the last are written; or several at once."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from adatom.distribute.file_search import FileSearch
+from adatom.cluster import Cluster
+from adatom.distribute.file_search import Advance, FileSearch
+from adatom.distribute.file_work import FilesOnCluster
 from adatom.distribute.manifest import Manifest, identity
-from adatom.distribute.tiled_finder import Advance
 from adatom.errors import ArgumentError
 
 
@@ -34,11 +35,12 @@ class Outcome:
 
 
 def search_files(
-    files: Iterable[Path],
+    files: Iterable[Path | None],
     out: Path,
     asked: FileSearch,
     *,
     jobs: int = 1,
+    cluster: Cluster | None = None,
     again: bool = False,
     advance: Advance | None = None,
 ) -> Iterator[Outcome]:
@@ -46,11 +48,12 @@ def search_files(
 
     Parameters
     ----------
-    files : may come one by one, as from a folder that is watched.
+    files : may come one by one, as from a folder that is watched; None says that none has come since the last.
     out : folder for results and ``manifest.jsonl``, by which what is done already is left out.
     jobs : processes that search files at the same time; 1: this one.
+    cluster : whose workers search files at the same time, instead of processes of this machine.
     again : do also what is done already.
-    advance : is told of the tiles of a large image, by one job.
+    advance : is told of the parts of a large image or a long movie, by one job or a cluster.
 
     A file that fails stops no other.
     """
@@ -59,7 +62,22 @@ def search_files(
     manifest, settings = Manifest.opened(out), asked.settings()
     folders = _Folders(out, manifest)
     under_way: deque[tuple[Path, Path, Future[tuple[str, dict[str, Any]]], bool]] = deque()
-    searching = _Pipeline(asked, advance) if jobs == 1 else _Processes(asked, jobs)
+    searching: FilesOnCluster | _Pipeline | _Processes
+    if cluster is not None:
+        alone = isinstance(files, Sequence) and len(files) == 1
+        searching = FilesOnCluster(asked, cluster, advance, alone=alone)
+    else:
+        searching = _Pipeline(asked, advance) if jobs == 1 else _Processes(asked, jobs)
+
+    def begin(file: Path) -> None:
+        folder = folders.of(file)
+        summary = None if again else manifest.summary_if_done(file, settings)
+        if summary is None:
+            under_way.append((file, folder, searching.submit(file, folder), False))
+            return
+        done: Future[tuple[str, dict[str, Any]]] = Future()
+        done.set_result(("", summary))
+        under_way.append((file, folder, done, True))
 
     def outcome() -> Outcome:
         file, folder, result, was_done = under_way.popleft()
@@ -74,14 +92,8 @@ def search_files(
 
     with searching:
         for file in files:
-            folder = folders.of(file)
-            summary = None if again else manifest.summary_if_done(file, settings)
-            if summary is not None:
-                done: Future[tuple[str, dict[str, Any]]] = Future()
-                done.set_result(("", summary))
-                under_way.append((file, folder, done, True))
-            else:
-                under_way.append((file, folder, searching.submit(file, folder), False))
+            if file is not None:
+                begin(file)
             while under_way and (len(under_way) > searching.depth or under_way[0][2].done()):
                 yield outcome()
         while under_way:

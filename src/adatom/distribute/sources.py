@@ -1,13 +1,15 @@
 """What `find` is pointed at, as files: names, patterns, and folders with the images in them."""
 
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
 from adatom.files import FORMATS
 
 _SUFFIXES = frozenset(suffix for each in FORMATS for suffix in each.suffixes)
+_State = tuple[int, int, bool]
 
 
 def files_of(sources: Sequence[Path]) -> list[Path]:
@@ -35,50 +37,51 @@ def images_in(folder: Path) -> list[Path]:
     ]
 
 
-def watched(
-    folder: Path,
-    *,
-    settled_s: float = 0.5,
-    poll_s: float = 0.1,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[tuple[Path, float]]:
-    """Files as they come into a folder, those that are there first; without end.
+class Arrivals:
+    """Files as they come into a folder, those that are there first.
 
     Parameters
     ----------
-    folder : is looked at every `poll_s` seconds.
-    settled_s : a file is complete when its size and time have not changed for so long; one that is changed later comes
-        again.
-
-    Yields
-    ------
-    The file, and when it was last seen to change (`time.monotonic`).
+    folder : may be away for a while, as on a network.
+    settled_s : a file is complete when its size and time have not changed for so long; one that is changed later, or
+        may be read only later, comes again.
     """
-    seen: dict[Path, tuple[tuple[int, int], float]] = {}
-    given: dict[Path, tuple[int, int]] = {}
-    while True:
-        now = time.monotonic()
-        for file in images_in(folder):
+
+    def __init__(self, folder: Path, *, settled_s: float = 0.5) -> None:
+        self._folder, self._settled_s = folder, settled_s
+        self._seen: dict[Path, tuple[_State, float]] = {}
+        self._given: dict[Path, _State] = {}
+
+    def look(self) -> list[tuple[Path, float]]:
+        """The files that are complete since the last look, and when each was last seen to change (`time.monotonic`)."""
+        try:
+            files = images_in(self._folder)
+        except OSError:
+            return []
+        now, complete = time.monotonic(), []
+        for file in files:
             state = _state(file)
-            if state is None or given.get(file) == state:
+            if state is None or self._given.get(file) == state:
                 continue
-            before = seen.get(file)
+            before = self._seen.get(file)
             if before is None or before[0] != state:
-                seen[file] = (state, now)
-            elif now - before[1] >= settled_s:
-                given[file] = state
-                yield file, before[1]
-        sleep(poll_s)
+                self._seen[file] = (state, now)
+            elif now - before[1] >= self._settled_s:
+                self._given[file] = state
+                complete.append((file, before[1]))
+        return complete
 
 
-def _state(file: Path) -> tuple[int, int] | None:
-    """Size and time of a file, or of all files of a store; None where it has gone, or is empty."""
+def _state(file: Path) -> _State | None:
+    """Size and time of a file, or of all files of a store, and whether it may be read; None where it has gone, or is
+    empty.
+    """
     try:
         parts = [each.stat() for each in (file.rglob("*") if file.is_dir() else [file])]
     except OSError:
         return None
     size = sum(each.st_size for each in parts)
-    return (size, max(each.st_mtime_ns for each in parts)) if size else None
+    return (size, max(each.st_mtime_ns for each in parts), os.access(file, os.R_OK)) if size else None
 
 
 def _is_store(path: Path) -> bool:

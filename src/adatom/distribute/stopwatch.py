@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -22,6 +22,12 @@ class Stopwatch:
         finally:
             with self._lock:
                 self._sums[name] = self._sums.get(name, 0.0) + time.perf_counter() - started
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Count what another stopwatch has measured."""
+        with self._lock:
+            for name, value in seconds.items():
+                self._sums[name] = self._sums.get(name, 0.0) + value
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -1,9 +1,7 @@
 """`find` on an image that does not fit in memory: tile by tile, from the file to a table that grows."""
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +11,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from adatom import __version__
+from adatom.cluster import Cluster
 from adatom.data import ATOM_COLUMNS, make_atoms, make_image
 from adatom.data.atomic_file import write_atomically, write_json
 from adatom.distribute.atom_parts import AtomParts
 from adatom.distribute.deciding import decide, search_a_part
+from adatom.distribute.freed import give_back_memory
+from adatom.distribute.manifest import identity as identity_of
+from adatom.distribute.maps_store import MapsStore
+from adatom.distribute.overview import Overview
 from adatom.distribute.stopwatch import Stopwatch
-from adatom.distribute.tile_search import Decisions, SeenTile, locate_atoms, look_at
-from adatom.distribute.tiles import Tile, part_into_tiles, tile_side
+from adatom.distribute.tile_search import Decisions
+from adatom.distribute.tile_work import TileWork, search_here, search_on_cluster
+from adatom.distribute.tiles import part_into_tiles, side_for_many, tile_side
+from adatom.distribute.windows import SquarePixels
 from adatom.errors import ArgumentError
 from adatom.files import LazyImage
 from adatom.finder import Finding
@@ -28,10 +33,11 @@ from adatom.models.choice import Contrast
 from adatom.prepare import positions_back
 
 if TYPE_CHECKING:
+    from adatom.models.ensemble import Ensemble
     from adatom.models.image_model import ImageModel
 
 DEFAULT_MEMORY_GB = 1.5
-_OVERVIEW_SIDE = 1024  # px
+_DPI = 130  # of the pictures: twice as fine they would take more memory than tiles
 
 Advance = Callable[[int, int], None]  # tiles done, of so many
 
@@ -44,24 +50,33 @@ class TiledSearch:
     ----------
     memory_gb : what the process may take in all; tiles are as large as it allows, and change nothing of the result. By
         default 1.5, or what the smallest tiles need, with a warning.
+    maps : write what the network saw to ``maps.zarr``, see `adatom.distribute.maps_store`.
     """
 
-    model: "ImageModel | str | Path | None" = None
+    model: "ImageModel | Ensemble | str | Path | None" = None
     spacing_nm: float | None = None
     min_distance_nm: float | None = None
     min_probability: float | None = None
     refine: bool = True
     lattice_constant_nm: float | str | None = None
     contrast: Contrast = "auto"
+    coverage: float | None = None
     memory_gb: float | None = None
+    maps: bool = False
 
     def part_arguments(self) -> dict[str, Any]:
         """Arguments of `adatom.finder.search` for a part of the image."""
-        return {name: value for name, value in vars(self).items() if name != "memory_gb"}
+        return {name: value for name, value in vars(self).items() if name not in ("memory_gb", "maps")}
 
 
 def find_by_tiles(
-    image: LazyImage, folder: Path, asked: TiledSearch, *, identity: str = "", advance: Advance | None = None
+    image: LazyImage,
+    folder: Path,
+    asked: TiledSearch,
+    *,
+    identity: str = "",
+    advance: Advance | None = None,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
     """Find the atoms of an image of any size, and write them as they come.
 
@@ -74,6 +89,7 @@ def find_by_tiles(
     identity : tells the file from others of its name, a hash or its size and time; a run that was stopped goes on only
         with the same.
     advance : is told of the progress.
+    cluster : whose workers search the tiles, each within the memory of ``asked``; they have to see the same file.
 
     Returns
     -------
@@ -82,40 +98,55 @@ def find_by_tiles(
     Raises
     ------
     ArgumentError : where the image cannot be searched by tiles, or not in so little memory.
+    ClusterError : where workers do not see the file, or die of it.
 
     Notes
     -----
     Model, scale, contrast, levelling and the judgement of dim atoms are decided once, by parts of the image
-    (`adatom.distribute.deciding`). Atoms are fitted in blocks of fixed places, so that any tiles give the same atoms.
-    Brightness groups and sublattices are not judged, and terraces not flattened.
+    (`adatom.distribute.deciding`), the very parts by which `adatom.find` decides on an image of more than 1024 x 1024
+    pixels. Atoms are fitted in blocks (`adatom.models.blocks`), there as here. So the atoms are those of
+    `adatom.find`, whatever the tiles are (of an ensemble that turns its images, to some hundredths of a pixel: a tile
+    that is turned begins at another of the network's coarsest pixels). Brightness groups and sublattices are not
+    judged, and terraces not flattened.
     """
     started, watch = time.monotonic(), Stopwatch()
     with watch("choosing"):
-        finding = search_a_part(image, **asked.part_arguments())
+        square = SquarePixels.of(image)
+        finding = search_a_part(image, square, **asked.part_arguments())
         decisions = decide(
-            image,
+            square,
             finding,
             min_probability=asked.min_probability,
             refine=asked.refine,
             min_distance_nm=asked.min_distance_nm,
+            keeps_maps=asked.maps,
         )
-    working = decisions.working
     side, warnings = _side(asked.memory_gb, decisions), _warnings(image)
+    if side is not None and cluster is not None:
+        side = side_for_many(square.shape, side, decisions.blocks.side)
     if side is None:
-        side = decisions.block_side
+        side = decisions.blocks.side
         warnings.append(f"The smallest tiles of this image may need more than {DEFAULT_MEMORY_GB} GB of memory.")
-    tiles = part_into_tiles(working.shape, side)
+    tiles = part_into_tiles(square.shape, side)
     table = AtomParts.opened(folder, _key(image, asked, decisions, finding, side, identity))
-    overview = _Overview.opened(folder, image.shape, fresh=table.n_done == 0)
+    overview = Overview.opened(folder, image.shape, fresh=table.n_done == 0)
+    maps = _maps_store(folder, image, decisions, fresh=table.n_done == 0) if asked.maps else None
     if advance:
         advance(table.n_done, len(tiles))
-    for seen in _ahead(tiles[table.n_done :], decisions, watch):
-        overview.add(seen, decisions)
-        with watch("refinement"):
-            columns = locate_atoms(seen, decisions)
+    left = tiles[table.n_done :]
+    if cluster is None:
+        searching = search_here(left, decisions, overview.grid, watch)
+    else:
+        work = TileWork.of(image, identity or identity_of(image.path), decisions, overview.grid)
+        searching = search_on_cluster(left, work, watch, cluster)
+    for searched in searching:
         with watch("writing"):
+            overview.add(searched.overview)
             overview.save()
-            table.add(_table(columns, image, decisions))
+            if maps is not None and searched.maps is not None:
+                maps.add(searched.maps)
+            table.add(_table(searched.columns, image, decisions))
+            give_back_memory()
         if advance:
             advance(table.n_done, len(tiles))
     with watch("writing"):
@@ -141,36 +172,13 @@ def find_by_tiles(
 
 
 def _side(memory_gb: float | None, decisions: Decisions) -> int | None:
-    """Side of the tiles [working px]; None where nobody stated the memory, and the usual one is too little."""
-    factor = decisions.working.factor
+    """Side of the tiles [square px]; None where nobody stated the memory, and the usual one is too little."""
     try:
-        return tile_side(
-            1e9 * (memory_gb or DEFAULT_MEMORY_GB),
-            halo=decisions.halo,
-            multiple=decisions.block_side,
-            pixels_per_pixel=1 / (factor[0] * factor[1]),
-        )
+        return tile_side(1e9 * (memory_gb or DEFAULT_MEMORY_GB), decisions.needs)
     except ArgumentError:
         if memory_gb is not None:
             raise
         return None
-
-
-def _ahead(tiles: list[Tile], decisions: Decisions, watch: Stopwatch) -> Iterator[SeenTile]:
-    """Each tile as the network sees it; the next one is read and looked at while the caller works on one."""
-
-    def look(tile: Tile) -> SeenTile:
-        with watch("reading and network"):
-            return look_at(tile, decisions)
-
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(look, tiles[0]) if tiles else None
-        for following in [*tiles[1:], None]:
-            if coming is None:
-                return
-            seen = coming.result()
-            coming = pool.submit(look, following) if following else None
-            yield seen
 
 
 def _key(
@@ -215,63 +223,36 @@ def _table(columns: dict[str, NDArray[Any]], image: LazyImage, decisions: Decisi
     return atoms
 
 
+def _maps_store(folder: Path, image: LazyImage, decisions: Decisions, *, fresh: bool) -> MapsStore:
+    """For all that the network sees of an image."""
+    working, size = decisions.working, image.pixel_size or (1.0, 1.0)
+    axes = {}
+    for axis, name in enumerate(("y", "x")):
+        square = positions_back(np.arange(float(working.shape[axis])), working.factor[axis])
+        axes[name] = positions_back(square, working.square.factor[axis]) * size[axis]
+    units = "px" if image.pixel_size is None else "nm"
+    return MapsStore.opened(folder, decisions.eyes.model.classes_, axes, units, fresh=fresh)
+
+
 def _warnings(image: LazyImage) -> list[str]:
     if image.is_lazy:
         return []
     return [f"{image.name} was read whole: its format gives no parts of it. A copy in zarr or npy needs less memory."]
 
 
-class _Overview:
-    """The image made smaller, as far as it was read."""
-
-    def __init__(self, path: Path, values: NDArray[np.float32], step: int) -> None:
-        self._path, self.values, self.step = path, values, step
-
-    @classmethod
-    def opened(cls, folder: Path, shape: tuple[int, int], *, fresh: bool) -> "_Overview":
-        step = max(1, -(-max(shape) // _OVERVIEW_SIDE))
-        path = folder / ".overview.npy"
-        values = np.full((-(-shape[0] // step), -(-shape[1] // step)), np.nan, dtype=np.float32)
-        if not fresh and path.is_file():
-            with suppress(ValueError, OSError):  # cut off, it is drawn without what was read before
-                kept = np.load(path, allow_pickle=False)
-                values = kept if kept.shape == values.shape else values
-        return cls(path, values, step)
-
-    def add(self, seen: SeenTile, decisions: Decisions) -> None:
-        """Every so-manieth pixel of what was read."""
-        factor = decisions.working.square.factor
-        places = []
-        for axis, first in enumerate((seen.square.top, seen.square.left)):
-            n = seen.square.values.shape[axis]
-            square = np.round((np.arange(self.values.shape[axis]) * self.step + 0.5) * factor[axis] - 0.5).astype(int)
-            there = (square >= first) & (square < first + n)
-            places.append((np.flatnonzero(there), square[there] - first))
-        (rows, down), (columns, right) = places
-        self.values[np.ix_(rows, columns)] = seen.square.values[np.ix_(down, right)]
-
-    def save(self) -> None:
-        """Keep it for a run that goes on."""
-        with open(self._path, "wb") as file:
-            np.save(file, self.values)
-
-    def done(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-
-def _write_pictures(folder: Path, finding: Finding, overview: _Overview) -> dict[str, bytes]:
+def _write_pictures(folder: Path, finding: Finding, overview: Overview) -> dict[str, bytes]:
     """The part of the image that decided, and all of it made smaller; by what they show."""
     from adatom.report import draw_overlay, figure_png
 
     size = finding.atoms.attrs["pixel_size"]
-    coarse = None if size is None else (overview.step * size[0], overview.step * size[1])
+    coarse = None if size is None else (overview.grid.step * size[0], overview.grid.step * size[1])
     small = make_image(overview.values, pixel_size=coarse)
     nothing = finding.atoms.iloc[:0]
     nothing.attrs = finding.atoms.attrs
     pictures = {
-        "The whole image, made smaller": figure_png(draw_overlay(small, nothing)),
+        "The whole image, made smaller": figure_png(draw_overlay(small, nothing), _DPI),
         "The part of the image that decided on model and scale, with its atoms": figure_png(
-            draw_overlay(finding.image, finding.atoms)
+            draw_overlay(finding.image, finding.atoms), _DPI
         ),
     }
     for name, picture in zip(("overview.png", "overlay.png"), pictures.values(), strict=True):

@@ -8,21 +8,28 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from adatom.distribute.tiles import Span
+from adatom.data.span import Span, parted
 from adatom.errors import ArgumentError
 from adatom.files import LazyImage
-from adatom.prepare import Levelling, normalise_by, resample_window, source_pixels, subtract_background
-from adatom.prepare.sample import median
+from adatom.prepare import (
+    Levelling,
+    contrast_of,
+    mean_cell,
+    normalise_by,
+    resample_window,
+    source_pixels,
+    subtract_background,
+    telling_parts,
+)
 
 Array = NDArray[np.float64]
 
-_CELL = 8
-_PARTS, _PART_SIDE = 3, 384  # that tell the contrast: along each side, and pixels of each
+BAND_ROWS = 256  # of working pixels that are made at a time
 
 
 @dataclass(frozen=True)
 class Window:
-    """Values (y, x) and where in the image the first of them lies."""
+    """Values (..., y, x) and where in the image the first of them lies."""
 
     values: Array
     top: int
@@ -31,7 +38,7 @@ class Window:
     def part(self, rows: Span, columns: Span) -> "Window":
         """A part, by the image's rows and columns."""
         values = self.values[
-            rows.start - self.top : rows.stop - self.top, columns.start - self.left : columns.stop - self.left
+            ..., rows.start - self.top : rows.stop - self.top, columns.start - self.left : columns.stop - self.left
         ]
         return Window(values, rows.start, columns.start)
 
@@ -88,6 +95,12 @@ class SquarePixels:
         values = resampled(read, self.image.shape, self.factor, rows, columns)
         return Window(values, rows.start, columns.start)
 
+    def taken_out(self, window: Window) -> Array | None:
+        """What levelling took out of these pixels (y, x); None where they are no longer those that were measured."""
+        if self.factor != (1.0, 1.0):
+            return None
+        return self.levelling.taken_out(window.values.shape, window.top, window.left)
+
 
 @dataclass(frozen=True)
 class WorkingPixels:
@@ -128,49 +141,46 @@ class WorkingPixels:
         shape = (max(1, round(square.shape[0] * factor)), max(1, round(square.shape[1] * factor)))
         true_factor = (shape[0] / square.shape[0], shape[1] / square.shape[1])
         unscaled = cls(square, true_factor, shape, settings, sign)  # type: ignore[arg-type]
-        flat = np.concatenate([unscaled._flat(*part).ravel() for part in _parts(shape)])
-        middle = median(flat)
-        return cls(square, true_factor, shape, unscaled.settings, sign, middle, 1.4826 * median(np.abs(flat - middle)))
+        parts = [tuple(Span(part.start, part.stop) for part in parts) for parts in telling_parts(shape)]
+        middle, contrast = contrast_of([unscaled._flat(rows, columns) for rows, columns in parts])
+        return cls(square, true_factor, shape, unscaled.settings, sign, middle, contrast)
+
+    @property
+    def cell(self) -> int:
+        """The background is seen in cells of so many working pixels, which must be the same ones for all tiles."""
+        return mean_cell(self.settings["background_px"])
 
     @property
     def background_reach(self) -> int:
-        """How far a pixel changes the background around it [working px]."""
-        return ceil(3.2 * self.settings["background_px"]) // 8 * 8 + 16
+        """How far a pixel changes the background around it [working px]; a multiple of the cell."""
+        return (ceil(3.2 * self.settings["background_px"]) // self.cell + 2) * self.cell
 
-    def square_span(self, span: Span, axis: int) -> Span:
-        """The square pixels around some working pixels that resampling needs."""
-        return around_of(span, self.factor[axis], self.square.shape[axis])
-
-    def prepared(self, rows: Span, columns: Span, square: Window) -> Array:
-        """What a network gets to see there; `square` reaches as far as `needed` says."""
-        reach = self.background_reach
-        wide_rows, wide_columns = rows.grown(reach, self.shape[0]), columns.grown(reach, self.shape[1])
-
-        def read(rows: Span, columns: Span) -> Array:
-            return square.part(rows, columns).values
-
-        working = self.sign * resampled(read, self.square.shape, self.factor, wide_rows, wide_columns)
-        # the background is seen in cells that must be the same ones for all tiles
-        ends = [(0, -n % _CELL) for n in working.shape]
-        working = np.pad(working, ends, mode="symmetric")
-        prepared = normalise_by(working, self.middle, self.contrast, self.limits, **self.settings)
-        return Window(prepared, wide_rows.start, wide_columns.start).part(rows, columns).values
-
-    def needed(self, rows: Span, columns: Span) -> tuple[Span, Span]:
-        """The square pixels that `prepared` needs."""
-        reach = self.background_reach
-        spans = (rows.grown(reach, self.shape[0]), columns.grown(reach, self.shape[1]))
-        return self.square_span(spans[0], 0), self.square_span(spans[1], 1)
+    def prepared(self, rows: Span, columns: Span) -> Array:
+        """What a network gets to see there."""
+        settings = {name: value for name, value in self.settings.items() if name != "background_px"}
+        return normalise_by(self._flat(rows, columns), self.middle, self.contrast, **settings)
 
     def _flat(self, rows: Span, columns: Span) -> Array:
-        """Without its background, unscaled."""
-        square = self.square.window(self.square_span(rows, 0), self.square_span(columns, 1))
+        """Levelled values (y, x) of a part, of bright atoms in any case, without their background; read and resampled
+        in bands, as many pixels of the image may be one working pixel.
+        """
+        reach = self.background_reach
+        wide_rows, wide_columns = (
+            Span(span.start // self.cell * self.cell, span.stop).grown(reach, n)
+            for span, n in zip((rows, columns), self.shape, strict=True)
+        )
 
         def read(rows: Span, columns: Span) -> Array:
-            return square.part(rows, columns).values
+            return self.square.window(rows, columns).values
 
-        working = self.sign * resampled(read, self.square.shape, self.factor, rows, columns)
-        return subtract_background(working, sigma_px=self.settings["background_px"], limits=self.limits)
+        working = np.concatenate(
+            [
+                resampled(read, self.square.shape, self.factor, band, wide_columns)
+                for band in parted(wide_rows, BAND_ROWS)
+            ]
+        )
+        flat = subtract_background(self.sign * working, sigma_px=self.settings["background_px"], limits=self.limits)
+        return Window(flat, wide_rows.start, wide_columns.start).part(rows, columns).values
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -194,13 +204,3 @@ def resampled(
 def around_of(span: Span, factor: float, length: int) -> Span:
     """Pixels of an axis of this length that these resampled ones need."""
     return Span(*source_pixels(span.start, span.stop, factor, length))
-
-
-def _parts(shape: tuple[int, int]) -> list[tuple[Span, Span]]:
-    """Parts from all over an image."""
-    spans = []
-    for n in shape:
-        side = min(n, _PART_SIDE)
-        starts = sorted({round(k * (n - side) / (_PARTS - 1)) for k in range(_PARTS)})
-        spans.append([Span(start, start + side) for start in starts])
-    return [(rows, columns) for rows in spans[0] for columns in spans[1]]

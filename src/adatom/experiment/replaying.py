@@ -1,6 +1,7 @@
 """What a policy is worth: an experiment on a twin, played again by it and by plain designs, over many seeds."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from adatom.cluster import Cluster, open_cluster
 from adatom.data.atomic_file import write_atomically
 from adatom.decide import Search, acquisition_of
 from adatom.decide.replay import KnownSample, curves, measurements_to_reach, replay
@@ -29,13 +31,20 @@ _DESIGN_POINTS = 3  # times the points of the plan, that designs may take
 _BATCH = 5
 
 
-def replay_experiment(folder: Path, n_seeds: int, *, on_policy: Callable[[int], None] | None = None) -> pd.DataFrame:
+def replay_experiment(
+    folder: Path,
+    n_seeds: int,
+    *,
+    cluster: str | Cluster | None = None,
+    on_policy: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
     """Replay an experiment on a twin, whose values are all known; writes ``replay.csv`` and ``replay.png``.
 
     Parameters
     ----------
     folder : of the experiment, which has to have its targets.
     n_seeds : runs of each policy.
+    cluster : whose workers do the runs, as of `adatom.cluster.open_cluster`.
     on_policy : called when another policy is through, with how many are.
 
     Returns
@@ -67,19 +76,21 @@ def replay_experiment(folder: Path, n_seeds: int, *, on_policy: Callable[[int], 
         name: (partial(_design, name, kept, most), most) for name in DESIGNS if name != plan.policy.acquisition
     }
     parts = []
-    for count, (name, (policy, n_points)) in enumerate(policies.items(), start=1):
-        parts.append(
-            replay(
-                sample,
-                {name: policy},
-                seeds=range(n_seeds),
-                n_points=n_points,
-                batch=max(_BATCH, plan.policy.batch),
-                maps_at=(),
+    with nullcontext() if cluster is None else open_cluster(cluster) as workers:
+        for count, (name, (policy, n_points)) in enumerate(policies.items(), start=1):
+            parts.append(
+                replay(
+                    sample,
+                    {name: policy},
+                    seeds=range(n_seeds),
+                    n_points=n_points,
+                    batch=max(_BATCH, plan.policy.batch),
+                    maps_at=(),
+                    cluster=workers,
+                )
             )
-        )
-        if on_policy is not None:
-            on_policy(count)
+            if on_policy is not None:
+                on_policy(count)
     runs = pd.concat(parts, ignore_index=True)
     write_atomically(folder / "replay.csv", runs.drop(columns="map_r2").to_csv(index=False))
     write_atomically(folder / "replay.png", figure_png(_draw(runs), dpi=130))

@@ -11,6 +11,9 @@ UNNAMED = "image"
 # The spectral axes of a spectrum image, and the unit of each.
 SPECTRAL_UNITS = {"energy": "eV", "bias": "V", "time": "s"}
 
+# Takes the number of a frame (None where there are no frames), rows and columns; gives these pixels (y, x).
+Window = Callable[[int | None, slice, slice], np.ndarray]
+
 
 @dataclass(frozen=True)
 class SpectralAxis:
@@ -46,7 +49,8 @@ class Channel:
     history : what reading did to the values, a sentence a step.
     spectral : the last axis of a spectrum image; None for pictures.
     window : takes the number of a frame (or None where there are no frames), rows and columns as slices with a start
-        and a stop, and returns these pixels without reading the others; None where the format reads whole frames.
+        and a stop, and returns these pixels without reading the others, or of a stack at least not the other frames;
+        None where the format reads everything.
     """
 
     name: str
@@ -58,7 +62,7 @@ class Channel:
     metadata: Mapping[str, str | float] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     spectral: SpectralAxis | None = None
-    window: Callable[[int | None, slice, slice], np.ndarray] | None = None
+    window: Window | None = None
 
     @property
     def dims(self) -> tuple[str, ...]:

@@ -102,6 +102,10 @@ def _forget() -> None:
     if _described:
         _described.clear()
         gc.collect()
+        h5py = sys.modules.get("h5py")
+        if h5py is not None:  # some readers never let go of theirs
+            for identity in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+                h5py.File(identity).close()
 
 
 def _as_json(channel: Channel) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from adatom.data import length_in_nm
 from adatom.errors import FileFormatError, UnitError
-from adatom.files.channel import SpectralAxis
+from adatom.files.channel import SpectralAxis, Window
 
 _MAX_OBJECTS = 20_000
 _MAX_ATTRIBUTE_BYTES = 2**20
@@ -29,6 +29,17 @@ def open_hdf5(path: Path) -> Any:
     import h5py
 
     return h5py.File(path, "r")
+
+
+def window_of(path: Path, place: str) -> Window:
+    """Reads windows of a data set (y, x) or (frame, y, x)."""
+
+    def window(frame: int | None, rows: slice, columns: slice) -> np.ndarray:
+        with open_hdf5(path) as file:
+            values: np.ndarray = file[place][rows, columns] if frame is None else file[place][frame, rows, columns]
+            return values
+
+    return window
 
 
 def walk(group: Any, depth: int = 12) -> Iterator[tuple[str, Any]]:

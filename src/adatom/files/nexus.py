@@ -32,6 +32,7 @@ from adatom.files.hdf5_tree import (
     step_nm,
     text,
     walk,
+    window_of,
 )
 from adatom.files.note import note_of
 
@@ -120,6 +121,7 @@ def _channel(path: Path, name: str, group: Any, signal: Any, note: dict[str, Any
         metadata={"path": place, **flat_metadata(signal), **metadata},
         history=tuple(str(each) for each in history),
         spectral=spectral,
+        window=window_of(path, place) if spectral is None else None,
     )
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from adatom.errors import FileFormatError
-from adatom.files.channel import UNNAMED, Channel, SpectralAxis, both_sides
+from adatom.files.channel import UNNAMED, Channel, SpectralAxis, Window, both_sides
 from adatom.files.guard import HDF5_MAGIC
-from adatom.files.hdf5_tree import as_nm, check_dataset, is_numeric, open_hdf5, spectral_axis, text
+from adatom.files.hdf5_tree import as_nm, check_dataset, is_numeric, open_hdf5, spectral_axis, text, window_of
 from adatom.files.zipped import is_zip, member_bytes, zipped_array, zipped_names
 
 
@@ -44,13 +44,15 @@ def read_channels(path: Path) -> list[Channel]:
                 values: np.ndarray = opened["data"][()] if frame is None else opened["data"][frame]
                 return values
 
-        return [_channel(path, shape, dtype, load_hdf5, facts)]
+        return [_channel(path, shape, dtype, load_hdf5, facts, window_of(path, "data"))]
     facts = json.loads(member_bytes(path, "metadata.json"))
     shape, dtype, load = zipped_array(path, "data.npy")
     return [_channel(path, shape, dtype, lambda frame: load() if frame is None else load()[frame], facts)]
 
 
-def _channel(path: Path, shape: tuple[int, ...], dtype: np.dtype, load: Any, facts: Any) -> Channel:
+def _channel(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype, load: Any, facts: Any, window: Window | None = None
+) -> Channel:
     if not isinstance(facts, dict):
         raise FileFormatError(f"{path.name}: expected the properties of a Nion data item, got something else.")
     if len(shape) not in (2, 3):
@@ -74,6 +76,7 @@ def _channel(path: Path, shape: tuple[int, ...], dtype: np.dtype, load: Any, fac
         metadata={key: value if isinstance(value, str) else float(value) for key, value in flat.items()},
         history=("kept the stored numbers: the calibration of the intensity is not applied",) if units else (),
         spectral=spectral,
+        window=window if spectral is None else None,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from adatom.errors import FileFormatError
 from adatom.files.channel import Channel, most_image_like_first
 from adatom.files.guard import HDF5_MAGIC
-from adatom.files.hdf5_tree import check_dataset, flat_metadata, is_numeric, open_hdf5, text, walk
+from adatom.files.hdf5_tree import check_dataset, flat_metadata, is_numeric, open_hdf5, text, walk, window_of
 
 _LEAST_SIDE = 8
 
@@ -47,10 +47,6 @@ def _channel(
             values: np.ndarray = file[place][()] if frame is None else file[place][frame]
             return values
 
-    def window(frame: int | None, rows: slice, columns: slice) -> np.ndarray:
-        with open_hdf5(path) as file:
-            values: np.ndarray = file[place][rows, columns] if frame is None else file[place][frame, rows, columns]
-            return values
-
     history = (f"took the data set {place} for an image: the file does not say what it is",)
+    window = window_of(path, place)
     return Channel(place, shape, dtype, load, units=units, metadata=metadata, history=history, window=window)

@@ -15,7 +15,7 @@ import xarray as xr
 
 from adatom.data import make_image
 from adatom.errors import AdatomError, ArgumentError, FileFormatError, MissingFileError
-from adatom.files.channel import UNNAMED, Channel
+from adatom.files.channel import UNNAMED, Channel, Window
 from adatom.files.formats import Format, recognise
 from adatom.files.zarr_store import sniff as is_zarr_store
 
@@ -64,8 +64,7 @@ def read(
     is_one_frame = frame is not None and chosen.n_frames is not None
     shape = chosen.shape[1:] if is_one_frame else chosen.shape
     with _file_errors(path, file_format):
-        values = np.ascontiguousarray(chosen.load(frame if is_one_frame else None))
-        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+        values = _native(chosen.load(frame if is_one_frame else None))
     if values.shape != shape:
         raise FileFormatError(f"{path.name}: expected values of shape {shape}, got {values.shape}. It may be damaged.")
 
@@ -96,7 +95,7 @@ def describe_one(
     channel: str | None,
     frame: int | None,
     pixel_size: float | tuple[float, float] | None,
-) -> tuple[Any, ...]:
+) -> dict[str, Any]:
     """What `adatom.files.LazyImage` holds, of one picture; nothing is loaded where the format reads windows."""
     path = _existing_file(path)
     file_format, channels = _describe(path)
@@ -105,31 +104,70 @@ def describe_one(
     if chosen.spectral is not None or (chosen.n_frames is not None and frame is None):
         raise ArgumentError(f"image: expected (y, x), got {chosen.dims} of shape {chosen.shape}. Choose a frame.")
     number = frame if chosen.n_frames is not None else None
+    window = _window_of(path, file_format, chosen, number)
+
+    def part(rows: slice, columns: slice) -> np.ndarray:
+        return window(number, rows, columns)
+
+    return {**_facts_of_windows(path, file_format, chosen, pixel_size), "_window": part}
+
+
+def describe_movie(
+    path: str | os.PathLike[str], *, channel: str | None, pixel_size: float | tuple[float, float] | None
+) -> dict[str, Any]:
+    """What `adatom.files.LazyMovie` holds; nothing is loaded where the format reads windows of frames."""
+    path = _existing_file(path)
+    file_format, channels = _describe(path)
+    chosen = _choose_channel(channels, channel)
+    if chosen.n_frames is None:
+        raise ArgumentError(f"image: expected (frame, y, x), got {chosen.dims} of shape {chosen.shape}.")
+    window = _window_of(path, file_format, chosen, None)
+    return {
+        **_facts_of_windows(path, file_format, chosen, pixel_size),
+        "n_frames": chosen.n_frames,
+        "_window": window,
+    }
+
+
+def _window_of(path: Path, file_format: Format, chosen: Channel, frame: int | None) -> Window:
+    """Windows of a channel; where its format has none, `frame` (or all of them) is read now, and parts given."""
     read_window = chosen.window
     if read_window is None:
         with _file_errors(path, file_format):
-            values = chosen.load(number)
+            values = chosen.load(frame)
+        is_one_picture = values.ndim == 2
 
-        def part(rows: slice, columns: slice) -> np.ndarray:
-            return values[rows, columns]
+        def part(number: int | None, rows: slice, columns: slice) -> np.ndarray:
+            return _native(values[rows, columns] if is_one_picture else values[number, rows, columns])
 
-    else:
+        return part
 
-        def part(rows: slice, columns: slice) -> np.ndarray:
-            with _file_errors(path, file_format):
-                return read_window(number, rows, columns)
+    def window(number: int | None, rows: slice, columns: slice) -> np.ndarray:
+        with _file_errors(path, file_format):
+            return _native(read_window(number, rows, columns))
 
-    return (
-        path.name,
-        chosen.shape[-2:],
-        chosen.dtype,
-        _both(pixel_size) if pixel_size is not None else chosen.pixel_size,
-        "" if chosen.name == UNNAMED else chosen.name,
-        chosen.units,
-        (f"read {path.name} ({file_format.name}) by windows", *chosen.history),
-        read_window is not None,
-        part,
-    )
+    return window
+
+
+def _facts_of_windows(
+    path: Path, file_format: Format, chosen: Channel, pixel_size: float | tuple[float, float] | None
+) -> dict[str, Any]:
+    """What images and movies that are opened lazily say of themselves."""
+    return {
+        "name": path.name,
+        "shape": chosen.shape[-2:],
+        "dtype": chosen.dtype.newbyteorder("="),
+        "pixel_size": _both(pixel_size) if pixel_size is not None else chosen.pixel_size,
+        "signal": "" if chosen.name == UNNAMED else chosen.name,
+        "units": chosen.units,
+        "history": (f"read {path.name} ({file_format.name}) by windows", *chosen.history),
+        "is_lazy": chosen.window is not None,
+    }
+
+
+def _native(values: np.ndarray) -> np.ndarray:
+    """In the byte order of this machine, one row after the other."""
+    return np.ascontiguousarray(values).astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:

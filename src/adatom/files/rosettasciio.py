@@ -27,6 +27,7 @@ from adatom.files.luminance import LUMINANCE_STEP, luminance
 
 _MAX_METADATA = 1000
 _MAX_EXPANSION = 1100
+_BLOCK = "4MiB"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,13 @@ class Variant:
             ) from error
         if path.suffix.lower() not in self.suffixes:
             path = _under_a_name(path, self.suffixes[0])
-        with contextlib.suppress(TypeError, NotImplementedError):  # some plugins cannot read lazily, and say so thus
+        import dask
+
+        # a window costs the blocks of the array that it lies in
+        with (
+            contextlib.suppress(TypeError, NotImplementedError),  # some plugins cannot read lazily, and say so thus
+            dask.config.set({"array.chunk-size": _BLOCK}),
+        ):
             items: list[dict[str, Any]] = plugin.file_reader(str(path), lazy=True)
             return items
         items = plugin.file_reader(str(path))
@@ -138,18 +145,22 @@ def _describe(item: dict[str, Any]) -> Channel | None:
     index = tuple(slice(None) if k in kept else 0 for k in range(data.ndim))
     is_stack = len(order) == 3 and spectral is None
 
-    def load(frame: int | None) -> np.ndarray:
-        part = data[index]
-        if frame is not None and is_stack:
-            part = part[tuple(frame if k == order[0] else slice(None) for k in range(part.ndim))]
-            axes_left = [k - (k > order[0]) for k in order[1:]]
-        else:
-            axes_left = list(order)
-        values = np.asarray(part)
+    def taken(frame: int | None, rows: slice, columns: slice) -> np.ndarray:
+        """These places of the axes that are kept, as (y, x), (frame, y, x) or (y, x, spectral)."""
+        wanted: dict[int, Any] = dict(zip(planes, (rows, columns), strict=True))
+        is_one = frame is not None and is_stack
+        wanted |= {order[0]: frame} if is_one else {}
+        left = [k - (is_one and k > order[0]) for k in (order[1:] if is_one else order)]
+        values = np.asarray(data[index][tuple(wanted.get(k, slice(None)) for k in range(len(order)))])
         if is_colour:
             values = luminance(np.stack([values[band] for band in "RGB"], axis=-1))
-        return np.transpose(values, axes_left)
+        return np.transpose(values, left)
 
+    def load(frame: int | None) -> np.ndarray:
+        return taken(frame, slice(None), slice(None))
+
+    # what a plugin has read already is an array of NumPy
+    has_windows = spectral is None and not isinstance(data, np.ndarray)
     general = item.get("metadata", {}).get("General", {})
     quantity = str(item.get("metadata", {}).get("Signal", {}).get("quantity", ""))
     told = re.search(r"\(([^()]+)\)\s*$", quantity)
@@ -163,6 +174,7 @@ def _describe(item: dict[str, Any]) -> Channel | None:
         metadata=_flat(item.get("original_metadata", {})),
         history=tuple(history),
         spectral=spectral,
+        window=taken if has_windows else None,
     )
 
 

@@ -9,7 +9,6 @@ back.
 """
 
 import json
-import logging
 import os
 import struct
 import xml.etree.ElementTree as ElementTree
@@ -23,10 +22,11 @@ import xarray as xr
 
 from adatom.data import pixel_size_nm
 from adatom.errors import ArgumentError, FileFormatError
-from adatom.files.channel import UNNAMED, Channel
-from adatom.files.luminance import LUMINANCE_STEP, luminance
+from adatom.files.channel import UNNAMED, Channel, Window
+from adatom.files.luminance import LUMINANCE_STEP
 from adatom.files.note import note_of
 from adatom.files.tiff_calibration import pixel_size_and_remark
+from adatom.files.tiff_windows import PackedWindows, PillowWindows, PlainWindows, one_sample, open_tiff, pillow_frame
 
 # deflate makes at most 1032 bytes out of one
 _MAX_EXPANSION = 1100
@@ -50,15 +50,17 @@ def sniff(head: bytes, path: Path) -> bool:
 def read_channels(path: Path) -> list[Channel]:
     """Describe the images: pages that belong together are the frames of one channel."""
     _check_chain(path)
-    with _open(path) as tif:
+    with open_tiff(path) as tif:
         metadata = _metadata(tif)
         pixel_size, remark = pixel_size_and_remark(tif)
         note = _note(tif)
-        n_series = len(tif.series)
+        numbered = list(enumerate(tif.series))
+        # the coarser levels of a pyramid are no other images
+        numbered = [each for each in numbered if not each[1].keyframe.is_reduced] or numbered
         channels = []
-        for number, series in enumerate(tif.series):
+        for number, series in numbered:
             _check_claims(path, series)
-            name = UNNAMED if n_series == 1 else f"{UNNAMED} {number}"
+            name = UNNAMED if len(numbered) == 1 else f"{UNNAMED} {number}"
             channels.append(_channel(path, number, series, name, pixel_size, metadata, remark))
     if len(channels) == 1 and note:
         channels = [
@@ -73,16 +75,6 @@ def read_channels(path: Path) -> list[Channel]:
     if not channels:
         raise FileFormatError(f"{path.name}: expected a TIFF with an image, got one without. It may be damaged.")
     return channels
-
-
-def _open(path: Path) -> Any:
-    import tifffile
-
-    # Damage is told in our error: without a handler Python would print tifffile's remarks to the terminal too.
-    logger = logging.getLogger("tifffile")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
-    return tifffile.TiffFile(path)
 
 
 def _channel(
@@ -106,42 +98,48 @@ def _channel(
     )
 
     def load(frame: int | None) -> np.ndarray:
-        with _open(path) as tif:
+        with open_tiff(path) as tif:
             values = _decode(path, tif.series[number], axes, shape, frame)
         if is_inverted:
             values = np.iinfo(values.dtype).max - values
         return values
 
-    by_pillow = series.keyframe.compression in _BY_PILLOW
-    has_windows = "S" not in axes and not by_pillow and not is_inverted and len(shape) == 2
+    read_window = _windows(path, number, series, shape)
 
     def window(frame: int | None, rows: slice, columns: slice) -> np.ndarray:
-        return _decode_window(path, number, rows, columns)
+        assert read_window is not None
+        values = read_window(frame, rows, columns)
+        return np.iinfo(values.dtype).max - values if is_inverted else values
 
     return Channel(
-        name, shape, series.dtype, load, "", pixel_size, metadata, history, window=window if has_windows else None
+        name,
+        shape,
+        series.dtype,
+        load,
+        "",
+        pixel_size,
+        metadata,
+        history,
+        window=window if read_window is not None else None,
     )
 
 
-def _decode_window(path: Path, number: int, rows: slice, columns: slice) -> np.ndarray:
-    """Some pixels of a picture: of plain numbers those alone, of compressed ones the tiles or strips they lie in."""
-    import zarr
-
-    with _open(path) as tif:
-        series = tif.series[number]
-        if series.dataoffset is not None:
-            dtype = series.dtype.newbyteorder(series.parent.byteorder)
-            shape = series.shape[-2:]
-            mapped = np.memmap(path, dtype, mode="r", offset=series.dataoffset, shape=shape)
-            return np.array(mapped[rows, columns])
-        store = series.aszarr(level=0)
-        try:
-            stored: Any = zarr.open(store, mode="r")
-            stored = stored if hasattr(stored, "ndim") else stored["0"]
-            before = (0,) * (stored.ndim - 2)
-            return np.asarray(stored[(*before, rows, columns)])
-        finally:
-            store.close()
+def _windows(path: Path, number: int, series: Any, shape: tuple[int, ...]) -> Window | None:
+    """What reads windows of a series; None where a whole picture has to be decoded for them."""
+    axes, keyframe = series.axes, series.keyframe
+    if series.dataoffset is not None:
+        dtype = series.dtype.newbyteorder(series.parent.byteorder)
+        return PlainWindows(path, series.dataoffset, dtype, tuple(series.shape), axes)
+    n_frames = shape[0] if len(shape) == 3 else 1
+    pages = list(series.pages)
+    if len(pages) != n_frames or any(page is None for page in pages):
+        return None
+    if keyframe.compression in _BY_PILLOW:
+        if len(shape) == 2 or keyframe.photometric == _WHITE_IS_ZERO:
+            return None
+        return PillowWindows(path, [page.index for page in pages], series.dtype)
+    is_a_plane = sorted(axis for axis in keyframe.axes if axis != "S") == ["X", "Y"]
+    return PackedWindows(path, number) if is_a_plane else None
 
 
 def _decode(path: Path, series: Any, axes: str, shape: tuple[int, ...], frame: int | None) -> np.ndarray:
@@ -164,35 +162,16 @@ def _decode(path: Path, series: Any, axes: str, shape: tuple[int, ...], frame: i
         return values.reshape(shape if frame is None else shape[-2:])
     if frame is not None and is_page_a_frame:
         page = pages[frame]
-        return _one_sample(page.asarray(), page.keyframe.axes).reshape(shape[-2:])
-    values = _one_sample(series.asarray(), axes).reshape(shape)
+        return one_sample(page.asarray(), page.keyframe.axes).reshape(shape[-2:])
+    values = one_sample(series.asarray(), axes).reshape(shape)
     return values if frame is None else values[frame]
-
-
-def _one_sample(values: np.ndarray, axes: str) -> np.ndarray:
-    if "S" not in axes:
-        return values
-    values = np.moveaxis(values, axes.index("S"), -1)
-    return luminance(values) if values.shape[-1] >= 3 else values[..., 0]
 
 
 def _decode_by_pillow(path: Path, pages: list[int], dtype: np.dtype) -> np.ndarray:
     from PIL import Image
 
-    frames = []
     with Image.open(path, formats=("TIFF",)) as picture:
-        for page in pages:
-            picture.seek(page)
-            colours = len(picture.getbands()) >= 3
-            values = np.array(picture.convert("RGB").convert("L") if colours else picture)
-            frames.append(values.reshape(*values.shape[:2], -1)[..., 0])
-    stack = np.stack(frames)
-    if stack.dtype.kind != dtype.kind or stack.dtype.itemsize != dtype.itemsize:
-        raise FileFormatError(
-            f"{path.name}: expected {dtype} values that can be decompressed, got {stack.dtype}. "
-            "Save it without compression."
-        )
-    return stack
+        return np.stack([pillow_frame(picture, page, path, dtype) for page in pages])
 
 
 def _check_chain(path: Path) -> None:

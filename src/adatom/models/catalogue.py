@@ -1,5 +1,6 @@
 """The models that ship, and loading of these and any others."""
 
+import hashlib
 import inspect
 import json
 import struct
@@ -7,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adatom.data.atomic_file import write_atomically
 from adatom.errors import ArgumentError, MissingFileError, ModelFileError
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ LONE_ATOMS_MODEL = "single_atoms"
 # Take over where that one finds the cell of their material, which no other has.
 RECOGNISED_MODELS = ("si111_7x7",)
 _LARGEST_HEADER = 16 * 2**20
+# Files that were sent to this process, by what the sender calls them.
+_RECEIVED: dict[str, Path] = {}
 
 
 def shipped_models() -> dict[str, Path]:
@@ -46,6 +50,8 @@ def shipped_models() -> dict[str, Path]:
 
 def model_path(source: str | Path) -> Path:
     """File of a model: a path, or the name of one that ships."""
+    if str(source) in _RECEIVED:
+        return _RECEIVED[str(source)]
     path = Path(source)
     if path.is_file():
         return path
@@ -53,6 +59,13 @@ def model_path(source: str | Path) -> Path:
     if str(source) in shipped:
         return shipped[str(source)]
     raise MissingFileError(f"model: expected a file or one of {', '.join(shipped)}, got {source}.")
+
+
+def receive_model(source: str, content: bytes, folder: Path) -> None:
+    """Keep a model file from another machine in a folder: from now on `source` means it, as it does there."""
+    path = folder / hashlib.sha256(content).hexdigest() / Path(source).name
+    write_atomically(path, content)
+    _RECEIVED[source] = path
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -401,12 +401,19 @@ class Ensemble(Estimator):
             prepared, true_factor, contrast, (values.shape[0], values.shape[1]), with_maps, symmetries
         )
 
+    def look_at_prepared(
+        self, prepared: Array, factor: Factor, contrast: float, *, with_maps: bool = False
+    ) -> EnsembleMaps:
+        """`look` at what is prepared already (y, x), by the contrast of a whole image of which it is a part."""
+        shape = (prepared.shape[0] / factor[0], prepared.shape[1] / factor[1])
+        return self._look_prepared(prepared, factor, contrast, shape, with_maps)
+
     def _look_prepared(
         self,
         prepared: Array,
         true_factor: Factor = (1.0, 1.0),
         contrast: float = 1.0,
-        shape: tuple[int, int] | None = None,
+        shape: tuple[float, float] | None = None,
         with_maps: bool = False,
         symmetries: Sequence[Symmetry] | None = None,
     ) -> EnsembleMaps:

@@ -73,6 +73,10 @@ class ImageModel(ImageLearner):
     origin_: str = ""  # where it comes from, if no recipe says
     exact_: bool = False  # whether it gives what its network gives to the last figures, at some cost of time
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what predicts, which another process makes for itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "_fast"}
+
     # ---------------------------------------------------------------- judging
 
     def _score(self, net: nn.Module, validation: list[Sample]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Atoms of all frames of an image: seen by a model or as blobs, and fitted in what was measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from adatom.analyse import Lattice, find_bright_lattice, find_species_lattice
 from adatom.data import nearest_distances, spacing
 from adatom.locate import Peaks, combine_positions, find_blobs, refine_positions
 from adatom.locate.peaks import suppress_close
+from adatom.models.blocks import Block, Blocks
 from adatom.models.sight import ModelAtScale, Sight
 from adatom.prepare import SquareImage, image_periods
 
@@ -85,10 +86,7 @@ def see_all(
     doubts: xr.Dataset | None = None
     for number, frame in enumerate(frames):
         part = square if number == 0 else SquareImage.of(frame)
-        sight = Sight(_NOTHING, ["atom"]) if part.is_blank else eyes.see(part.values, min_probability, min_distance_px)
-        # resampled pixels have lost their own noise
-        taken_out = frame.to_numpy() - part.values if part.values.shape == frame.shape else None
-        table, jitter_px = locate(part.values, eyes, sight, number, refine, min_distance_px, taken_out)
+        sight, table, jitter_px = see_frame(frame, part, eyes, number, min_probability, min_distance_px, refine)
         tables.append(table)
         jitters.append(jitter_px)
         if number == 0 and not part.is_blank and isinstance(eyes, ModelAtScale):
@@ -103,6 +101,25 @@ def see_all(
     one_kind = isinstance(eyes, ModelAtScale) and eyes.model.finds_scale
     lattice = find_bright_lattice(x, y, flux) if one_kind else find_species_lattice(x, y, species)
     return Seen(columns, maps, doubts, lattice, float(np.sqrt(np.mean(np.square(jitters)))))
+
+
+def see_frame(
+    frame: xr.DataArray,
+    square: SquareImage,
+    eyes: ModelAtScale | Classical,
+    number: int,
+    min_probability: float | None,
+    min_distance_px: float | None,
+    refine: bool,
+) -> tuple[Sight, dict[str, Array], float]:
+    """What is seen in one frame (y, x), of which `square` is the same levelled, and `number` its place in the movie:
+    also columns of its atoms, and the jitter of its lines, see `locate`.
+    """
+    values = square.values
+    sight = Sight(_NOTHING, ["atom"]) if square.is_blank else eyes.see(values, min_probability, min_distance_px)
+    # resampled pixels have lost their own noise
+    taken_out = frame.to_numpy() - values if values.shape == frame.shape else None
+    return sight, *locate(values, eyes, sight, number, refine, min_distance_px, taken_out)
 
 
 def _joined(tables: list[dict[str, Array]]) -> dict[str, Array]:
@@ -125,6 +142,66 @@ def locate(
 
     `taken_out` (y, x) is what levelling took out of the frame.
     """
+    blocks = Blocks.of(values.shape, eyes.spacing_px)
+    return locate_in_blocks(
+        blocks.all(), blocks, values, (0, 0), eyes, sight, frame, refine, min_distance_px, taken_out
+    )
+
+
+def locate_in_blocks(
+    some: list[Block],
+    blocks: Blocks,
+    values: Array,
+    origin: tuple[int, int],
+    eyes: ModelAtScale | Classical,
+    sight: Sight,
+    frame: int,
+    refine: bool,
+    min_distance_px: float | None,
+    taken_out: Array | None,
+) -> tuple[dict[str, Array], float]:
+    """As `locate`, of some of the blocks of a frame; `values` and `taken_out` are parts of it that reach as far as is
+    near these, and begin at the row and column `origin`. Atoms are in pixels of the whole frame.
+    """
+    tables, jitters = [], []
+    peaks = sight.peaks
+    for block in some:
+        top, left = block.near_rows.start, block.near_columns.start
+        part = (
+            slice(top - origin[0], block.near_rows.stop - origin[0]),
+            slice(left - origin[1], block.near_columns.stop - origin[1]),
+        )
+        near = peaks.of(blocks.in_span(peaks.y, peaks.x, block.near_rows, block.near_columns))
+        # where an atom was seen says which block's it is: neighbours fit it elsewhere by some digits
+        own = blocks.in_span(near.y, near.x, block.rows, block.columns)
+        near = replace(near, x=near.x - left, y=near.y - top)
+        table, jitter_px = _locate_near(
+            values[part],
+            eyes,
+            Sight(near, sight.names),
+            own,
+            frame,
+            refine,
+            min_distance_px,
+            None if taken_out is None else taken_out[part],
+        )
+        table["x"], table["y"] = table["x"] + left, table["y"] + top
+        tables.append(table)
+        jitters.append(jitter_px)
+    return _joined(tables), float(np.sqrt(np.mean(np.square(jitters))))
+
+
+def _locate_near(
+    values: Array,
+    eyes: ModelAtScale | Classical,
+    sight: Sight,
+    own: NDArray[np.bool_],
+    frame: int,
+    refine: bool,
+    min_distance_px: float | None,
+    taken_out: Array | None,
+) -> tuple[dict[str, Array], float]:
+    """Fit all atoms of a block and those near it; columns of its `own` (n,)."""
     peaks, names = sight.peaks, sight.names
     x, y = peaks.x, peaks.y
     x_std, y_std, flux = peaks.x_std, peaks.y_std, peaks.flux
@@ -164,7 +241,7 @@ def locate(
     apart = np.zeros(len(x), dtype=bool)
     least = 0.5 * eyes.spacing_px if min_distance_px is None else min_distance_px
     apart[suppress_close(np.column_stack([x, y]), peaks.probability, least)] = True
-    kept = inside & apart & ~empty
+    kept = inside & apart & ~empty & own
     sets = eyes.species_sets(peaks) if isinstance(eyes, ModelAtScale) else None
     table = {
         "frame": np.full(int(kept.sum()), frame),

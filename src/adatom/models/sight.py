@@ -1,8 +1,9 @@
 """A model that looks at an image at one scale, and what it sees there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,24 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from adatom.analyse import find_lattice
+from adatom.data.span import Span
 from adatom.locate import Peaks
-from adatom.models.dim_atoms import SURE, learn_dim_atoms
+from adatom.models.dim_atoms import SURE, DimAtoms, learn_dim_atoms
 from adatom.models.ensemble import Ensemble
 from adatom.models.ensemble_maps import EnsembleMaps
 from adatom.models.image_model import ImageModel
 from adatom.models.maps import Factor, Maps
 from adatom.models.scale import Look
+from adatom.prepare import is_large
 
 Array = NDArray[np.float64]
 
 # So many atoms must agree on a lattice for anything to be told by it.
 SURE_LATTICE = 0.5
 _FAMILIARITY_WINDOW = 128
+# The middle of a large image tells what dim atoms are: so many working pixels a side, or where these are coarse so many
+# pixels, but no fewer working pixels than that.
+_SAMPLE_SIDE, _SAMPLE_PX, _LEAST_SAMPLE = 1024, 2048, 256
 
 
 @dataclass(frozen=True)
@@ -102,26 +108,46 @@ class ModelAtScale:
     def see(self, values: Array, min_probability: float | None = None, min_distance_px: float | None = None) -> Sight:
         """Atoms and maps of levelled `values` (y, x); `min_distance_px` in the image's pixels."""
         image, factor = self.sign * values, (self.factor, self.factor)
+
+        def weigh(finds: Peaks) -> Peaks:
+            return self.judge_of_dim_atoms(finds, values.shape)(finds)
+
         if self.ensemble is None:
             maps = self.model.look(image, factor, is_levelled=True)
             find = partial(self.model.peaks, maps, min_distance_px=min_distance_px)
-            return Sight(self.likely(find, min_probability), self.model.classes_, maps)
+            return Sight(self.likely(find, min_probability, weigh), self.model.classes_, maps)
         ensemble_maps = self.ensemble.look(image, factor, is_levelled=True)
         find_joined = partial(self.ensemble.peaks, ensemble_maps, min_distance_px=min_distance_px)
-        return Sight(self.likely(find_joined, min_probability), self.model.classes_, None, ensemble_maps)
+        return Sight(self.likely(find_joined, min_probability, weigh), self.model.classes_, None, ensemble_maps)
+
+    def sample_of(self, shape: Sequence[int]) -> tuple[Span, Span]:
+        """The rows and columns of a large image of which the finds tell what dim atoms are: its middle."""
+        side = ceil(min(_SAMPLE_SIDE / self.factor, max(_SAMPLE_PX, _LEAST_SAMPLE / self.factor)))
+        starts = [max(0, (n - side) // 2) for n in shape]
+        rows, columns = (Span(start, min(n, start + side)) for start, n in zip(starts, shape, strict=True))
+        return rows, columns
+
+    def judge_of_dim_atoms(self, finds: Peaks, shape: Sequence[int]) -> "DimJudge":
+        """The judge of an image of this shape (y, x), by all its finds, or by those of its middle if it is a large one;
+        fluxes are those of bright atoms.
+        """
+        if is_large(shape):
+            rows, columns = self.sample_of(shape)
+            inside = (finds.y >= rows.start) & (finds.y < rows.stop)
+            finds = finds.of(inside & (finds.x >= columns.start) & (finds.x < columns.stop))
+        sure = finds.of(finds.probability > SURE)
+        lattice = find_lattice(np.column_stack([sure.x, sure.y]))
+        if lattice is None or lattice.coincidence < SURE_LATTICE:
+            return DimJudge(None)
+        return DimJudge(learn_dim_atoms(finds.probability, finds.flux))
 
     def likely(
-        self,
-        find: Callable[..., Peaks],
-        min_probability: float | None,
-        weigh: Callable[[Peaks], Peaks] | None = None,
+        self, find: Callable[..., Peaks], min_probability: float | None, weigh: Callable[[Peaks], Peaks]
     ) -> Peaks:
-        """The atoms among those that `find` finds, which takes a least probability; `weigh` judges dim ones, by default
-        by their equals among these.
-        """
+        """The atoms among those that `find` finds, which takes a least probability; `weigh` judges dim ones."""
         least = self.min_probability if min_probability is None else min_probability
         if self.model.judges_dim_atoms:
-            peaks = (weigh or _weighed)(find(min_probability=0.0))
+            peaks = weigh(find(min_probability=0.0))
             peaks = peaks.of(peaks.probability >= (self.model.min_probability if least is None else least))
         else:
             peaks = find(min_probability=least)
@@ -145,21 +171,21 @@ def _product(first: Factor, second: Factor) -> Factor:
     return first[0] * second[0], first[1] * second[1]
 
 
-def _weighed(peaks: Peaks) -> Peaks:
-    """All finds of an image, dim ones weighed where the sure ones stand on a lattice."""
-    return judge_of_dim_atoms(peaks)(peaks)
+@dataclass(frozen=True)
+class DimJudge:
+    """What weighs the dim finds of an image, whichever part of it they are from.
 
+    Attributes
+    ----------
+    kind : what dim atoms are like; None where sure ones stand on no lattice, and nothing is weighed.
+    """
 
-def judge_of_dim_atoms(peaks: Peaks) -> Callable[[Peaks], Peaks]:
-    """What weighs dim finds as an image with these finds has it; where sure ones stand on no lattice, nothing does."""
-    sure = peaks.of(peaks.probability > SURE)
-    lattice = find_lattice(np.column_stack([sure.x, sure.y]))
-    kind = None
-    if lattice is not None and lattice.coincidence >= SURE_LATTICE:
-        kind = learn_dim_atoms(peaks.probability, peaks.flux)
-    if kind is None:
-        return lambda finds: finds
-    return lambda finds: replace(finds, probability=kind.weigh(finds.probability, finds.flux))
+    kind: DimAtoms | None
+
+    def __call__(self, finds: Peaks) -> Peaks:
+        if self.kind is None:
+            return finds
+        return replace(finds, probability=self.kind.weigh(finds.probability, finds.flux))
 
 
 def middle(square: Array, factor: float, window: int) -> Array:

@@ -95,11 +95,8 @@ class Engine:
     def _see(self, images: Tensor) -> Tensor:
         if self.onnx is not None:
             return self.onnx.forward(images)
-        if self._left is not None:
-            self._left -= images.numel()
-            if self._left < 0:
-                self._left = None
-                self._request = openvino_request(to_onnx(self.net), in_bfloat16=self.has_bfloat16, outputs=[0])
+        with self._turn:  # several threads may look at once, and one of them hands over
+            self._count(images.numel())
         request = self._request
         if request is not None:
             try:
@@ -111,6 +108,15 @@ class Engine:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.has_bfloat16):
             seen: Tensor = self.net(images.to(self.device).contiguous(memory_format=torch.channels_last))
         return seen.float().cpu()
+
+    def _count(self, n_pixels: int) -> None:
+        """Hand over to OpenVINO once so many pixels were seen that it pays."""
+        if self._left is None:
+            return
+        self._left -= n_pixels
+        if self._left < 0:
+            self._left = None
+            self._request = openvino_request(to_onnx(self.net), in_bfloat16=self.has_bfloat16, outputs=[0])
 
     def _see_exactly(self, images: Tensor) -> Tensor:
         """On the processor, in float32: where a GPU is full."""

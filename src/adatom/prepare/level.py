@@ -4,18 +4,22 @@ Both work on differences between pixels and take medians, so that a step edge or
 differences, does not bend the result the way a least-squares plane is bent.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adatom.errors import ShapeError
-from adatom.prepare.sample import median
+from adatom.prepare.sample import is_large, median
 
 Array = NDArray[np.float64]
+Window = Callable[[slice, slice], Array]  # rows and columns, each with a start and a stop, to (y, x) values
 
 _ORDER = 8  # of the differences that tell offset lines from a lattice
 _COLUMNS = 256
+_PARTS, _SIDE = 5, 256  # of a large image, which tell its slope: along each side, and pixels of each at most
 
 
 def level_plane(values: Array) -> Array:
@@ -32,10 +36,53 @@ def level_plane(values: Array) -> Array:
     a slow feedback draws them, have a median slope of their own.)
     """
     values = _check(values)
-    slope_y, slope_x = _slope(values), _slope(values.T)
+    if is_large(values.shape):
+        slope_y, slope_x = Blocks.of(lambda rows, columns: values[rows, columns], values.shape).slopes()
+    else:
+        slope_y, slope_x = _slope(values), _slope(values.T)
     rows, columns = values.shape
     levelled = values - slope_y * np.arange(rows)[:, None] - slope_x * np.arange(columns)[None, :]
     return levelled - median(levelled)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks from all over an image, which tell of a large one what all its pixels would.
+
+    Attributes
+    ----------
+    values : (row of blocks, column of blocks, y, x); NaN where nothing was measured.
+    tops, lefts : first row and first column of each.
+    lags : pixels from one to the next, along (y, x).
+    """
+
+    values: Array
+    tops: list[int]
+    lefts: list[int]
+    lags: tuple[int, int]
+
+    @classmethod
+    def of(cls, window: Window, shape: tuple[int, ...]) -> "Blocks":
+        lags = (max(1, shape[0] // _PARTS), max(1, shape[1] // _PARTS))
+        sides = [min(_SIDE, lag) for lag in lags]
+        tops, lefts = (
+            [k * lag for k in range(_PARTS) if k * lag + side <= n]
+            for n, lag, side in zip(shape, lags, sides, strict=True)
+        )
+        values = np.array(
+            [[window(slice(top, top + sides[0]), slice(left, left + sides[1])) for left in lefts] for top in tops],
+            dtype=float,
+        )
+        values[~np.isfinite(values)] = np.nan
+        return cls(values, tops, lefts, lags)
+
+    def slopes(self) -> tuple[float, float]:
+        """Median slopes along (y, x), between pixels of neighbouring blocks."""
+        of_y, of_x = (
+            median(np.diff(self.values, axis=axis)) / self.lags[axis] if self.values.shape[axis] > 1 else 0.0
+            for axis in (0, 1)
+        )
+        return of_y, of_x
 
 
 def level_lines(values: Array) -> Array:

@@ -1,20 +1,16 @@
 """Levelling of an image that is too large to be looked at at once: learned from some of it, done to any part of it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adatom.prepare.level import has_line_offsets, line_jumps
+from adatom.prepare.level import Blocks, Window, has_line_offsets, line_jumps
 from adatom.prepare.normalise import outlier_limits
 from adatom.prepare.sample import median
 
 Array = NDArray[np.float64]
-Window = Callable[[slice, slice], Array]  # rows and columns, each with a start and a stop, to (y, x) values
 
-_PARTS = 5  # of the image along each side, from each of which a block is taken
-_SIDE = 256  # of a block, at most [px]
 _COLUMNS, _BAND = 2048, 1024  # that tell offsets of lines, and the lines that are looked at at a time
 
 
@@ -42,30 +38,16 @@ class Levelling:
     @classmethod
     def of(cls, window: Window, shape: tuple[int, int]) -> "Levelling":
         """As blocks from all over an image of this shape tell it; slopes as of `level_plane`, between blocks."""
-        lags = [max(1, n // _PARTS) for n in shape]
-        sides = [min(_SIDE, lag) for lag in lags]
-        starts = [
-            [k * lag for k in range(_PARTS) if k * lag + side <= n]
-            for n, lag, side in zip(shape, lags, sides, strict=True)
-        ]
-        blocks = np.array(
-            [
-                [window(slice(top, top + sides[0]), slice(left, left + sides[1])) for left in starts[1]]
-                for top in starts[0]
-            ],
-            dtype=float,
-        )  # (row of blocks, column of blocks, y, x)
-        blocks[~np.isfinite(blocks)] = np.nan
-        slope = tuple(
-            median(np.diff(blocks, axis=axis)) / lags[axis] if blocks.shape[axis] > 1 else 0.0 for axis in (0, 1)
-        )
-        for row, top in enumerate(starts[0]):
-            for column, left in enumerate(starts[1]):
-                blocks[row, column] -= _plane((slope[0], slope[1]), top, left, blocks.shape[2:])
-        tilt = cls((slope[0], slope[1]), median(blocks), None)
+        some = Blocks.of(window, shape)
+        slope, blocks = some.slopes(), some.values
+        sides = blocks.shape[2:]
+        for row, top in enumerate(some.tops):
+            for column, left in enumerate(some.lefts):
+                blocks[row, column] -= _plane(slope, top, left, sides)
+        tilt = cls(slope, median(blocks), None)
         lines = _line_offsets(window, shape, tilt)
         if lines is not None:
-            for row, top in enumerate(starts[0]):
+            for row, top in enumerate(some.tops):
                 blocks[row] -= lines[top : top + sides[0], None]
         offset = median(blocks)
         return cls(tilt.slope, offset, outlier_limits(blocks - offset), lines)
@@ -73,12 +55,13 @@ class Levelling:
     def apply(self, values: Array, top: int, left: int) -> Array:
         """Values (y, x) that begin at this row and column, levelled; NaN where nothing was measured."""
         values = np.asarray(values, dtype=float)
-        values = np.where(np.isfinite(values), values, np.nan)
-        values -= _plane(self.slope, top, left, values.shape)
-        values -= self.offset
-        if self.lines is not None:
-            values -= self.lines[top : top + len(values), None]
+        values = np.where(np.isfinite(values), values, np.nan) - self.taken_out(values.shape, top, left)
         return values if self.limits is None else np.clip(values, *self.limits, out=values)
+
+    def taken_out(self, shape: tuple[int, ...], top: int, left: int) -> Array:
+        """What is subtracted from values of this shape (y, x) that begin at this row and column."""
+        plane = _plane(self.slope, top, left, shape) + self.offset
+        return plane if self.lines is None else plane + self.lines[top : top + shape[0], None]
 
 
 def _line_offsets(window: Window, shape: tuple[int, int], tilt: Levelling) -> Array | None:

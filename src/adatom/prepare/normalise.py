@@ -1,11 +1,13 @@
 """Normalising: bring any image to the same local mean and the same contrast, whatever a few pixels do."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from adatom.errors import ShapeError
 from adatom.prepare.resample import local_mean
-from adatom.prepare.sample import median, sampled
+from adatom.prepare.sample import median, sampled, telling_parts
 
 Array = NDArray[np.float64]
 
@@ -40,30 +42,24 @@ def normalise_with_contrast(
     if not known.any():
         return np.zeros_like(values), 0.0
     flat = subtract_background(values, sigma_px=background_px)
-    flat -= median(flat)
-    contrast = 1.4826 * median(np.abs(flat))
+    middle, contrast = contrast_of([flat[part] for part in telling_parts(flat.shape)])
+    flat -= middle
     # Rounding is not contrast: that of a huge offset (one huge pixel is no offset), or beside a lonely step.
     if contrast <= max(1e-9 * abs(median(values)), 1e-12 * float(np.nanmax(np.abs(flat)))):
         return np.zeros_like(values), 0.0
     return _in_units(flat, contrast, clip, bend), contrast
 
 
-def normalise_by(
-    values: Array,
-    middle: float,
-    contrast: float,
-    limits: tuple[float, float],
-    *,
-    background_px: float,
-    clip: float = 5.0,
-    bend: float | None = None,
-) -> Array:
-    """As `normalise`, of a part of an image of which the `limits` of outliers, the median without background, and the
-    contrast are known.
-    """
-    if contrast <= 0:
-        return np.zeros_like(values)
-    return _in_units(subtract_background(values, sigma_px=background_px, limits=limits) - middle, contrast, clip, bend)
+def contrast_of(flat: Sequence[Array]) -> tuple[float, float]:
+    """Median and robust standard deviation of an image without its background, by the `telling_parts` of it."""
+    told = np.concatenate([part.ravel() for part in flat])
+    middle = median(told)
+    return middle, 1.4826 * median(np.abs(told - middle))
+
+
+def normalise_by(flat: Array, middle: float, contrast: float, *, clip: float = 5.0, bend: float | None = None) -> Array:
+    """As `normalise`, of a part without its background of an image of which `contrast_of` is known."""
+    return np.zeros_like(flat) if contrast <= 0 else _in_units(flat - middle, contrast, clip, bend)
 
 
 def _in_units(flat: Array, contrast: float, clip: float, bend: float | None) -> Array:
@@ -88,7 +84,7 @@ def subtract_background(values: Array, *, sigma_px: float, limits: tuple[float, 
         tamed = np.where(known, tame_outliers(values) - median(values), 0.0)
     else:
         tamed = np.where(known, np.clip(values, *limits), 0.0)
-    local = local_mean(tamed, sigma_px, limits)
+    local = local_mean(tamed, sigma_px)
     if not known.all():
         local /= np.maximum(local_mean(known.astype(float), sigma_px), 1e-6)
     return np.where(known, tamed - local, np.nan)

@@ -1,12 +1,16 @@
 """Resampling to a model's working scale, and positions back from there. The centre of the first pixel is (0, 0)."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from scipy.sparse import csr_array
 
 from adatom.errors import ArgumentError, ShapeError
-from adatom.prepare.sample import median
+from adatom.prepare.resample_window import resample_window
+from adatom.prepare.sample import is_large, median
 
 Array = NDArray[np.float64]
 
@@ -32,6 +36,9 @@ def resample(values: Array, factor: tuple[float, float]) -> tuple[Array, tuple[f
     true_factor = (shape[0] / values.shape[0], shape[1] / values.shape[1])
     if shape == values.shape:
         return values.copy(), true_factor
+    if is_large(values.shape):  # which others resample by windows
+        spans = [(0, n) for n in shape]
+        return resample_window(values, (0, 0), values.shape, true_factor, *spans), true_factor
     known = np.isfinite(values)
     if known.all():
         return _resize(values, shape), true_factor
@@ -40,33 +47,52 @@ def resample(values: Array, factor: tuple[float, float]) -> tuple[Array, tuple[f
     return result, true_factor
 
 
-def local_mean(values: Array, sigma_px: float, limits: tuple[float, float] | None = None) -> Array:
+def local_mean(values: Array, sigma_px: float) -> Array:
     """Gaussian mean of (y, x) values without NaN; of wide Gaussians on a coarser grid, to better than a percent.
 
-    `limits` are those of the values, where parts of an image are to agree to the last digit.
+    The grid's cells are whole pixels from the first on, and all is counted in double precision: parts of an image that
+    begin at a multiple of `mean_cell` have the means of the whole image.
     """
-    coarsening = max(1, min(8, int(sigma_px / 2.5)))
-    shape = tuple(max(1, round(n / coarsening)) for n in values.shape)
-    coarse = values if coarsening == 1 else _resize(values, shape, Image.Resampling.BOX, limits=limits)
-    # the means over the coarser pixels have smoothed a little themselves
-    shares = [few / many for few, many in zip(shape, values.shape, strict=True)]
-    sigma = [np.sqrt((sigma_px * share) ** 2 - (1 - share**2) / 12) for share in shares]
-    smooth: Array = ndimage.gaussian_filter(coarse, sigma, mode="reflect", truncate=3)
-    return smooth if coarsening == 1 else _resize(smooth, values.shape, Image.Resampling.BILINEAR, limits=limits)
+    cell = mean_cell(sigma_px)
+    if cell == 1:
+        smooth: Array = ndimage.gaussian_filter(values, sigma_px, mode="reflect", truncate=3)
+        return smooth
+    padded = np.pad(values, [(0, -n % cell) for n in values.shape], mode="symmetric")
+    rows, columns = (n // cell for n in padded.shape)
+    coarse = padded.reshape(rows, cell, columns, cell).mean(axis=(1, 3))
+    # the means over the cells have smoothed a little themselves
+    sigma = np.sqrt((sigma_px / cell) ** 2 - (1 - cell**-2) / 12)
+    coarse = ndimage.gaussian_filter(coarse, sigma, mode="reflect", truncate=3)
+    along = _between(columns, cell)[: values.shape[1]]
+    return np.ascontiguousarray((along @ (_between(rows, cell)[: values.shape[0]] @ coarse).T).T)
+
+
+@lru_cache(maxsize=32)
+def _between(n: int, cell: int) -> csr_array:
+    """Linear interpolation between the middles of n cells, at each of their pixels: (pixels, cells)."""
+    place = (np.arange(n * cell) + 0.5) / cell - 0.5
+    low = np.clip(np.floor(place), 0, max(0, n - 2)).astype(np.int64)
+    share = np.clip(place - low, 0.0, 1.0)
+    high = np.minimum(low + 1, n - 1)
+    pixel = np.arange(n * cell)
+    weights = np.concatenate([1 - share, share])
+    return csr_array((weights, (np.tile(pixel, 2), np.concatenate([low, high]))), shape=(n * cell, n))
+
+
+def mean_cell(sigma_px: float) -> int:
+    """The coarser pixels, in pixels, that `local_mean` takes a mean of this width on."""
+    return max(1, min(8, int(sigma_px / 2.5)))
 
 
 def _resize(
-    values: Array,
-    shape: tuple[int, ...],
-    kernel: Image.Resampling = Image.Resampling.LANCZOS,
-    limits: tuple[float, float] | None = None,
+    values: Array, shape: tuple[int, ...], kernel: Image.Resampling = Image.Resampling.LANCZOS
 ) -> NDArray[np.float64]:
     """Resize (y, x) with a kernel that widens where the image shrinks, hence no aliasing.
 
     Pixels are areas whose outer edges coincide, which is where the half pixels in `positions_back` come from. Pillow
     counts in float32: a huge offset would cost all digits, so it is taken out before.
     """
-    low, high = (float(values.min()), float(values.max())) if limits is None else limits
+    low, high = float(values.min()), float(values.max())
     offset, scale = 0.5 * (low + high), (high - low) or 1.0
     picture = Image.fromarray(((values - offset) / scale).astype(np.float32))
     # a gap of 3: what becomes much smaller is averaged in blocks first, which is many times as fast and as good

@@ -38,6 +38,7 @@ _ROOMS = {
     "figure_png": "adatom.report.canvas",
     "render_report": "adatom.report.page",
     "write_analysis": "adatom.report.analysis_results",
+    "write_pages": "adatom.report.results",
     "write_results": "adatom.report.results",
 }
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "write_analysis",
     "write_distortions",
     "write_exploration",
+    "write_pages",
     "write_particle_results",
     "write_results",
     "write_unmixed",
@@ -95,7 +97,7 @@ if TYPE_CHECKING:
     from adatom.report.particle_figures import draw_particles, draw_sizes
     from adatom.report.particle_results import write_particle_results
     from adatom.report.reliability import draw_reliability
-    from adatom.report.results import write_results
+    from adatom.report.results import write_pages, write_results
     from adatom.report.training_samples import draw_contact_sheet, draw_samples
     from adatom.report.uncertainty import draw_uncertainty
     from adatom.report.unmixed_figure import draw_phases, draw_unmixed

@@ -5,6 +5,8 @@ from typing import Any
 
 # Lines of metadata that are shown of a file, and what one asks first about an image where there are more.
 _N_TOLD = 12
+_PICTURES = ("overlay.png", "overview.png", "decoded.png", "uncertainty.png")
+_WRITTEN = (*_PICTURES, "maps.zarr", "report.html", "atoms.csv", "atoms.parquet", "summary.json")
 _ASKED_FOR = ("bias", "voltage", "current", "setpoint", "dwell", "magnif", "detector", "temperature", "date", "comment")
 
 
@@ -73,12 +75,10 @@ def finding_lines(name: str, summary: dict[str, Any], folder: Path) -> list[str]
     if summary.get("sublattices"):
         lines.append(f"  odd      {odd_atoms_line(summary['sublattices'])}; odd_probability in atoms.csv")
     lines += [f"  warning  {warning}" for warning in summary["warnings"]]
-    if summary.get("tiles"):
-        written = "atoms.csv, atoms.parquet, overlay.png, overview.png, report.html, summary.json"
-        lines.append(f"  written  {folder}/{written}")
-        return lines
-    decoded = "decoded.png, " if len(summary["species"]) > 1 else ""
-    lines.append(f"  written  {folder}/overlay.png, {decoded}report.html, atoms.csv, atoms.parquet, summary.json")
+    if summary.get("n_frames"):
+        lines.append(f"  movie    {summary['n_frames']} frames, one by one")
+    written = [each for each in _WRITTEN if (folder / each).exists()]
+    lines.append(f"  written  {folder}/{', '.join(written)}")
     return lines
 
 

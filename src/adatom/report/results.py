@@ -17,9 +17,26 @@ def write_results(
     maps: xr.DataArray | None,
     summary: Mapping[str, Any],
     doubts: xr.Dataset | None = None,
+    *,
+    with_pages: bool = True,
 ) -> None:
-    """Write ``atoms.csv``, ``atoms.parquet``, ``overlay.png``, ``report.html`` and, last, ``summary.json``; of several
-    species ``decoded.png`` too, and ``uncertainty.png`` where an ensemble looked.
+    """Write ``atoms.csv``, ``atoms.parquet``, if asked for what `write_pages` writes, and, last, ``summary.json``."""
+    write_table(folder, "atoms", atoms, parquet=True)
+    if with_pages:
+        write_pages(folder, image, atoms, maps, summary, doubts)
+    write_json(folder / "summary.json", summary)
+
+
+def write_pages(
+    folder: Path,
+    image: xr.DataArray,
+    atoms: pd.DataFrame,
+    maps: xr.DataArray | None,
+    summary: Mapping[str, Any],
+    doubts: xr.Dataset | None = None,
+) -> None:
+    """Write ``overlay.png`` and ``report.html``; of several species ``decoded.png`` too, and ``uncertainty.png`` where
+    an ensemble looked. Pictures are those of the first frame.
     """
     from adatom.report.canvas import figure_png
     from adatom.report.decoded import draw_decoded
@@ -48,11 +65,9 @@ def write_results(
         uncertainty = draw_uncertainty(shown, doubts)
         figures["What data leave open, and what the models of the ensemble disagree in"] = uncertainty
     page = render_report(summary, atoms, figures, title=title)
-    write_table(folder, "atoms", atoms, parquet=True)
     write_atomically(folder / "overlay.png", figure_png(overlay))
     if decoded is not None:
         write_atomically(folder / "decoded.png", figure_png(decoded))
     if uncertainty is not None:
         write_atomically(folder / "uncertainty.png", figure_png(uncertainty))
     write_atomically(folder / "report.html", page)
-    write_json(folder / "summary.json", summary)

@@ -49,6 +49,15 @@ def test_processes_change_nothing():
     assert alone.equals(together)
 
 
+def test_a_cluster_changes_nothing():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs="ERROR"
+    ) as cluster:
+        there = runs_of("random", "upper_confidence_bound", cluster=cluster.scheduler_address)
+    assert runs_of("random", "upper_confidence_bound").equals(there)
+
+
 def test_what_is_reached_and_lost_again_is_not_reached():
     runs = runs_of("random")[:4].assign(policy="one", seed=0, n_measured=[1, 2, 3, 4], best=[0.0, 5, 0, 5])
     assert measurements_to_reach(runs, "best", 5)["median"].tolist() == [4]

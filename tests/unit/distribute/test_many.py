@@ -1,12 +1,17 @@
 """Many files: what is done is left out, what fails stops nothing, and files are taken when they are complete."""
 
+import os
+import threading
+import time
+
 import numpy as np
 import pytest
 
 from adatom.distribute.file_search import FileSearch
 from adatom.distribute.manifest import Manifest
 from adatom.distribute.many import search_files
-from adatom.distribute.sources import files_of, watched
+from adatom.distribute.sources import Arrivals, files_of
+from adatom.distribute.watching import search_arrivals
 from adatom.nets.device import choose_device
 
 ASKED = FileSearch(method="classical", refine=False)
@@ -72,16 +77,60 @@ def test_folders_and_patterns_are_files(tmp_path):
 
 def test_a_file_that_grows_is_waited_for(tmp_path):
     (file,) = images(tmp_path, 1)
-    whole, looks = file.read_bytes(), []
-    file.write_bytes(whole[:100])
+    whole = file.read_bytes()
+    arrivals = Arrivals(tmp_path, settled_s=0.0)
+    for part in (whole[:100], whole[:200], whole):
+        file.write_bytes(part)
+        assert arrivals.look() == []
+    ((came, _),) = arrivals.look()
+    assert came == file and arrivals.look() == []
+    os.utime(file, (1, 1))
+    assert arrivals.look() == [] and arrivals.look()[0][0] == file
 
-    def sleep(_: float) -> None:
-        looks.append(1)
-        if len(looks) < 4:
-            with open(file, "ab") as growing:
-                growing.write(b"more")
-        elif len(looks) == 4:
-            file.write_bytes(whole)
 
-    came, _ = next(watched(tmp_path, settled_s=0.0, sleep=sleep))
-    assert came == file and file.read_bytes() == whole
+def test_a_folder_that_is_away_for_a_while_is_looked_for_again(tmp_path):
+    arrivals = Arrivals(tmp_path / "network", settled_s=0.0)
+    assert arrivals.look() == []
+    (tmp_path / "network").mkdir()
+    (file,) = images(tmp_path / "network", 1)
+    assert arrivals.look() == [] and arrivals.look()[0][0] == file
+
+
+def test_files_that_come_in_a_burst_are_searched_as_they_come(tmp_path):
+    incoming, stop = tmp_path / "incoming", threading.Event()
+    incoming.mkdir()
+    image = np.random.default_rng(0).normal(size=(48, 48))
+
+    def instrument() -> None:
+        for k in range(6):
+            np.save(incoming / f"scan_{k}.npy", image)
+            (incoming / "gone.npy").write_bytes(b"\x93NUMPY nothing")
+            if k == 2:
+                (incoming / "half.npy").write_bytes((incoming / "scan_0.npy").read_bytes()[:300])
+            time.sleep(0.05)
+        (incoming / "gone.npy").unlink()
+
+    drops = threading.Thread(target=instrument)
+    drops.start()
+    came = {}
+    for arrived in search_arrivals(incoming, tmp_path / "out", ASKED, settled_s=0.4, stop=stop):
+        came[arrived.outcome.file.name] = arrived
+        if len(came) == 7:
+            stop.set()
+    drops.join()
+    assert set(came) == {*(f"scan_{k}.npy" for k in range(6)), "half.npy"}
+    assert [name for name, each in came.items() if each.outcome.error is not None] == ["half.npy"]
+    assert all(0.4 <= each.latency_s < 30 for each in came.values())
+    assert (tmp_path / "out" / "scan_5" / "summary.json").is_file()
+
+
+def test_a_file_that_vanishes_before_it_is_read_stops_nothing(tmp_path):
+    first, second = images(tmp_path, 2)
+
+    def files():
+        first.unlink()
+        yield first
+        yield None
+        yield second
+
+    assert [each.error is None for each in search_files(files(), tmp_path / "out", ASKED)] == [False, True]

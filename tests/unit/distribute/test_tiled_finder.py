@@ -5,18 +5,22 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
+from scipy.spatial import cKDTree
 
 from adatom.data import make_image
 from adatom.distribute import tiled_finder
 from adatom.distribute.deciding import decide, search_a_part
 from adatom.distribute.tile_search import locate_atoms, look_at
 from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
-from adatom.distribute.tiles import part_into_tiles, tile_side
+from adatom.distribute.tiles import Needs, part_into_tiles, tile_side
+from adatom.distribute.windows import SquarePixels
 from adatom.errors import ArgumentError
-from adatom.files import open_lazily
+from adatom.files import open_lazily, read
 from adatom.finder import search
+from adatom.models import Ensemble, load
 
-SIDE = 1000
+SIDE = 1100
 
 
 def honeycomb() -> np.ndarray:
@@ -38,39 +42,44 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="module")
 def decisions(file):
     image = open_lazily(file)
-    finding = search_a_part(image, model="any_atoms", refine=False)
-    return decide(image, finding, min_probability=None, refine=False, min_distance_nm=None)
+    asked = {"model": "any_atoms", "spacing_nm": None, "contrast": "auto"}
+    square = SquarePixels.of(image)
+    finding = search_a_part(image, square, refine=False, **asked)
+    return decide(square, finding, min_probability=None, refine=True, min_distance_nm=None)
 
 
 def atoms_by(decisions, side):
-    tables = [
-        locate_atoms(look_at(tile, decisions), decisions) for tile in part_into_tiles(decisions.working.shape, side)
-    ]
-    assert len(tables) > 1 or side >= max(decisions.working.shape)
+    tiles = part_into_tiles(decisions.working.square.shape, side)
+    tables = [locate_atoms(look_at(tile, decisions), decisions) for tile in tiles]
     table = pd.DataFrame({name: np.concatenate([each[name] for each in tables]) for name in tables[0]})
     return table.sort_values(["y", "x"]).reset_index(drop=True)
 
 
-def test_any_tiles_give_the_same_atoms(decisions):
-    whole = atoms_by(decisions, 16 * decisions.block_side)
-    tiled = atoms_by(decisions, decisions.block_side)
+@pytest.mark.parametrize("blocks_a_tile", [1, 2, 4])
+def test_any_tiles_give_the_atoms_of_the_whole_image(decisions, file, blocks_a_tile):
+    whole = search(make_image(np.load(file)), model="any_atoms").atoms.sort_values(["y", "x"])
+    tiled = atoms_by(decisions, blocks_a_tile * decisions.blocks.side)
     assert len(tiled) == len(whole) > 500
-    np.testing.assert_allclose(tiled[["x", "y"]], whole[["x", "y"]], atol=1e-6)
+    np.testing.assert_allclose(tiled[["x", "y"]], whole[["x", "y"]], atol=1e-3)
+    np.testing.assert_allclose(tiled[["x_std", "y_std"]], whole[["x_std", "y_std"]], rtol=1e-2)
     np.testing.assert_allclose(tiled["probability"], whole["probability"], atol=1e-6)
-    assert (tiled["species"] == whole["species"]).all()
+    assert (tiled["species"].to_numpy() == whole["species"].to_numpy()).all()
 
 
-def test_the_atoms_are_those_of_the_whole_image(decisions, file):
-    tiled, whole = (
-        atoms_by(decisions, decisions.block_side),
-        search(make_image(np.load(file)), model="any_atoms", refine=False).atoms,
-    )
-    assert len(tiled) == pytest.approx(len(whole), rel=0.01)
+def test_an_ensemble_searches_by_tiles(file, tmp_path, monkeypatch):
+    ensemble = Ensemble.of([load("any_atoms"), load("single_atoms")])
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
+    find_by_tiles(open_lazily(file), tmp_path, TiledSearch(model=ensemble, refine=False, maps=True))
+    tiled, found = pd.read_csv(tmp_path / "atoms.csv"), search(make_image(np.load(file)), model=ensemble, refine=False)
+    assert len(tiled) == len(found.atoms) > 500 and set(found.atoms) == set(tiled)
+    distance = cKDTree(found.atoms[["x", "y"]]).query(tiled[["x", "y"]])[0]
+    assert distance.max() < 1e-3
+    np.testing.assert_allclose(xr.open_zarr(tmp_path / "maps.zarr")["atom"], found.maps[1], atol=1e-3)
 
 
 def test_a_killed_run_goes_on_where_it_was(file, tmp_path, monkeypatch):
     asked = TiledSearch(model="any_atoms", refine=False)
-    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, multiple, **__: multiple)
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
     find_by_tiles(open_lazily(file), tmp_path / "once", asked)
 
     def stop(done: int, total: int) -> None:
@@ -101,4 +110,15 @@ def test_without_a_stated_memory_nothing_is_refused(file, tmp_path, monkeypatch)
 
 def test_too_little_memory_is_told():
     with pytest.raises(ArgumentError, match="memory: expected at least"):
-        tile_side(0.1e9, halo=176, multiple=512, pixels_per_pixel=1.0)
+        tile_side(0.1e9, Needs(1.0, 176, 512, 40))
+
+
+def test_maps_are_written_as_they_come(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
+    summary = find_by_tiles(open_lazily(file), tmp_path, TiledSearch(model="any_atoms", refine=False, maps=True))
+    assert summary["tiles"] > 1
+    maps = xr.open_zarr(tmp_path / "maps.zarr")
+    whole = search(make_image(np.load(file)), model="any_atoms", refine=False).maps
+    assert read(tmp_path / "maps.zarr", channel="probability of atom").shape == whole.shape[1:]
+    np.testing.assert_allclose(maps["atom"], whole[1], atol=1e-3)
+    np.testing.assert_allclose(maps["x"], whole["x"], atol=1e-6)
