@@ -26,7 +26,7 @@ from torch import Tensor, nn
 import adatom as ad
 from adatom.nets.engine import Engine, multiplies_bfloat16
 from adatom.nets.fusion import fuse_normalisation
-from adatom.nets.onnx_net import OnnxNet, openvino_request, to_onnx
+from adatom.nets.onnx_net import OnnxNet, infer, openvino_request, to_onnx
 from benchmarks.record import FOLDER, Recorder
 from benchmarks.two_atom_images import draw_image
 
@@ -72,6 +72,7 @@ def run(recorder: Recorder) -> None:
     torch.set_num_threads(1)
     model: Any = ad.load(MODEL)
     net = model.net_
+    cost = _cost_of_handing_over(net)
     images = [draw_image("noisy", "test", 1000 + k, size=SIDE).image for k in range(N_IMAGES)]
     shown = [_what_is_shown(model, image) for image in images]
     ways = _ways(recorder, net, [_what_is_shown(model, image) for image in _real_images()])
@@ -94,21 +95,23 @@ def run(recorder: Recorder) -> None:
     fastest = min(seconds[name] for name in good)
     recorder.add("engines/chosen_is_as_good_as_any", chosen in good, goal=">= 1")
     recorder.add("engines/chosen_over_fastest_good", seconds[chosen] / fastest, goal="<= 1.1")
-    _hand_over(recorder, net, seconds)
-    torch.set_num_threads(threads)
-
-
-def _hand_over(recorder: Recorder, net: nn.Module, seconds: dict[str, float]) -> None:
-    """What it costs to make OpenVINO run a network, and after how many pixels that is saved."""
-    low = "bfloat16" in seconds
-    started = time.process_time()
-    openvino_request(to_onnx(fuse_normalisation(net)), in_bfloat16=low, outputs=[0])
-    cost = time.process_time() - started
-    of_torch, of_openvino = ("bfloat16", "openvino_bfloat16") if low else ("fused", "openvino_float32")
-    saved = (seconds[of_torch] - seconds[of_openvino]) / SIDE**2
+    of_torch = "bfloat16" if "bfloat16" in ways else "fused"
+    saved = (seconds[of_torch] - seconds[chosen]) / SIDE**2
     recorder.add("engines/openvino_seconds_to_hand_over", cost)
     if saved > 0:
         recorder.add("engines/openvino_pays_after_megapixels", cost / saved / 1e6)
+    torch.set_num_threads(threads)
+
+
+def _cost_of_handing_over(net: nn.Module) -> float:
+    """Seconds until OpenVINO can run a network, in a process that has not loaded it yet."""
+    started = time.process_time()
+    low = multiplies_bfloat16(torch.device("cpu"))
+    infer(
+        openvino_request(to_onnx(fuse_normalisation(net)), in_bfloat16=low, outputs=[0]),
+        np.zeros((1, 1, 64, 64), np.float32),
+    )
+    return time.process_time() - started
 
 
 def _ways(recorder: Recorder, net: nn.Module, calibration: list[Tensor]) -> dict[str, Run]:

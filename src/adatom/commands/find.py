@@ -137,7 +137,8 @@ def find(
     if watch is not None and not watch.is_dir():
         raise typer.BadParameter(f"expected a folder, got {watch}", param_hint="--watch")
     memory_gb = None if memory is None else _gigabytes(memory)
-    choose_device(device)
+    if cluster is None:
+        choose_device(device)  # one that is not here is told before anything is read
     asked = FileSearch(
         what="particles" if what == "particles" else "atoms",
         channel=channel,

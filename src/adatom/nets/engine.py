@@ -23,8 +23,9 @@ from adatom.nets.onnx_net import OnnxNet, has_openvino, infer, openvino_request,
 from adatom.nets.pieces import Pieces, tell, tells_of_memory
 
 T = TypeVar("T")
-# To hand a network over takes 0.4 s, which OpenVINO has saved after about so many pixels.
-_PAYS_AFTER = 4_000_000
+# To hand a network over takes 0.2 to 0.5 s the first time, which OpenVINO saves in 4 (si111_7x7) to 19 (any_atoms)
+# megapixels, where torch has bfloat16 too.
+_PAYS_AFTER = 10_000_000
 
 
 class Engine:
