@@ -33,7 +33,7 @@ _PART_PX = 4_000_000
 # Measured (benchmarks/movies.py), in bytes: what Python and its libraries take; and for each pixel of a frame what the
 # first frame takes, decisions and pictures included, for each pixel of the model's scale its network, and what each
 # frame takes that is looked at beside it.
-_BASE, _FIRST, _NETWORK, _BESIDE = 600e6, 450.0, 250.0, 150.0
+_BASE, _FIRST, _NETWORK, _BESIDE = 600e6, 500.0, 250.0, 150.0
 # More frames at once gain nothing: Python does one thing at a time.
 _MOST_AT_ONCE = 8
 
