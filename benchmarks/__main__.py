@@ -40,6 +40,7 @@ BENCHMARKS = {
     "two_frameworks": "a regressor of two layers in PyTorch and in Keras: the same loss at the end (extra keras)",
     "onnx_speed": "finding through ONNX Runtime and OpenVINO beside eager torch: time, and the same atoms (extra fast)",
     "decision": "one decision among 2,500 candidates: time, error, and error bars beside AtomAI's deep kernel",
+    "engines": "ways to run a network, in 32, 16 and 8 bits: time, atoms lost, gained and moved (extra fast)",
     "inference_rate": "how much of the machine's rate of matrix products the networks reach when they predict",
     "denoising": "denoisers on simulated STEM images: PSNR, SSIM, what find makes of them, risk (extra wavelets)",
     "instrument_faults": "a hostile policy on instruments that fail: moves outside limits, foreign errors, left safe",
@@ -47,6 +48,7 @@ BENCHMARKS = {
     "automated_search": "real loops played back: measurements that each policy needs, for a map and for the top 1 %",
     "stream": "a movie from disk to its table of atoms, without refinement: frames a second",
     "movies": "long movies: frames a second, memory against length; many files: what reports cost; latency of a burst",
+    "cluster": "finding on a dask cluster: two workers against one, and what a killed worker costs (extra cluster)",
     "demo": "the time that `adatom demo` takes from scratch",
 }
 

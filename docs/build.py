@@ -58,7 +58,8 @@ def main() -> int:
             print(f"{path.relative_to(DOCS.parent)}: stored, {path.stat().st_size / 1e6:.1f} MB")
     if not (arguments.check or arguments.store):
         shutil.copytree(DOCS / "images", SITE / "images", dirs_exist_ok=True)
-        for name, title in (("index", "Adatom"), ("gallery", "Gallery"), ("from_atomai", "From AtomAI")):
+        pages = {"index": "Adatom", "gallery": "Gallery", "from_atomai": "From AtomAI", "clusters": "On a cluster"}
+        for name, title in pages.items():
             text = (
                 (DOCS / f"{name}.md").read_text(encoding="utf-8").replace(".ipynb)", ".html)").replace(".md)", ".html)")
             )

@@ -61,3 +61,7 @@ class ExperimentError(AdatomError, RuntimeError):
 
 class ClusterError(AdatomError, RuntimeError):
     """Workers of a cluster do not do what they are asked to, or are gone."""
+
+
+class MemoryShortError(AdatomError, MemoryError):
+    """There is too little memory even for small pieces."""

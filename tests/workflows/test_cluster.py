@@ -3,15 +3,15 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from adatom.cli import app
 from adatom.cluster import open_cluster
 from adatom.distribute import tiled_finder
 from adatom.distribute.file_search import FileSearch
@@ -32,10 +32,10 @@ def cluster():
         yield started
 
 
-def crystal(side: int, seed: int) -> np.ndarray:
-    """Atoms 7 px apart."""
+def crystal(side: int, seed: int, apart_px: float = 7.0) -> np.ndarray:
+    """A square lattice, a little turned."""
     y, x = np.mgrid[:side, :side]
-    waves = np.cos(2 * np.pi * (x * 0.99 + y * 0.14) / 7) + np.cos(2 * np.pi * (y * 0.99 - x * 0.14) / 7)
+    waves = np.cos(2 * np.pi * (x * 0.99 + y * 0.14) / apart_px) + np.cos(2 * np.pi * (y * 0.99 - x * 0.14) / apart_px)
     return (np.exp(waves) + 0.2 * np.random.default_rng(seed).normal(size=x.shape)).astype(np.float32)
 
 
@@ -57,8 +57,8 @@ def times_done(cluster, name: str) -> Counter:
 
 
 def test_a_worker_is_killed_amid_tiles(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, block_side, **__: block_side)
-    np.save(tmp_path / "large.npy", crystal(1100, 0))
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
+    np.save(tmp_path / "large.npy", crystal(1040, 0, apart_px=16.0))
     asked = TiledSearch(model="any_atoms")
     alone = find_by_tiles(open_lazily(tmp_path / "large.npy"), tmp_path / "alone", asked)
     before = times_done(cluster, "search_tile")
@@ -71,7 +71,7 @@ def test_a_worker_is_killed_amid_tiles(cluster, tmp_path, monkeypatch):
         together = find_by_tiles(
             open_lazily(tmp_path / "large.npy"), tmp_path / "there", asked, cluster=workers, advance=kill_once
         )
-    assert together["n_atoms"] == alone["n_atoms"] > 15000
+    assert together["n_atoms"] == alone["n_atoms"] > 4000
     for name in ("atoms.csv", "overview.png"):
         assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
     done = times_done(cluster, "search_tile") - before
@@ -104,6 +104,17 @@ def test_a_worker_is_killed_amid_files(cluster, tmp_path):
     assert len(done) == 6 and done.total() <= 7
 
 
+def test_frames_of_a_movie(cluster, tmp_path):
+    file = tmp_path / "movie.npy"
+    np.save(file, np.stack([crystal(96, seed) for seed in range(5)]))
+    asked = FileSearch(refine=False, memory_gb=1.5)
+    (alone,) = search_files([file], tmp_path / "alone", asked)
+    with open_cluster(cluster.scheduler_address) as workers:
+        (together,) = search_files([file], tmp_path / "there", asked, cluster=workers)
+    assert together.summary["n_frames"] == 5 and times_done(cluster, "look_at_frames")
+    assert (alone.folder / "atoms.csv").read_bytes() == (together.folder / "atoms.csv").read_bytes()
+
+
 def end_the_worker(n: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -122,14 +133,11 @@ def test_the_command_line(cluster, tmp_path):
         np.save(tmp_path / f"scan{n}.npy", crystal(128, n))
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY nothing")
 
-    def run(*options: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "adatom", "find", str(tmp_path), "--out", str(tmp_path / "out"), *options]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-    told = run("--no-refine", "--json", "--cluster", cluster.scheduler_address)
+    command = ["find", str(tmp_path), "--out", str(tmp_path / "out"), "--cluster", cluster.scheduler_address]
+    told = CliRunner().invoke(app, [*command, "--no-refine", "--json"])
     results = json.loads(told.stdout)
-    assert told.returncode == 1 and [Path(each["file"]).name for each in results["failed"]] == ["bad.npy"]
+    assert told.exit_code == 1 and [Path(each["file"]).name for each in results["failed"]] == ["bad.npy"]
     assert [len(pd.read_csv(Path(each["out"]) / "atoms.csv")) for each in results["results"]] == [
         each["n_atoms"] for each in results["results"]
     ]
-    assert run("--jobs", "2", "--cluster", cluster.scheduler_address).returncode == 2
+    assert CliRunner().invoke(app, [*command, "--jobs", "2"]).exit_code == 2

@@ -38,6 +38,8 @@ def open_cluster(address: str | Cluster) -> Iterator[Cluster]:
             "Install it: pip install 'adatom[cluster]'"
         ) from error
     local = _LOCAL.fullmatch(address)
+    if local is None:
+        _check_encryption(address)
     with ExitStack() as stack:
         where: Any = address if local is None else stack.enter_context(_local_cluster(local[1]))
         try:
@@ -51,6 +53,19 @@ def open_cluster(address: str | Cluster) -> Iterator[Cluster]:
             yield cluster
         finally:
             cluster.close()
+
+
+def _check_encryption(address: str) -> None:
+    """Whether dask's configuration, which holds the certificates, and an address agree."""
+    from distributed.security import Security
+
+    security = Security()
+    if address.startswith("tls://") and security.get_connection_args("client").get("ssl_context") is None:
+        raise ArgumentError(
+            f"cluster: expected certificates in dask's configuration (distributed.comm.tls) for {address}, got none."
+        )
+    if security.require_encryption and not address.startswith(("tls://", "wss://")):
+        raise ArgumentError(f"cluster: expected a tls address, as dask's configuration demands, got {address}.")
 
 
 def _local_cluster(number: str | None) -> Any:

@@ -133,13 +133,14 @@ class Cluster:
 
     def give_up(self, tasks: "Iterable[Future[Any]]") -> None:
         """Cancel those that wait; what a worker has begun it ends, for nobody."""
-        left = {task: self._under_way.pop(task) for task in tasks if task in self._under_way}
+        known = [(task, self._under_way.pop(task, None)) for task in tasks]
+        left = {task: asked for task, asked in known if asked is not None}
+        for task in left:
+            with suppress(InvalidStateError):  # it was done just now
+                task.set_exception(ClusterError("cluster: the task was given up."))
         if left:
             with suppress(*_GONE):
                 self._client.cancel(list(left.values()), force=True)
-        for task in left:
-            with suppress(InvalidStateError):
-                task.set_exception(ClusterError("cluster: the task was given up."))
 
     def close(self) -> None:
         """Leave nothing on the workers."""
@@ -162,6 +163,7 @@ class Cluster:
 
     def _told(self, error: BaseException) -> BaseException:
         """An error as a person can use it."""
+        from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
 
         if isinstance(error, KilledWorker):
@@ -169,7 +171,7 @@ class Cluster:
                 "cluster: expected workers that live through a task, got one that died with several of them, perhaps "
                 "for their memory. Give workers more memory, or tasks less (--memory)."
             )
-        if isinstance(error, CancelledError):
+        if isinstance(error, (CancelledError, CommClosedError)):
             return self._gone()
         cause: BaseException | None = error
         while cause is not None:

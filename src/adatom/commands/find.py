@@ -11,6 +11,7 @@ import typer
 from adatom.commands.terminal import (
     Channel,
     Debug,
+    Device,
     Frame,
     Json,
     Out,
@@ -83,10 +84,11 @@ def find(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A dask cluster, such as tcp://10.0.0.5:8786 or local:4, searches files, and tiles of large ones. Its "
+            help="A dask cluster, such as tcp://10.0.0.5:8786 or local:4, searches files, and parts of large ones. Its "
             "workers read the files by their names: put them where all machines see them.",
         ),
     ] = None,
+    device: Device = "auto",
     again: Annotated[bool, typer.Option("--again", help="Do also what an earlier run has done into --out.")] = False,
     watch: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Search files as they come into a folder, until Ctrl-C.")
@@ -125,6 +127,7 @@ def find(
     from adatom.distribute.sources import files_of
     from adatom.distribute.watching import search_arrivals
     from adatom.finder import CONTRASTS
+    from adatom.nets.device import choose_device
 
     chosen_contrast = next((each for each in CONTRASTS if each == contrast), None)
     if chosen_contrast is None:
@@ -134,6 +137,7 @@ def find(
     if watch is not None and not watch.is_dir():
         raise typer.BadParameter(f"expected a folder, got {watch}", param_hint="--watch")
     memory_gb = None if memory is None else _gigabytes(memory)
+    choose_device(device)
     asked = FileSearch(
         what="particles" if what == "particles" else "atoms",
         channel=channel,
@@ -153,6 +157,7 @@ def find(
         memory_gb=memory_gb,
         report=report,
         maps=maps,
+        device=device,
     )
     workers = None
     if cluster is not None:

@@ -1,5 +1,6 @@
 """Models: trained, adapted, measured, listed."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 from adatom.commands.terminal import (
     Channel,
     Debug,
+    Device,
     Frame,
     Json,
     Out,
@@ -46,10 +48,18 @@ def train(
     jobs: Annotated[int, typer.Option(min=1, help="Members trained at a time, each in a process of its own.")] = 1,
     cluster: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Members are trained by this dask cluster, such as tcp://10.0.0.5:8786."),
+        typer.Option(metavar="ADDRESS", help="A dask cluster, such as tcp://10.0.0.5:8786 or local:4, trains members."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    device: Device = "auto",
+    devices: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Train on so many GPUs (or processes) of this machine together; torchrun does so on several machines.",
+        ),
+    ] = 1,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -57,10 +67,15 @@ def train(
     from adatom.models.recipe import load_learning, load_recipe
     from adatom.models.training_run import change_training, n_steps, train_model
     from adatom.report.lines import progress_line
+    from adatom.train.launcher import end_with_parent
+    from adatom.train.several_devices import leads
 
+    end_with_parent()
     read_recipe = load_recipe if data is None else load_learning
     chosen = change_training(read_recipe(recipe), steps=steps, seed=seed)
     wanted = _members(members, ensemble, jobs, cluster)
+    if devices > 1 and _is_done_by_several(devices, chosen.training.batch_size, wanted):
+        return
     with progress(f"training {chosen.name}", n_steps(chosen.training, wanted)) as advance:
         reached: dict[str, int] = {}  # step of each member
 
@@ -72,6 +87,8 @@ def train(
                 print(f"{member}: {progress_line(record)}" if member else progress_line(record), flush=True)
 
         model = train_model(chosen, out, data=data, members=wanted, resume=resume, device=device, on_record=show)
+    if not leads():
+        return
     draw_training(out, model)
     learned_from = {} if data is None else {"data": str(data)}
     write_run(out, {"recipe": chosen.name, **learned_from, "seed": chosen.training.seed, "figures": model.figures_})
@@ -81,6 +98,25 @@ def train(
         measure, figure = ("IoU", "val_iou") if model.is_of_regions else ("F1", "val_f1")
         told = f"{measure} {model.figures_[figure]:.3f}"
         print(f"{out}/model.safetensors: {told} on validation images; see loss.png, samples.png")
+
+
+def _is_done_by_several(devices: int, batch_size: int, members: "Members | None") -> bool:
+    """Run this command as several processes, unless this is one of them already."""
+    from adatom.train.launcher import run_on_devices
+    from adatom.train.several_devices import n_processes
+
+    if members is not None:
+        raise typer.BadParameter("is not for ensembles, which have --jobs and --cluster", param_hint="--devices")
+    if devices > batch_size:
+        raise typer.BadParameter(f"expected at most the batch size, {batch_size}", param_hint="--devices")
+    if n_processes() > 1:
+        if devices != n_processes():
+            raise typer.BadParameter(f"expected the {n_processes()} of torchrun, or none", param_hint="--devices")
+        return False
+    code = run_on_devices(devices, [sys.executable, "-m", "adatom", *sys.argv[1:]])
+    if code:
+        raise typer.Exit(code)
+    return True
 
 
 def _members(n: int | None, kind: str | None, jobs: int, cluster: str | None) -> "Members | None":

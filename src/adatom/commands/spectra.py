@@ -8,6 +8,7 @@ import typer
 from adatom.commands.terminal import (
     Channel,
     Debug,
+    Device,
     Json,
     Out,
     PixelSize,
@@ -57,7 +58,7 @@ def train(
     steps: Annotated[int, typer.Option(min=1, help="Steps of each training, at most.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same model.")] = 0,
     pixel_size: PixelSize = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    device: Device = "auto",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:

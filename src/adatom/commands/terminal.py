@@ -28,6 +28,8 @@ Channel = Annotated[str | None, typer.Option(help="Channel to read; `adatom info
 Frame = Annotated[int | None, typer.Option(help="Frame of a stack, from 0; by default all.")]
 PixelSize = Annotated[float | None, typer.Option(metavar="NM", help="Size of a pixel [nm], where the file lacks it.")]
 
+Device = Annotated[str, typer.Option(help="auto (ADATOM_DEVICE, else a GPU, else cpu), cpu, cuda, cuda:1, mps.")]
+
 
 def sentence(error: BaseException) -> str:
     """One line that says what went wrong."""

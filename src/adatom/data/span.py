@@ -14,9 +14,17 @@ class Span:
     def length(self) -> int:
         return self.stop - self.start
 
+    def within(self, length: int) -> "Span":
+        """The part of it that lies on an axis of this length."""
+        return Span(max(0, self.start), min(length, self.stop))
+
     def grown(self, by: int, length: int) -> "Span":
         """Larger by so much on both sides, within an axis of this length."""
-        return Span(max(0, self.start - by), min(length, self.stop + by))
+        return Span(self.start - by, self.stop + by).within(length)
+
+    def longer(self, by: int) -> "Span":
+        """The same with so many more pixels at its end."""
+        return Span(self.start, self.stop + by)
 
     @property
     def as_slice(self) -> slice:

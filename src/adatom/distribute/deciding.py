@@ -65,12 +65,10 @@ def decide(
 
     Raises
     ------
-    ArgumentError : for an ensemble, and for models that need the whole image at once.
+    ArgumentError : for models that need the whole image at once.
     """
     eyes = finding.eyes
     assert isinstance(eyes, ModelAtScale)
-    if eyes.ensemble is not None:
-        raise ArgumentError("model: expected one model to search by tiles, got an ensemble. Search the image whole.")
     working = WorkingPixels.of(square, eyes.factor, eyes.model.preprocessing_, eyes.sign)
     least_px = None if min_distance_nm is None or square.pixel_nm is None else min_distance_nm / square.pixel_nm
     decisions = Decisions(eyes, working, DimJudge(None), 0.0, least_px, refine)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from adatom.files import LazyImage, LazyMovie, info, open_lazily, open_movie_laz
 from adatom.finder import Method, search
 from adatom.models.catalogue import DEFAULT_MODEL, model_path
 from adatom.models.choice import Contrast
+from adatom.nets.device import computing_on
 from adatom.prepare import is_large
 
 # Pictures of more pixels than this are searched by tiles, asked for or not: whole they take several GB.
@@ -46,6 +47,8 @@ class FileSearch:
     maps : write what the network saw in a picture to ``maps.zarr``, see `adatom.distribute.maps_store`.
     report : draw overlay and report, which of small images takes longer than the search; of particles and of images
         searched by tiles in any case.
+    device : that networks compute on, see `adatom.nets.device.choose_device`. It does not change what is found, but for
+        rounding.
     """
 
     what: Literal["atoms", "particles"] = "atoms"
@@ -66,10 +69,11 @@ class FileSearch:
     memory_gb: float | None = None
     maps: bool = False
     report: bool = True
+    device: str = "auto"
 
     def settings(self) -> dict[str, Any]:
         """All that results depend on, but the file."""
-        asked = {name: value for name, value in asdict(self).items() if name != "memory_gb"}
+        asked = {name: value for name, value in asdict(self).items() if name not in ("memory_gb", "device")}
         return {
             **asked,
             "by_tiles": self.memory_gb is not None,
@@ -87,7 +91,6 @@ class FileSearch:
         if chosen and self._is_for_tiles(chosen):
             unsuited = {
                 "undistort": self.undistort or None,
-                "coverage": self.coverage,
                 "method": None if self.method == "network" else self.method,
             }
             for name, value in unsuited.items():
@@ -97,20 +100,25 @@ class FileSearch:
         return read(file, channel=self.channel, frame=self.frame, pixel_size=self.pixel_size)
 
     def look(self, file: Path, opened: Opened, advance: Advance | None = None, cluster: Cluster | None = None) -> Write:
-        """Search what `open` gave; gives what writes the results. By parts, tiles on a cluster where there is one, all
-        is done in that.
+        """Search what `open` gave; gives what writes the results. By parts, on a cluster where there is one, all is
+        done in that.
         """
         if isinstance(opened, LazyImage):
             image, tiles = opened, _advance_of("tiles", advance)
-            return lambda folder: find_by_tiles(
-                image, folder, self._by_tiles(), identity=identity(file), advance=tiles, cluster=cluster
+            return self._computing(
+                lambda folder: find_by_tiles(
+                    image, folder, self._by_tiles(), identity=identity(file), advance=tiles, cluster=cluster
+                )
             )
         if isinstance(opened, LazyMovie):
             movie, frames = opened, _advance_of("frames", advance)
-            return lambda folder: find_in_movie(
-                movie, folder, self._by_frames(), identity=identity(file), advance=frames
+            return self._computing(
+                lambda folder: find_in_movie(
+                    movie, folder, self._by_frames(), identity=identity(file), advance=frames, cluster=cluster
+                )
             )
-        return self._particles(file, opened) if self.what == "particles" else self._atoms(file, opened)
+        with computing_on(self.device):
+            return self._particles(file, opened) if self.what == "particles" else self._atoms(file, opened)
 
     def run(self, file: Path, folder: Path) -> dict[str, Any]:
         """All of it."""
@@ -121,9 +129,13 @@ class FileSearch:
             return None
         return hashlib.sha256(model_path(self.model or DEFAULT_MODEL).read_bytes()).hexdigest()
 
-    def is_for_tiles(self, file: Path) -> bool:
-        """Whether a file is searched by tiles."""
-        return self.what == "atoms" and self._is_for_tiles(self._contents(file))
+    def is_by_parts(self, file: Path, *, large_only: bool = False) -> bool:
+        """Whether a file is searched by tiles or frames, or, of `large_only`, would be if no memory was stated."""
+        if self.what != "atoms":
+            return False
+        asked = replace(self, memory_gb=None) if large_only else self
+        chosen = self._contents(file)
+        return asked._is_for_tiles(chosen) or asked._is_long_movie(chosen)
 
     def _contents(self, file: Path) -> dict[str, Any]:
         """What `adatom.files.info` says of the channel."""
@@ -156,6 +168,15 @@ class FileSearch:
             report=self.report,
         )
 
+    def _computing(self, write: Write) -> Write:
+        """The same, on the device that was asked for."""
+
+        def on_device(folder: Path) -> dict[str, Any]:
+            with computing_on(self.device):
+                return write(folder)
+
+        return on_device
+
     def _by_tiles(self) -> TiledSearch:
         return TiledSearch(
             model=self.model,
@@ -165,6 +186,7 @@ class FileSearch:
             refine=self.refine,
             lattice_constant_nm=self.lattice_constant_nm,
             contrast=self.contrast,
+            coverage=self.coverage,
             memory_gb=self.memory_gb,
             maps=self.maps,
         )

@@ -1,6 +1,5 @@
-"""Files on a cluster: each a task of which the results come back, and large images by tiles, one after the other."""
+"""Files on a cluster: each a task, whose results come back; what is large is parted among all workers."""
 
-import socket
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,8 +12,7 @@ from adatom.cluster import Cluster
 from adatom.data.atomic_file import write_atomically
 from adatom.distribute.file_search import Advance, FileSearch
 from adatom.distribute.manifest import identity
-from adatom.errors import ClusterError
-from adatom.files import LazyImage
+from adatom.distribute.same_file import check_same_file
 from adatom.models.catalogue import model_path, receive_model
 
 Result = tuple[str, dict[str, Any]]  # identity of the file, summary of what was found
@@ -25,13 +23,18 @@ class FilesOnCluster:
 
     Workers read the files by their names, so these are on a file system that all machines share; results and model
     travel.
+
+    Parameters
+    ----------
+    alone : there is one file, in which the workers share if it is searched by tiles or frames. Of many files they share
+        only in those that are large.
     """
 
-    def __init__(self, asked: FileSearch, cluster: Cluster, advance: Advance | None) -> None:
-        self._asked, self._cluster, self._advance = asked, cluster, advance
+    def __init__(self, asked: FileSearch, cluster: Cluster, advance: Advance | None, *, alone: bool) -> None:
+        self._asked, self._cluster, self._advance, self._alone = asked, cluster, advance, alone
         self._handed_out: set[Future[Any]] = set()
         self._block = ExitStack()  # within which workers have what they need
-        self._writing, self._by_tiles = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._writing, self._by_parts = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
 
     @property
     def depth(self) -> int:
@@ -42,8 +45,8 @@ class FilesOnCluster:
         """Search a file; its results are in the folder when the future is done."""
         try:
             told = identity(file)
-            if self._asked.is_for_tiles(file):
-                return self._by_tiles.submit(self._search_by_tiles, file, folder, told)
+            if self._asked.is_by_parts(file, large_only=not self._alone):
+                return self._by_parts.submit(self._search_by_parts, file, folder, told)
         except Exception as error:
             failed: Future[Result] = Future()
             failed.set_exception(error)
@@ -58,9 +61,9 @@ class FilesOnCluster:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for pool in (self._by_tiles, self._writing):
+        for pool in (self._by_parts, self._writing):
             pool.shutdown(wait=error[0] is None, cancel_futures=True)
-        self._cluster.give_up(self._handed_out)
+        self._cluster.give_up(list(self._handed_out))
         self._block.close()
 
     def _write(self, found: "Future[Any]", folder: Path, told: str) -> Result:
@@ -73,10 +76,8 @@ class FilesOnCluster:
             write_atomically(folder / name, made[name])
         return told, summary
 
-    def _search_by_tiles(self, file: Path, folder: Path, told: str) -> Result:
-        opened = self._asked.open(file)
-        assert isinstance(opened, LazyImage)
-        return told, self._asked.look(file, opened, self._advance, self._cluster)(folder)
+    def _search_by_parts(self, file: Path, folder: Path, told: str) -> Result:
+        return told, self._asked.look(file, self._asked.open(file), self._advance, self._cluster)(folder)
 
 
 @dataclass(frozen=True)
@@ -108,17 +109,7 @@ def _models() -> "tempfile.TemporaryDirectory[str]":
 
 def search_file(work: FileWork, file: Path, told: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Search a file on a worker: its summary, and the files of its results by name."""
-    where = f"{file} on {socket.gethostname()}"
-    if not file.exists():
-        raise ClusterError(
-            f"cluster: expected every worker to see the file, got none at {where}. Workers read files by their names: "
-            "put them on a file system that all machines share."
-        )
-    if identity(file) != told:
-        raise ClusterError(
-            f"cluster: expected every worker to see the same file, got another one at {where}. Workers read files by "
-            "their names: put them on a file system that all machines share."
-        )
+    check_same_file(file, told)
     with tempfile.TemporaryDirectory(prefix="adatom-results-") as name:
         folder = Path(name)
         summary = work.here.run(file, folder)

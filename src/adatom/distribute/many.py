@@ -1,7 +1,7 @@
 """Many files: the next is read while one is searched and the results of the last are written; or several at once."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -64,7 +64,8 @@ def search_files(
     under_way: deque[tuple[Path, Path, Future[tuple[str, dict[str, Any]]], bool]] = deque()
     searching: FilesOnCluster | _Pipeline | _Processes
     if cluster is not None:
-        searching = FilesOnCluster(asked, cluster, advance)
+        alone = isinstance(files, Sequence) and len(files) == 1
+        searching = FilesOnCluster(asked, cluster, advance, alone=alone)
     else:
         searching = _Pipeline(asked, advance) if jobs == 1 else _Processes(asked, jobs)
 

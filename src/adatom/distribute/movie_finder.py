@@ -4,7 +4,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,26 @@ import xarray as xr
 
 from adatom import __version__
 from adatom.analyse.lattice_facts import undistorted
+from adatom.cluster import Cluster
 from adatom.data import make_image, pixel_size_nm
 from adatom.data.atomic_file import write_json
 from adatom.data.rounding import rounded
 from adatom.distribute.atom_parts import AtomParts
+from adatom.distribute.manifest import identity as identity_of
+from adatom.distribute.same_file import check_same_file
 from adatom.distribute.stopwatch import Stopwatch
 from adatom.errors import ArgumentError
 from adatom.files import LazyMovie
 from adatom.finder import Finding, Method, atom_table, beside_schema, search
 from adatom.models.choice import Contrast
 from adatom.models.seeing import see_frame
+from adatom.models.sight import ModelAtScale
 from adatom.prepare import SquareImage
 
 # Frames of so many pixels in all are written at once, and are at most lost when a run is killed.
 _PART_PX = 4_000_000
+# A task on a cluster is frames of so many pixels in all.
+_TASK_PX = 1_000_000
 # Measured (benchmarks/movies.py), in bytes: what Python and its libraries take; and for each pixel of a frame what the
 # first frame takes, decisions and pictures included, for each pixel of the model's scale its network, and what each
 # frame takes that is looked at beside it.
@@ -78,7 +85,13 @@ class FoundFrame:
 
 
 def find_in_movie(
-    movie: LazyMovie, folder: Path, asked: MovieSearch, *, identity: str = "", advance: Advance | None = None
+    movie: LazyMovie,
+    folder: Path,
+    asked: MovieSearch,
+    *,
+    identity: str = "",
+    advance: Advance | None = None,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
     """Find the atoms of a movie of any length, and write them as they come.
 
@@ -91,6 +104,7 @@ def find_in_movie(
     identity : tells the file from others of its name, a hash or its size and time; a run that was stopped goes on only
         with the same.
     advance : is told of the progress.
+    cluster : whose workers look at the frames; they have to see the same file.
 
     Returns
     -------
@@ -112,7 +126,12 @@ def find_in_movie(
     first = min(table.n_done * per_part, movie.n_frames)
     if advance:
         advance(first, movie.n_frames)
-    frames = _found(movie, range(first, movie.n_frames), asked, finding, at_once, watch)
+    left = range(first, movie.n_frames)
+    if cluster is None:
+        frames = _found(movie, left, asked, finding, at_once, watch)
+    else:
+        work = MovieWork.of(movie, identity or identity_of(movie.path), asked, finding)
+        frames = _found_on_cluster(work, left, watch, cluster)
     done, template = first, _template(finding)
     for number in range(table.n_done, n_parts):
         tables, jitter = [], 0.0
@@ -215,6 +234,57 @@ def _look(frame: xr.DataArray, number: int, asked: MovieSearch, finding: Finding
     if asked.undistort:
         added |= undistorted(columns, finding.lattice, finding.summary["lattice"], square.pixel_nm, [])
     return FoundFrame(atom_table(columns, added, frame, square, eyes.name), jitter_px)
+
+
+@dataclass(frozen=True)
+class MovieWork:
+    """What a worker has to know of a movie to look at any of its frames.
+
+    Attributes
+    ----------
+    movie : not opened.
+    identity : of its file, see `adatom.distribute.manifest.identity`.
+    finding : what decided, without its pictures.
+    """
+
+    movie: LazyMovie
+    identity: str
+    asked: MovieSearch
+    finding: Finding
+
+    @classmethod
+    def of(cls, movie: LazyMovie, identity: str, asked: MovieSearch, finding: Finding) -> "MovieWork":
+        """As it can be sent."""
+        eyes = replace(finding.eyes, seen=None) if isinstance(finding.eyes, ModelAtScale) else finding.eyes
+        told = replace(finding, eyes=eyes, image=finding.image[:, :1, :1], atoms=finding.atoms.iloc[:0], maps=None)
+        return cls(movie.unopened(), identity, asked, replace(told, doubts=None))
+
+    @cached_property
+    def here(self) -> LazyMovie:
+        """The movie as this machine reads it."""
+        check_same_file(self.movie.path, self.identity)
+        return self.movie.reopened()
+
+
+def look_at_frames(work: MovieWork, numbers: range) -> tuple[list[FoundFrame], dict[str, float]]:
+    """Some frames on a worker, and the seconds that they took."""
+    movie, watch, found = work.here, Stopwatch(), []
+    for number in numbers:
+        with watch("reading"):
+            frame = movie.frame(number)
+        with watch("levelling, network and fit"):
+            found.append(_look(frame, number, work.asked, work.finding))
+    return found, watch.seconds
+
+
+def _found_on_cluster(work: MovieWork, numbers: range, watch: Stopwatch, cluster: Cluster) -> Iterator[FoundFrame]:
+    """As `_found`, some frames a task."""
+    n = max(1, _TASK_PX // (work.movie.shape[0] * work.movie.shape[1]))
+    tasks = [numbers[first : first + n] for first in range(0, len(numbers), n)]
+    with cluster.sharing(work) as shared:
+        for found, seconds in cluster.in_order(look_at_frames, tasks, shared=shared):
+            watch.add(seconds)
+            yield from found
 
 
 def _template(finding: Finding) -> pd.DataFrame:

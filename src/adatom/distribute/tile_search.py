@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, floor
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from adatom.data.span import Span
 from adatom.distribute.maps_store import MapsPart, part_of
-from adatom.distribute.tiles import Tile
+from adatom.distribute.tiles import Needs, Tile
 from adatom.distribute.windows import Window, WorkingPixels
 from adatom.locate import Peaks
 from adatom.models.blocks import Blocks
@@ -49,10 +50,11 @@ class Decisions:
         return Blocks.of(self.working.square.shape, self.eyes.spacing_px)
 
     @property
-    def halo(self) -> int:
-        """How far beyond a tile the network looks at most [working px]."""
-        beyond = ceil(self.blocks.beyond * max(self.working.factor))
-        return self.eyes.model.reach_px + beyond + _CLAIMED + self._grid
+    def needs(self) -> Needs:
+        """What tiles need of memory."""
+        factor, blocks = max(self.working.factor), self.blocks
+        seen_beyond = self.eyes.model.reach_px + ceil(blocks.beyond * factor) + _CLAIMED + self._grid
+        return Needs(factor, seen_beyond, blocks.side, blocks.beyond)
 
     @property
     def _grid(self) -> int:
@@ -64,8 +66,10 @@ class Decisions:
     def looked_at(self, near: tuple[Span, Span]) -> tuple[Span, Span]:
         """What the network has to look at, to know the atoms near a tile [working px]."""
         grid, reach = self._grid, self.eyes.model.reach_px
-        spans = (span.grown(reach, n) for span, n in zip(near, self.working.shape, strict=True))
-        rows, columns = (Span(span.start // grid * grid, span.stop) for span in spans)
+        rows, columns = (
+            Span((span.start - reach) // grid * grid, -(-(span.stop + reach) // grid) * grid).within(n)
+            for span, n in zip(near, self.working.shape, strict=True)
+        )
         return rows, columns
 
     def claimed(self, near: tuple[Span, Span]) -> tuple[Span, Span]:
@@ -101,30 +105,32 @@ def look_at(tile: Tile, decisions: Decisions) -> SeenTile:
     near = (tile.rows.grown(blocks.beyond, blocks.shape[0]), tile.columns.grown(blocks.beyond, blocks.shape[1]))
     rows, columns = decisions.claimed(near)
     seen_rows, seen_columns = decisions.looked_at((rows, columns))
-    needed = [
-        Span(min(span.start, own.start), max(span.stop, own.stop))
-        for span, own in zip(working.needed(seen_rows, seen_columns), near, strict=True)
-    ]
-    square = working.square.window(*needed)
-    prepared = working.prepared(seen_rows, seen_columns, square)
-    maps = eyes.model.look_at_prepared(prepared, working.factor, working.contrast)
-    margin = eyes.model.margin_px
-    top, left = rows.start - seen_rows.start, columns.start - seen_columns.start
-    maps = type(maps)(
-        maps.values[:, top : top + rows.length + 2 * margin, left : left + columns.length + 2 * margin],
-        maps.factor,
-        maps.contrast,
-    )
-    # positions count from the first pixel of what the maps show
-    origin_y, origin_x = rows.start / working.factor[0], columns.start / working.factor[1]
+    prepared = working.prepared(seen_rows, seen_columns)
+    find_there: Callable[..., Peaks]
+    if eyes.ensemble is None:
+        seen = eyes.model.look_at_prepared(prepared, working.factor, working.contrast)
+        # to decode what is only there for the network to be right elsewhere would take long
+        maps = Window(seen.values, seen_rows.start, seen_columns.start).part(
+            rows.longer(2 * eyes.model.margin_px), columns.longer(2 * eyes.model.margin_px)
+        )
+        seen = replace(seen, values=maps.values)
+        find_there, probability = partial(eyes.model.peaks, seen), partial(eyes.model.inner, seen)
+    else:
+        joint = eyes.ensemble.look_at_prepared(
+            prepared, working.factor, working.contrast, with_maps=decisions.keeps_maps
+        )
+        find_there, probability = partial(eyes.ensemble.peaks, joint), partial(eyes.ensemble.inner, joint)
+        rows, columns = seen_rows, seen_columns
 
     def find(min_probability: float | None) -> Peaks:
-        found = eyes.model.peaks(maps, min_probability=min_probability, min_distance_px=decisions.min_distance_px)
-        return replace(found, x=found.x + origin_x, y=found.y + origin_y)
+        found = find_there(min_probability=min_probability, min_distance_px=decisions.min_distance_px)
+        # positions count from the first pixel of what was looked at
+        y, x = found.y + rows.start / working.factor[0], found.x + columns.start / working.factor[1]
+        return replace(found, x=x, y=y).of(blocks.in_span(y, x, *near))
 
     peaks = eyes.likely(find, decisions.min_probability, decisions.weigh)
-    kept = _own_maps(tile, eyes.model.inner(maps), rows, columns, working) if decisions.keeps_maps else None
-    return SeenTile(tile, square.part(*near), peaks, kept)
+    kept = _own_maps(tile, probability(), rows, columns, working) if decisions.keeps_maps else None
+    return SeenTile(tile, working.square.window(*near), peaks, kept)
 
 
 def _own_maps(tile: Tile, values: NDArray[Any], rows: Span, columns: Span, working: WorkingPixels) -> MapsPart:

@@ -1,6 +1,5 @@
 """All tiles of an image, searched one after the other here, or by the workers of a cluster."""
 
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,13 +9,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from adatom.cluster import Cluster
-from adatom.distribute.manifest import identity
 from adatom.distribute.maps_store import MapsPart
 from adatom.distribute.overview import OverviewGrid, OverviewPart
+from adatom.distribute.same_file import check_same_file
 from adatom.distribute.stopwatch import Stopwatch
 from adatom.distribute.tile_search import Decisions, SeenTile, locate_atoms, look_at
 from adatom.distribute.tiles import Tile
-from adatom.errors import AdatomError, ClusterError
 from adatom.files import LazyImage
 
 
@@ -90,21 +88,8 @@ class TileWork:
     @cached_property
     def here(self) -> Decisions:
         """The decisions, with the image as this machine reads it."""
-        where = f"{self.image.path} on {socket.gethostname()}"
-        try:
-            is_same = identity(self.image.path) == self.identity
-            opened = self.image.reopened()
-        except (OSError, AdatomError) as error:
-            raise ClusterError(
-                f"cluster: expected every worker to see the image, got none at {where}. Workers read their own "
-                "parts of it: put it on a file system that all machines share, under the same name."
-            ) from error
-        if not is_same:
-            raise ClusterError(
-                f"cluster: expected every worker to see the same file, got another one at {where}. Workers read their "
-                "own parts of it: put it on a file system that all machines share."
-            )
-        return _with_image(self.decisions, opened)
+        check_same_file(self.image.path, self.identity)
+        return _with_image(self.decisions, self.image.reopened())
 
 
 def search_tile(work: TileWork, tile: Tile) -> tuple[SearchedTile, dict[str, float]]:

@@ -16,6 +16,7 @@ from adatom.data import ATOM_COLUMNS, make_atoms, make_image
 from adatom.data.atomic_file import write_atomically, write_json
 from adatom.distribute.atom_parts import AtomParts
 from adatom.distribute.deciding import decide, search_a_part
+from adatom.distribute.freed import give_back_memory
 from adatom.distribute.manifest import identity as identity_of
 from adatom.distribute.maps_store import MapsStore
 from adatom.distribute.overview import Overview
@@ -32,9 +33,11 @@ from adatom.models.choice import Contrast
 from adatom.prepare import positions_back
 
 if TYPE_CHECKING:
+    from adatom.models.ensemble import Ensemble
     from adatom.models.image_model import ImageModel
 
 DEFAULT_MEMORY_GB = 1.5
+_DPI = 130  # of the pictures: twice as fine they would take more memory than tiles
 
 Advance = Callable[[int, int], None]  # tiles done, of so many
 
@@ -50,13 +53,14 @@ class TiledSearch:
     maps : write what the network saw to ``maps.zarr``, see `adatom.distribute.maps_store`.
     """
 
-    model: "ImageModel | str | Path | None" = None
+    model: "ImageModel | Ensemble | str | Path | None" = None
     spacing_nm: float | None = None
     min_distance_nm: float | None = None
     min_probability: float | None = None
     refine: bool = True
     lattice_constant_nm: float | str | None = None
     contrast: Contrast = "auto"
+    coverage: float | None = None
     memory_gb: float | None = None
     maps: bool = False
 
@@ -101,7 +105,9 @@ def find_by_tiles(
     Model, scale, contrast, levelling and the judgement of dim atoms are decided once, by parts of the image
     (`adatom.distribute.deciding`), the very parts by which `adatom.find` decides on an image of more than 1024 x 1024
     pixels. Atoms are fitted in blocks (`adatom.models.blocks`), there as here. So the atoms are those of
-    `adatom.find`, whatever the tiles are. Brightness groups and sublattices are not judged, and terraces not flattened.
+    `adatom.find`, whatever the tiles are (of an ensemble that turns its images, to some hundredths of a pixel: a tile
+    that is turned begins at another of the network's coarsest pixels). Brightness groups and sublattices are not
+    judged, and terraces not flattened.
     """
     started, watch = time.monotonic(), Stopwatch()
     with watch("choosing"):
@@ -140,6 +146,7 @@ def find_by_tiles(
             if maps is not None and searched.maps is not None:
                 maps.add(searched.maps)
             table.add(_table(searched.columns, image, decisions))
+            give_back_memory()
         if advance:
             advance(table.n_done, len(tiles))
     with watch("writing"):
@@ -167,12 +174,7 @@ def find_by_tiles(
 def _side(memory_gb: float | None, decisions: Decisions) -> int | None:
     """Side of the tiles [square px]; None where nobody stated the memory, and the usual one is too little."""
     try:
-        return tile_side(
-            1e9 * (memory_gb or DEFAULT_MEMORY_GB),
-            halo=decisions.halo,
-            block_side=decisions.blocks.side,
-            factor=max(decisions.working.factor),
-        )
+        return tile_side(1e9 * (memory_gb or DEFAULT_MEMORY_GB), decisions.needs)
     except ArgumentError:
         if memory_gb is not None:
             raise
@@ -248,9 +250,9 @@ def _write_pictures(folder: Path, finding: Finding, overview: Overview) -> dict[
     nothing = finding.atoms.iloc[:0]
     nothing.attrs = finding.atoms.attrs
     pictures = {
-        "The whole image, made smaller": figure_png(draw_overlay(small, nothing)),
+        "The whole image, made smaller": figure_png(draw_overlay(small, nothing), _DPI),
         "The part of the image that decided on model and scale, with its atoms": figure_png(
-            draw_overlay(finding.image, finding.atoms)
+            draw_overlay(finding.image, finding.atoms), _DPI
         ),
     }
     for name, picture in zip(("overview.png", "overlay.png"), pictures.values(), strict=True):

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from math import ceil
 
 from adatom.data.span import Span, parted
+from adatom.distribute.windows import BAND_ROWS
 from adatom.errors import ArgumentError
 
-# Measured (benchmarks/scale.py): what Python and its libraries take, and what one working pixel takes while it is
-# looked at, and one square pixel while its atoms are fitted [bytes].
-_BASE_BYTES = 550e6
-_BYTES_PER_PIXEL = 420.0
+# Measured, and rounded up: what Python, its libraries, the model and the decisions take; one working pixel that the
+# network looks at; one square pixel that is held at a time; and one of those that are fitted at once [bytes].
+_BASE_BYTES = 700e6
+_LOOKED_AT, _READ, _FITTED = 320.0, 30.0, 250.0
 # Above this side nothing is gained [working px].
 _MOST_SIDE = 2048
 # On a cluster there are at least so many tiles, if they can be so small: enough for workers to share in.
@@ -40,29 +41,50 @@ def part_into_tiles(shape: tuple[int, int], side: int) -> list[Tile]:
     ]
 
 
-def tile_side(memory_bytes: float, *, halo: int, block_side: int, factor: float) -> int:
+@dataclass(frozen=True)
+class Needs:
+    """What tiles of an image need of memory.
+
+    Attributes
+    ----------
+    factor : working pixels a square pixel.
+    seen_beyond : how far beyond a tile the network looks [working px].
+    block_side, fitted_beyond : sides of tiles are multiples of the first; how far beyond a block is fitted [square px].
+    """
+
+    factor: float
+    seen_beyond: int
+    block_side: int
+    fitted_beyond: int
+
+    def bytes_of(self, side: int) -> float:
+        """What the process takes in all, with tiles of this side [square px]."""
+        looked_at = self.factor * side + 2 * self.seen_beyond
+        read = looked_at * min(looked_at, BAND_ROWS) / self.factor**2 + (side + 2 * self.fitted_beyond) ** 2
+        fitted = (self.block_side + 2 * self.fitted_beyond) ** 2
+        return _BASE_BYTES + _LOOKED_AT * looked_at**2 + _READ * read + _FITTED * fitted
+
+
+def tile_side(memory_bytes: float, needs: Needs) -> int:
     """The side of the largest tiles [square px] that are searched within so much memory.
 
     Parameters
     ----------
     memory_bytes : of the process, all that it needs included.
-    halo : how far beyond a tile is looked [working px].
-    block_side : sides are multiples of this [square px].
-    factor : working pixels a square pixel.
 
     Raises
     ------
     ArgumentError : if not even the smallest tile is searched in so much memory.
     """
-    per_pixel = _BYTES_PER_PIXEL * max(1.0, 0.5 + 0.5 / factor**2)
-    least_bytes = _BASE_BYTES + per_pixel * (factor * block_side + 2 * halo) ** 2
-    if memory_bytes < least_bytes:
-        least_gb = ceil(least_bytes / 1e7) / 100
+    side = needs.block_side
+    if memory_bytes < needs.bytes_of(side):
+        least_gb = ceil(needs.bytes_of(side) / 1e7) / 100
         raise ArgumentError(
             f"memory: expected at least {least_gb:.2f} GB for this model, got {memory_bytes / 1e9:.3g} GB."
         )
-    side = min(((memory_bytes - _BASE_BYTES) / per_pixel) ** 0.5 - 2 * halo, _MOST_SIDE)
-    return max(1, int(side / factor) // block_side) * block_side
+    while (larger := side + needs.block_side) * needs.factor <= _MOST_SIDE and needs.bytes_of(larger) <= memory_bytes:
+        side = larger
+    return side
 
 
 def side_for_many(shape: tuple[int, int], side: int, block_side: int) -> int:

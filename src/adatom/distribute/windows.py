@@ -24,7 +24,7 @@ from adatom.prepare import (
 
 Array = NDArray[np.float64]
 
-_BAND = 256  # rows of working pixels that are made at a time, where an image is read for a part of its pixels only
+BAND_ROWS = 256  # of working pixels that are made at a time
 
 
 @dataclass(frozen=True)
@@ -155,53 +155,32 @@ class WorkingPixels:
         """How far a pixel changes the background around it [working px]; a multiple of the cell."""
         return (ceil(3.2 * self.settings["background_px"]) // self.cell + 2) * self.cell
 
-    def square_span(self, span: Span, axis: int) -> Span:
-        """The square pixels around some working pixels that resampling needs."""
-        return around_of(span, self.factor[axis], self.square.shape[axis])
-
-    def prepared(self, rows: Span, columns: Span, square: Window) -> Array:
-        """What a network gets to see there; `square` reaches as far as `needed` says. Both spans begin at a multiple of
-        the cell.
-        """
-
-        def read(rows: Span, columns: Span) -> Array:
-            return square.part(rows, columns).values
-
-        wide_rows, wide_columns = self._wide(rows, columns)
-        working = resampled(read, self.square.shape, self.factor, wide_rows, wide_columns)
+    def prepared(self, rows: Span, columns: Span) -> Array:
+        """What a network gets to see there."""
         settings = {name: value for name, value in self.settings.items() if name != "background_px"}
-        flat = self._without_background(working, wide_rows, wide_columns).part(rows, columns).values
-        return normalise_by(flat, self.middle, self.contrast, **settings)
-
-    def needed(self, rows: Span, columns: Span) -> tuple[Span, Span]:
-        """The square pixels that `prepared` needs."""
-        wide_rows, wide_columns = self._wide(rows, columns)
-        return self.square_span(wide_rows, 0), self.square_span(wide_columns, 1)
+        return normalise_by(self._flat(rows, columns), self.middle, self.contrast, **settings)
 
     def _flat(self, rows: Span, columns: Span) -> Array:
-        """Without its background, unscaled; read and resampled in bands."""
-        aligned = (Span(span.start // self.cell * self.cell, span.stop) for span in (rows, columns))
-        wide_rows, wide_columns = self._wide(*aligned)
+        """Levelled values (y, x) of a part, of bright atoms in any case, without their background; read and resampled
+        in bands, as many pixels of the image may be one working pixel.
+        """
+        reach = self.background_reach
+        wide_rows, wide_columns = (
+            Span(span.start // self.cell * self.cell, span.stop).grown(reach, n)
+            for span, n in zip((rows, columns), self.shape, strict=True)
+        )
 
         def read(rows: Span, columns: Span) -> Array:
             return self.square.window(rows, columns).values
 
-        bands = [
-            resampled(read, self.square.shape, self.factor, band, wide_columns) for band in parted(wide_rows, _BAND)
-        ]
-        return self._without_background(np.concatenate(bands), wide_rows, wide_columns).part(rows, columns).values
-
-    def _wide(self, rows: Span, columns: Span) -> tuple[Span, Span]:
-        """With what their background needs."""
-        return (
-            rows.grown(self.background_reach, self.shape[0]),
-            columns.grown(self.background_reach, self.shape[1]),
+        working = np.concatenate(
+            [
+                resampled(read, self.square.shape, self.factor, band, wide_columns)
+                for band in parted(wide_rows, BAND_ROWS)
+            ]
         )
-
-    def _without_background(self, working: Array, rows: Span, columns: Span) -> Window:
-        """Levelled values (y, x) of a part, bright atoms in any case, without their background."""
         flat = subtract_background(self.sign * working, sigma_px=self.settings["background_px"], limits=self.limits)
-        return Window(flat, rows.start, columns.start)
+        return Window(flat, wide_rows.start, wide_columns.start).part(rows, columns).values
 
     @property
     def limits(self) -> tuple[float, float]:

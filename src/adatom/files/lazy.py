@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -76,6 +77,16 @@ class LazyMovie:
     history: tuple[str, ...]
     is_lazy: bool
     _window: Window = field(repr=False)
+    path: Path = field(repr=False)
+    _open: Callable[[], "LazyMovie"] = field(repr=False)
+
+    def unopened(self) -> "LazyMovie":
+        """The same without anything that is open, as of `LazyImage`."""
+        return replace(self, _window=_none)
+
+    def reopened(self) -> "LazyMovie":
+        """The same movie, opened anew; errors as of `open_movie_lazily`."""
+        return self._open()
 
     def window(self, frame: int, rows: slice, columns: slice) -> np.ndarray:
         """Pixels (y, x) of a frame."""
@@ -119,8 +130,11 @@ def open_movie_lazily(
     ------
     ArgumentError : if the channel has no frames.
     """
-    return LazyMovie(**describe_movie(path, channel=channel, pixel_size=pixel_size))
+    described = describe_movie(path, channel=channel, pixel_size=pixel_size)
+    full = Path(path).resolve()
+    again = partial(open_movie_lazily, full, channel=channel, pixel_size=pixel_size)
+    return LazyMovie(**described, path=full, _open=again)
 
 
-def _none(rows: slice, columns: slice) -> np.ndarray:
-    raise ValueError("an image that is not opened has no pixels")
+def _none(*part: Any) -> np.ndarray:
+    raise ValueError("what is not opened has no pixels")

@@ -71,7 +71,7 @@ class Denoiser(Estimator):
     training : settings of the training; by default the recipe's, or some that suit an image. Their `loss` is not used:
         a denoiser learns by squared differences.
     random_state : seed of the weights and of the data; by default the recipe's.
-    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    device : ``"auto"`` or what torch calls a device, see `adatom.nets.device.choose_device`.
 
     Attributes
     ----------
@@ -271,7 +271,7 @@ class Denoiser(Estimator):
 
     def _run(self, values: Array) -> Array:
         """The network on (y, x), tile by tile where that is large."""
-        multiple, run = int(self.net_.multiple), exactly(self.net_)  # type: ignore[arg-type]
+        multiple, run = int(self.net_.multiple), exactly(self.net_.to(self._torch_device()))  # type: ignore[arg-type]
         reach = _REACH * multiple
         rows, columns = values.shape
         # beyond its end an image is mirrored: at the edge of what a network sees it is at its worst

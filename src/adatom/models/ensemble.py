@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from adatom.errors import ArgumentError, ModelFileError
+from adatom.errors import ArgumentError, ModelFileError, TrainingError
 from adatom.locate import Peaks
 from adatom.locate.joined import JoinedPeaks, join_peaks
 from adatom.locate.peaks import suppress_close
@@ -36,6 +36,7 @@ from adatom.models.symmetry import IDENTITY, SYMMETRIES, Symmetry
 from adatom.models.working_scale import shows_regions
 from adatom.prepare.augment import Augmentation
 from adatom.train import Record, TrainingSettings
+from adatom.train.several_devices import n_processes
 
 # Finds that a member takes for less likely are not joined.
 _LEAST = 0.02
@@ -138,7 +139,15 @@ class Ensemble(Estimator):
             (spawned): a program that asks for them keeps what it does under ``if __name__ == "__main__"``.
         cluster : address of a dask scheduler, whose workers train the members instead (what they have in common, of a
             ``trunk`` or ``swag``, is trained here).
+
+        Raises
+        ------
+        TrainingError : if several processes of torchrun are to train it together.
         """
+        if n_processes() > 1:
+            raise TrainingError(
+                f"devices: expected one for an ensemble, got {n_processes()}. Jobs or a cluster train its members."
+            )
         opened = open_data(data)
         self._check_arguments(jobs)
         if shows_regions(opened):
@@ -392,12 +401,19 @@ class Ensemble(Estimator):
             prepared, true_factor, contrast, (values.shape[0], values.shape[1]), with_maps, symmetries
         )
 
+    def look_at_prepared(
+        self, prepared: Array, factor: Factor, contrast: float, *, with_maps: bool = False
+    ) -> EnsembleMaps:
+        """`look` at what is prepared already (y, x), by the contrast of a whole image of which it is a part."""
+        shape = (prepared.shape[0] / factor[0], prepared.shape[1] / factor[1])
+        return self._look_prepared(prepared, factor, contrast, shape, with_maps)
+
     def _look_prepared(
         self,
         prepared: Array,
         true_factor: Factor = (1.0, 1.0),
         contrast: float = 1.0,
-        shape: tuple[int, int] | None = None,
+        shape: tuple[float, float] | None = None,
         with_maps: bool = False,
         symmetries: Sequence[Symmetry] | None = None,
     ) -> EnsembleMaps:

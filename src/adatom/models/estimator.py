@@ -12,6 +12,7 @@ from adatom.errors import ArgumentError
 from adatom.models.catalogue import FORMAT_VERSION
 from adatom.models.network import Net
 from adatom.models.recipe import Recipe, first_problem
+from adatom.nets.device import choose_device
 from adatom.prepare.augment import Augmentation
 from adatom.train import TrainingParts, TrainingSettings
 
@@ -33,7 +34,8 @@ class Estimator:
     augmentation : of training images, as `adatom.prepare.augment.Augmentation` or a dictionary; by default the
         recipe's. Without one, images of a stored set are turned by quarters and mirrored.
     random_state : seed of the weights and of the data; by default the recipe's.
-    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    device : ``"auto"`` or what torch calls a device, see `adatom.nets.device.choose_device`. In processes that torchrun
+        started, `fit` trains one network together, see `adatom.train.several_devices`; the first of them saves it.
     """
 
     seed_: int
@@ -121,9 +123,7 @@ class Estimator:
             raise ArgumentError(f"{method}: expected a fitted model, got one that is not. Call fit first.")
 
     def _torch_device(self) -> torch.device:
-        if self.device != "auto":
-            return torch.device(self.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return choose_device(self.device)
 
 
 def _checked_settings(numbers: dict[str, Any]) -> TrainingSettings:

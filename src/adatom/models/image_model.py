@@ -312,9 +312,10 @@ class ImageModel(ImageLearner):
         """`net_` as it predicts fastest."""
         # torch counts the changes of each tensor: for weights that were changed in place there is a new one
         tensors = chain(self.net_.parameters(), self.net_.buffers())
-        state = (id(self.net_), *((id(value), value._version) for value in tensors))
+        device = self._torch_device()
+        state = (id(self.net_), device, *((id(value), value._version) for value in tensors))
         if self._fast is None or self._fast[0] != state:
-            self._fast = (state, Engine(self.net_, exact=self.exact_))
+            self._fast = (state, Engine(self.net_, device=device, exact=self.exact_))
         return self._fast[1]
 
     # ---------------------------------------------------------------- keeping

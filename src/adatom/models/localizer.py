@@ -218,7 +218,7 @@ class Localizer(ImageModel):
             values, contrast = self._prepare_working(draw_other_thing(len(sample.image), rng))
             label = np.zeros(values.shape, dtype=np.uint8)
             unlike.append(framed(values, contrast, label, Atoms(nothing, nothing, np.zeros(0, np.int64), nothing), rng))
-        engine = Engine(self.net_)
+        engine = Engine(self.net_, device=self._torch_device())
 
         def features(every: list[Sample]) -> Array:
             parts = (every[k : k + 8] for k in range(0, len(every), 8))

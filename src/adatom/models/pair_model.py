@@ -96,7 +96,7 @@ class PairModel(Estimator):
     training : settings that differ from `TRAINING`.
     weight_decay : of AdamW.
     random_state : seed of weights, batches and trees.
-    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    device : ``"auto"`` or what torch calls a device, see `adatom.nets.device.choose_device`.
     """
 
     _forwards: ClassVar[bool]
@@ -327,7 +327,7 @@ class PairModel(Estimator):
     @torch.inference_mode()
     def _run(self, member: nn.Module, known: Array) -> tuple[Array, Array]:
         """Means and logarithms of the variances that one network gives."""
-        device = next(member.parameters()).device
+        member.to(device := self._torch_device())
         inputs = _tensor(known, self._forwards)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=multiplies_bfloat16(device)):
             pieces = [member(piece.to(device)).float().cpu() for piece in inputs.split(_CHUNK)]
@@ -341,7 +341,7 @@ class PairModel(Estimator):
     def _codes(self, known: Array) -> Array:
         """Bottleneck (n, latent) of the first member: those of others have axes of their own."""
         member: Any = self.net_[0]
-        device = next(member.parameters()).device
+        member.to(device := self._torch_device())
         pieces = [member.encode(piece.to(device)).cpu() for piece in _tensor(known, self._forwards).split(_CHUNK)]
         return torch.cat(pieces).double().numpy()
 
@@ -349,7 +349,7 @@ class PairModel(Estimator):
     def _decoded(self, codes: Array) -> Array:
         """Scaled values that the first member decodes."""
         member: Any = self.net_[0]
-        device = next(member.parameters()).device
+        member.to(device := self._torch_device())
         decoded: Tensor = member.decode(torch.from_numpy(codes).float().to(device)).cpu().double()
         return decoded.chunk(2, dim=1)[0].numpy()
 

@@ -26,7 +26,9 @@ Array = NDArray[np.float64]
 # So many atoms must agree on a lattice for anything to be told by it.
 SURE_LATTICE = 0.5
 _FAMILIARITY_WINDOW = 128
-_SAMPLE_SIDE = 1024  # of the middle of a large image, which tells what dim atoms are [working px]
+# The middle of a large image tells what dim atoms are: so many working pixels a side, or where these are coarse so many
+# pixels, but no fewer working pixels than that.
+_SAMPLE_SIDE, _SAMPLE_PX, _LEAST_SAMPLE = 1024, 2048, 256
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class ModelAtScale:
 
     def sample_of(self, shape: Sequence[int]) -> tuple[Span, Span]:
         """The rows and columns of a large image of which the finds tell what dim atoms are: its middle."""
-        side = ceil(_SAMPLE_SIDE / self.factor)
+        side = ceil(min(_SAMPLE_SIDE / self.factor, max(_SAMPLE_PX, _LEAST_SAMPLE / self.factor)))
         starts = [max(0, (n - side) // 2) for n in shape]
         rows, columns = (Span(start, min(n, start + side)) for start, n in zip(starts, shape, strict=True))
         return rows, columns

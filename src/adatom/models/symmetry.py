@@ -31,7 +31,7 @@ class Symmetry:
         """Working pixels a pixel along (y, x) of the turned image."""
         return factor if self.turns % 2 == 0 else (factor[1], factor[0])
 
-    def peaks_back(self, peaks: Peaks, shape: tuple[int, int]) -> Peaks:
+    def peaks_back(self, peaks: Peaks, shape: tuple[float, float]) -> Peaks:
         """Atoms of the turned image in pixels of the image, which has this shape (y, x)."""
         x, y, x_std, y_std = peaks.x, peaks.y, peaks.x_std, peaks.y_std
         rows, columns = shape if self.turns % 2 == 0 else shape[::-1]  # of the turned image

@@ -15,6 +15,7 @@ from adatom.models.ensemble_training import Kind, tuning_steps, walk_steps
 from adatom.models.image_model import ImageModel
 from adatom.models.recipe import Learning, Recipe, load_learning, load_recipe
 from adatom.train import Record, TrainingSettings
+from adatom.train.several_devices import leads
 
 R = TypeVar("R", bound=Learning)
 
@@ -64,6 +65,8 @@ def train_model(
     """Train a recipe's estimator into the folder `out`: ``recipe.yaml``, ``checkpoint.safetensors``, ``history.json``,
     ``model.safetensors``.
 
+    Of several processes that train together (`adatom.train.several_devices`) the first one writes.
+
     Parameters
     ----------
     recipe : a whole one; where there is `data`, its part `Learning` is enough, and only that is used.
@@ -83,9 +86,10 @@ def train_model(
     load = load_recipe if data is None else load_learning
     if resume and kept.exists() and load(kept) != recipe:
         raise TrainingError(f"resume: expected the recipe of {kept}, got another one. Start in a new folder.")
-    if not resume:
-        (out / "checkpoint.safetensors").unlink(missing_ok=True)
-    write_atomically(kept, recipe.to_yaml())
+    if leads():
+        if not resume:
+            (out / "checkpoint.safetensors").unlink(missing_ok=True)
+        write_atomically(kept, recipe.to_yaml())
     network = recipe.network
     arguments: dict[str, Any] = {
         "net": network.architecture,
@@ -112,6 +116,7 @@ def train_model(
             jobs=members.jobs,
             cluster=members.cluster,
         )
-    write_atomically(out / "history.json", json.dumps(model.history_))
-    model.save(out / "model.safetensors")
+    if leads():
+        write_atomically(out / "history.json", json.dumps(model.history_))
+        model.save(out / "model.safetensors")
     return model

@@ -65,7 +65,7 @@ class VariationalAutoencoder(Estimator):
     training : settings that differ from `TRAINING`.
     weight_decay : of AdamW.
     random_state : seed of weights, batches and draws.
-    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    device : ``"auto"`` or what torch calls a device, see `adatom.nets.device.choose_device`.
 
     Attributes
     ----------
@@ -239,6 +239,12 @@ class VariationalAutoencoder(Estimator):
             found["angle"], found["shift"], found["log_scale"], found["content"], found["kind"].astype(np.int64)
         )
         return self.table_.table(numbers, found["std"], found["angle_probability"], found["kind_probability"])
+
+    def _torch_device(self) -> torch.device:
+        device = super()._torch_device()
+        return (
+            torch.device("cpu") if device.type == "mps" else device
+        )  # which has no float64, in which poses are refined
 
     def _find(self, images: Tensor, known: Tensor, *, refine: bool) -> dict[str, Array]:
         """What `find_best` finds in scaled images (n, channel, y, x), by name."""

@@ -57,7 +57,7 @@ class WholeImageModel(Estimator):
     training : settings that differ from `TRAINING`.
     weight_decay : of AdamW.
     random_state : seed of weights, batches and parts.
-    device : ``"auto"`` (a GPU where there is one), or what torch calls a device.
+    device : ``"auto"`` or what torch calls a device, see `adatom.nets.device.choose_device`.
     """
 
     _outputs: ClassVar[str]  # what it gives, in words
@@ -163,7 +163,7 @@ class WholeImageModel(Estimator):
             )
             members.append(member)
             self.history_ += history
-            said[held_out] = _run(member, inputs[held_out], _device_of(member))
+            said[held_out] = _run(member, inputs[held_out], self._torch_device())
         self.net_: Any = nn.ModuleList(members).eval()
         self._know_features(inputs[folds[0][0]], inputs[folds[0][1]])
         every = np.sort(np.concatenate([held_out for _, held_out in folds]))
@@ -181,7 +181,8 @@ class WholeImageModel(Estimator):
     def _features(self, inputs: Tensor) -> Array:
         """Of images (n, feature), by the first network."""
         first: Any = self.net_[0]
-        return _run(getattr(first, "encode", first), inputs, _device_of(first))
+        first.to(device := self._torch_device())
+        return _run(getattr(first, "encode", first), inputs, device)
 
     def _distance(self, inputs: Tensor) -> Array:
         """Of images (n,) from those of the training: root mean square of their features' deviations."""
@@ -201,7 +202,8 @@ class WholeImageModel(Estimator):
         if not np.isfinite(values).all():
             raise ArgumentError("images: expected finite values, got others.")
         inputs = self._tensor(values)
-        said = np.stack([_run(member, inputs, _device_of(member)) for member in self.net_])
+        device = self._torch_device()
+        said = np.stack([_run(member.to(device), inputs, device) for member in self.net_])
         return said, self._distance(inputs) / self.usual_distance_
 
     def _tensor(self, values: Array) -> Tensor:
@@ -303,13 +305,9 @@ def _stacked(images: Images) -> Array:
     return values
 
 
-def _device_of(net: nn.Module) -> torch.device:
-    return next(net.parameters()).device
-
-
 @torch.inference_mode()
 def _run(see: Callable[[Tensor], Tensor], inputs: Tensor, device: torch.device) -> Array:
-    pieces = [see(piece.to(device)).double().cpu() for piece in inputs.split(_CHUNK)]
+    pieces = [see(piece.to(device)).cpu().double() for piece in inputs.split(_CHUNK)]
     return torch.cat(pieces).numpy()
 
 

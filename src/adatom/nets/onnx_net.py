@@ -126,8 +126,7 @@ class OnnxNet(nn.Module):
             first = outputs[0]
             if first not in self._requests:
                 self._requests[first] = openvino_request(self._file, in_bfloat16=self._in_bfloat16, outputs=outputs)
-            given = self._requests[first].infer({0: values})
-            return [torch.from_numpy(given[number].copy()) for number in range(len(outputs))]
+            return infer(self._requests[first], values)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "OnnxNet":
         return self  # it never changes
@@ -163,6 +162,22 @@ def openvino_request(file: bytes, *, in_bfloat16: bool, outputs: list[int]) -> A
         },
     )
     return compiled.create_infer_request()
+
+
+def infer(request: Any, values: NDArray[np.float32]) -> list[Tensor]:
+    """What `openvino_request` gives of images (n, 1, y, x).
+
+    Raises
+    ------
+    MemoryError : if memory ran out; OpenVINO itself then gives what it gave before, and does not say so.
+    """
+    for output in request.output_tensors:
+        if output.size:
+            output.data.flat[0] = np.nan  # and stays there if nothing is computed
+    given = list(request.infer({0: values}).values())
+    if any(not each.size or np.isnan(each.flat[0]) for each in given) and np.isfinite(values).all():
+        raise MemoryError("OpenVINO: out of memory")
+    return [torch.from_numpy(each) for each in given]
 
 
 def arrays_of(onnx_model: Any) -> dict[str, NDArray[Any]]:

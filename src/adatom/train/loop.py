@@ -8,7 +8,6 @@ resumed therefore ends with the same weights as one that was not (same machine, 
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from adatom.train.losses import Loss, weighted_loss
 from adatom.train.metrics import confusion, iou_per_class
 from adatom.train.parts import Rate, StopTraining, TrainingParts, check_loss, make_optimiser, with_named
 from adatom.train.settings import TrainingSettings
+from adatom.train.several_devices import Ahead, Team, join
 
 # float32 (n, 1, y, x), or several tensors for a network that takes several; and what the loss wants beside it: a class
 # map (n, y, x), say
@@ -48,6 +48,9 @@ def train(
 ) -> list[Record]:
     """Train `net` in place; it ends with the best averaged weights, in evaluation mode.
 
+    Where several processes train together (`adatom.train.several_devices`), each calls this with the same arguments and
+    ends with the same weights and records; the first one alone judges, tells, and writes the checkpoint.
+
     Parameters
     ----------
     batches : number of a step, from 1, to its batch; the same number must give the same batch.
@@ -70,7 +73,9 @@ def train(
     ------
     TrainingError : if the loss is not finite, or the checkpoint belongs to other settings.
     """
+    team = join(device)
     net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    team.agree(net)
     parts = with_named(parts, settings)
     loss_of = parts.own_loss() or loss_of or weighted_loss(settings.loss)
     judge = judge or evaluate
@@ -87,21 +92,20 @@ def train(
     rate = Rate(parts, settings, optimiser, done=progress["step"])
     started = time.monotonic() - progress["seconds"]
 
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="adatom-batches") as pool:
-        coming: Future[Batch] = pool.submit(batches, progress["step"] + 1)
+    with team.together(), Ahead(batches, team, first=progress["step"] + 1, last=settings.steps) as ahead:
         for step in range(progress["step"] + 1, settings.steps + 1):
             if (progress["step"] - progress["best_step"]) >= settings.patience * settings.validate_every:
                 break
-            images, label = coming.result()
-            if step < settings.steps:
-                coming = pool.submit(batches, step + 1)
+            images, label = ahead.take(step)
             net.train()
             rate.begin(step)
             optimiser.zero_grad(set_to_none=True)
-            with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=in_bfloat16):
-                logits = net(_to(images, device))
-            loss = check_loss(loss_of(logits.float(), label.to(device)))
+            low = torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=in_bfloat16)
+            with low, team.whole_statistics():
+                logits = net(_to(team.share(images), device))
+            loss = check_loss(loss_of(team.gathered(logits.float(), _n_images(images)), label.to(device)))
             loss.backward()
+            team.add_up(net)
             optimiser.step()
             rate.end()
             average.update(net, step)
@@ -110,27 +114,27 @@ def train(
                 raise TrainingError(
                     f"loss: expected a finite number, got {record['loss']} at step {step}. Lower the learning rate."
                 )
-            is_last = _is_stopped(parts, record) or step == settings.steps
+            is_last = _is_stopped(parts, record, team) or step == settings.steps
             if step % settings.validate_every == 0 or is_last:
                 judged = _averaged_net(net, average, batches, device)
-                record |= judge(judged, validation, loss_of, device)
+                record |= team.told(lambda: judge(judged, validation, loss_of, device))  # noqa: B023  called at once
                 if not math.isfinite(record["val_loss"]):
                     raise TrainingError(
                         f"validation loss: expected a finite number, got {record['val_loss']} at step {step}. "
                         "Lower the learning rate."
                     )
-                record |= _measured(judged, validation, parts.metrics, device)
+                record |= team.told(lambda: _measured(judged, validation, parts.metrics, device))  # noqa: B023
                 if score is not None:
-                    record |= score(judged)
+                    record |= team.told(lambda: score(judged))  # noqa: B023
                 if record["val_loss"] < progress["best_loss"]:
                     progress |= {"best_loss": record["val_loss"], "best_step": step}
                     best = {name: value.detach().clone() for name, value in judged.state_dict().items()}
             record["seconds"] = time.monotonic() - started
             records.append(record)
             progress |= {"step": step, "seconds": record["seconds"]}
-            if "val_loss" in record and checkpoint is not None:
+            if "val_loss" in record and checkpoint is not None and team.leads:
                 _keep(checkpoint, net, optimiser, average, best, progress, records, settings, parts)
-            if on_record is not None:
+            if on_record is not None and team.leads:
                 on_record(record)
             if is_last:
                 break
@@ -139,14 +143,18 @@ def train(
     return records
 
 
-def _is_stopped(parts: TrainingParts, record: Record) -> bool:
+def _is_stopped(parts: TrainingParts, record: Record, team: Team) -> bool:
     """Tell the callbacks of a step, and whether one of them wants it to be the last."""
-    try:
-        for callback in parts.callbacks:
-            callback(record)
-    except StopTraining:
-        return True
-    return False
+
+    def tell() -> bool:
+        try:
+            for callback in parts.callbacks:
+                callback(record)
+        except StopTraining:
+            return True
+        return False
+
+    return bool(parts.callbacks) and team.told(tell)
 
 
 @torch.no_grad()
@@ -189,6 +197,10 @@ def evaluate_loss(net: nn.Module, validation: Sequence[Batch], loss_of: Loss, de
     net.eval()
     losses = [float(loss_of(net(_to(images, device)), known.to(device))) * len(images) for images, known in validation]
     return {"val_loss": sum(losses) / sum(len(images) for images, _ in validation)}
+
+
+def _n_images(images: Any) -> int:
+    return len(images[0] if isinstance(images, tuple) else images)
 
 
 def _to(images: Any, device: torch.device | str) -> Any:

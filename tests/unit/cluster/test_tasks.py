@@ -94,8 +94,13 @@ def test_another_version_on_a_worker_is_told(address, monkeypatch):
 
 
 def test_a_cluster_that_cannot_be_is_told():
-    with pytest.raises(ArgumentError, match="at least 1 worker, got local:0"), open_cluster("local:0"):
-        pass
+    for address, told in (
+        ("local:0", "at least 1 worker, got local:0"),
+        ("tls://10.0.0.5:8786", "expected certificates in dask's configuration"),
+        ("nonsense://here", "expected the address of a dask scheduler, got nonsense://here"),
+    ):
+        with pytest.raises(ArgumentError, match=told), open_cluster(address):
+            pass
 
 
 def test_an_open_cluster_stays_open(address):

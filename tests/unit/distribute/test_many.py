@@ -5,12 +5,14 @@ import threading
 import time
 
 import numpy as np
+import pytest
 
 from adatom.distribute.file_search import FileSearch
 from adatom.distribute.manifest import Manifest
 from adatom.distribute.many import search_files
 from adatom.distribute.sources import Arrivals, files_of
 from adatom.distribute.watching import search_arrivals
+from adatom.nets.device import choose_device
 
 ASKED = FileSearch(method="classical", refine=False)
 
@@ -30,6 +32,24 @@ def test_a_second_run_does_what_has_changed(tmp_path):
     assert [each.was_done for each in search_files(files, tmp_path / "out", ASKED)] == [True, False]
     other = FileSearch(method="classical", refine=False, contrast="dark")
     assert [each.was_done for each in search_files(files, tmp_path / "out", other)] == [False, False]
+
+
+def test_another_device_does_nothing_anew(tmp_path):
+    files = images(tmp_path, 1)
+    list(search_files(files, tmp_path / "out", ASKED))
+    other = FileSearch(method="classical", refine=False, device="cpu")
+    assert [each.was_done for each in search_files(files, tmp_path / "out", other)] == [True]
+
+
+def test_networks_are_searched_with_on_the_device_that_is_asked_for(tmp_path, monkeypatch):
+    (file,) = images(tmp_path, 1)
+    chosen = []
+    monkeypatch.setattr("adatom.distribute.file_search.search", lambda *_, **__: chosen.append(choose_device()))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    asked = FileSearch(device="cuda:2")
+    with pytest.raises(AttributeError):  # nothing was found
+        asked.look(file, asked.open(file))
+    assert str(chosen[0]) == "cuda:2"
 
 
 def test_one_bad_file_stops_no_other(tmp_path):

@@ -58,7 +58,7 @@ def test_another_file_of_the_name_is_told(file, decisions):
     with pytest.raises(ClusterError, match="expected every worker to see the same file"):
         _ = work.here
     file.unlink()
-    with pytest.raises(ClusterError, match="expected every worker to see the image, got none at"):
+    with pytest.raises(ClusterError, match="expected every worker to see the file, got none at"):
         _ = work.here
     np.save(file, values)
 

@@ -6,17 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.spatial import cKDTree
 
 from adatom.data import make_image
 from adatom.distribute import tiled_finder
 from adatom.distribute.deciding import decide, search_a_part
 from adatom.distribute.tile_search import locate_atoms, look_at
 from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
-from adatom.distribute.tiles import part_into_tiles, tile_side
+from adatom.distribute.tiles import Needs, part_into_tiles, tile_side
 from adatom.distribute.windows import SquarePixels
 from adatom.errors import ArgumentError
 from adatom.files import open_lazily, read
 from adatom.finder import search
+from adatom.models import Ensemble, load
 
 SIDE = 1100
 
@@ -64,9 +66,20 @@ def test_any_tiles_give_the_atoms_of_the_whole_image(decisions, file, blocks_a_t
     assert (tiled["species"].to_numpy() == whole["species"].to_numpy()).all()
 
 
+def test_an_ensemble_searches_by_tiles(file, tmp_path, monkeypatch):
+    ensemble = Ensemble.of([load("any_atoms"), load("single_atoms")])
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
+    find_by_tiles(open_lazily(file), tmp_path, TiledSearch(model=ensemble, refine=False, maps=True))
+    tiled, found = pd.read_csv(tmp_path / "atoms.csv"), search(make_image(np.load(file)), model=ensemble, refine=False)
+    assert len(tiled) == len(found.atoms) > 500 and set(found.atoms) == set(tiled)
+    distance = cKDTree(found.atoms[["x", "y"]]).query(tiled[["x", "y"]])[0]
+    assert distance.max() < 1e-3
+    np.testing.assert_allclose(xr.open_zarr(tmp_path / "maps.zarr")["atom"], found.maps[1], atol=1e-3)
+
+
 def test_a_killed_run_goes_on_where_it_was(file, tmp_path, monkeypatch):
     asked = TiledSearch(model="any_atoms", refine=False)
-    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, block_side, **__: block_side)
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
     find_by_tiles(open_lazily(file), tmp_path / "once", asked)
 
     def stop(done: int, total: int) -> None:
@@ -97,11 +110,11 @@ def test_without_a_stated_memory_nothing_is_refused(file, tmp_path, monkeypatch)
 
 def test_too_little_memory_is_told():
     with pytest.raises(ArgumentError, match="memory: expected at least"):
-        tile_side(0.1e9, halo=176, block_side=512, factor=1.0)
+        tile_side(0.1e9, Needs(1.0, 176, 512, 40))
 
 
 def test_maps_are_written_as_they_come(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(tiled_finder, "tile_side", lambda *_, block_side, **__: block_side)
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
     summary = find_by_tiles(open_lazily(file), tmp_path, TiledSearch(model="any_atoms", refine=False, maps=True))
     assert summary["tiles"] > 1
     maps = xr.open_zarr(tmp_path / "maps.zarr")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
@@ -297,3 +298,16 @@ def test_a_model_that_knows_more_than_we_do_is_read(tmp_path, content):
     header, tensors = taken_apart(content)
     (tmp_path / "m.safetensors").write_bytes(put_together({**header, "doi": "10.5281/zenodo.1"}, tensors))
     assert adatom.load(tmp_path / "m.safetensors").classes_ == ["A", "B"]
+
+
+def test_a_loaded_model_predicts_on_the_chosen_device_and_stays_where_it_is(content, tmp_path, monkeypatch) -> None:
+    """The device ``meta`` stands for a GPU: networks can be moved there."""
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(content)
+    model = adatom.load(path)
+    on_processor = model._engine()
+    monkeypatch.setattr("adatom.models.estimator.choose_device", lambda asked: torch.device("meta"))
+    assert {weight.device.type for weight in model._engine().net.parameters()} == {"meta"}
+    assert {weight.device.type for weight in model.net_.parameters()} == {"cpu"}
+    monkeypatch.undo()
+    assert model._engine().device == on_processor.device == torch.device("cpu")
