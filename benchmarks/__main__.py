@@ -47,6 +47,7 @@ BENCHMARKS = {
     "experiment_faults": "experiments killed, cut off and told nonsense: what is lost, repeated, or moved too far",
     "automated_search": "real loops played back: measurements that each policy needs, for a map and for the top 1 %",
     "stream": "a movie from disk to its table of atoms, without refinement: frames a second",
+    "movies": "long movies: frames a second, memory against length; many files: what reports cost; latency of a burst",
     "cluster": "finding on a dask cluster: two workers against one, and what a killed worker costs (extra cluster)",
     "demo": "the time that `adatom demo` takes from scratch",
 }

@@ -166,10 +166,13 @@ class _Processes:
 
 
 def _share_processors(jobs: int) -> None:
-    """As many threads as are this process's share of the machine."""
+    """As many threads as are this process's share of the machine; Ctrl-C is for the one that handed out the work."""
     import os
+    import signal
 
     import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
 

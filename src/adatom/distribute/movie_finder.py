@@ -1,6 +1,5 @@
 """`find` on a movie that does not fit in memory: frame by frame, from the file to a table that grows."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 
 from adatom import __version__
@@ -41,7 +41,7 @@ _TASK_PX = 1_000_000
 # Measured (benchmarks/movies.py), in bytes: what Python and its libraries take; and for each pixel of a frame what the
 # first frame takes, decisions and pictures included, for each pixel of the model's scale its network, and what each
 # frame takes that is looked at beside it.
-_BASE, _FIRST, _NETWORK, _BESIDE = 600e6, 450.0, 250.0, 150.0
+_BASE, _FIRST, _NETWORK, _BESIDE = 600e6, 500.0, 250.0, 150.0
 # More frames at once gain nothing: Python does one thing at a time.
 _MOST_AT_ONCE = 8
 
@@ -54,8 +54,8 @@ class MovieSearch:
 
     Attributes
     ----------
-    memory_gb : what the process may take in all; so many frames are looked at at once. None: as many as there are
-        processors.
+    memory_gb : what the process may take in all; so many frames are looked at at once. None: as many as torch has
+        threads.
     report : draw overlay and report.
     """
 
@@ -188,8 +188,7 @@ def _frames_at_once(memory_gb: float | None, movie: LazyMovie, finding: Finding)
     ------
     ArgumentError : if not even one frame is searched in so much memory.
     """
-    n_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most = min(n_processors, _MOST_AT_ONCE)
+    most = min(torch.get_num_threads(), _MOST_AT_ONCE)  # the share of this process, where several work at once
     if memory_gb is None:
         return most
     n_pixels = movie.shape[0] * movie.shape[1]

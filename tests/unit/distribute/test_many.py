@@ -134,3 +134,12 @@ def test_a_file_that_vanishes_before_it_is_read_stops_nothing(tmp_path):
         yield second
 
     assert [each.error is None for each in search_files(files(), tmp_path / "out", ASKED)] == [False, True]
+
+
+def test_without_a_report_there_are_tables_and_a_summary(tmp_path):
+    (file,) = images(tmp_path, 1)
+    asked = FileSearch(method="classical", refine=False, report=False)
+    (outcome,) = search_files([file], tmp_path / "out", asked)
+    assert {each.name for each in outcome.folder.iterdir()} == {"atoms.csv", "atoms.parquet", "summary.json"}
+    (again,) = search_files([file], tmp_path / "out", ASKED)
+    assert not again.was_done and (again.folder / "report.html").is_file()
