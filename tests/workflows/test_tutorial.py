@@ -24,6 +24,7 @@ EXPECTED: dict[str, tuple[int, set[str]]] = {
     "12_your_own_denoiser": (4, {"mos2_denoiser.safetensors"}),
     "13_loss_gradient_optimiser": (4, {"mine.safetensors"}),
     "14_an_automated_experiment": (3, set()),
+    "15_a_gigapixel_montage": (3, set()),
 }
 
 

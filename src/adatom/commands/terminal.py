@@ -67,7 +67,7 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=not console.is_terminal,
+        disable=not sys.stderr.isatty(),  # FORCE_COLOR makes none of a pipe
     ) as bar:
         task = bar.add_task(what, total=total, note="")
 
