@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from adatom.data import pixel_size_nm
 from adatom.errors import ArgumentError
 from adatom.prepare.level import level_lines, level_plane
+from adatom.prepare.levelling import Levelling
 from adatom.prepare.normalise import tame_outliers
 from adatom.prepare.resample import resample
+from adatom.prepare.sample import is_large
 from adatom.prepare.terraces import flatten_terraces
 from adatom.prepare.unmeasured import blank_padding
 
@@ -23,8 +25,12 @@ def levelled(values: Array) -> Array:
     All that a network sees, in training or later, went through this.
     """
     values = np.asarray(values, dtype=float)
-    values = level_plane(blank_padding(np.where(np.isfinite(values), values, np.nan)))
-    return tame_outliers(level_lines(flatten_terraces(values)))
+    values = blank_padding(np.where(np.isfinite(values), values, np.nan))
+    plane = level_plane(values)
+    flat = flatten_terraces(plane)
+    if flat is plane and is_large(values.shape):  # to the last digit as windows of it
+        return Levelling.of(lambda rows, columns: values[rows, columns], values.shape).apply(values, 0, 0)
+    return tame_outliers(level_lines(flat))
 
 
 @dataclass(frozen=True)

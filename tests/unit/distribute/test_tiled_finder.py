@@ -1,6 +1,7 @@
 """Searching by tiles: the same atoms whatever the tiles are, and after a run was killed."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,11 @@ from adatom.distribute.tiles import Needs, part_into_tiles, tile_side
 from adatom.distribute.windows import SquarePixels
 from adatom.errors import ArgumentError
 from adatom.files import open_lazily, read
-from adatom.finder import search
+from adatom.finder import find, search
 from adatom.models import Ensemble, load
 
 SIDE = 1100
+REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "vendor" / "example_Au_nanoparticle.emd"
 
 
 def honeycomb() -> np.ndarray:
@@ -55,9 +57,13 @@ def atoms_by(decisions, side):
     return table.sort_values(["y", "x"]).reset_index(drop=True)
 
 
-@pytest.mark.parametrize("blocks_a_tile", [1, 2, 4])
-def test_any_tiles_give_the_atoms_of_the_whole_image(decisions, file, blocks_a_tile):
-    whole = search(make_image(np.load(file)), model="any_atoms").atoms.sort_values(["y", "x"])
+@pytest.fixture(scope="module")
+def whole(file):
+    return search(make_image(np.load(file)), model="any_atoms").atoms.sort_values(["y", "x"])
+
+
+@pytest.mark.parametrize("blocks_a_tile", [1, 4])
+def test_any_tiles_give_the_atoms_of_the_whole_image(decisions, whole, blocks_a_tile):
     tiled = atoms_by(decisions, blocks_a_tile * decisions.blocks.side)
     assert len(tiled) == len(whole) > 500
     np.testing.assert_allclose(tiled[["x", "y"]], whole[["x", "y"]], atol=1e-3)
@@ -122,3 +128,16 @@ def test_maps_are_written_as_they_come(file, tmp_path, monkeypatch):
     assert read(tmp_path / "maps.zarr", channel="probability of atom").shape == whole.shape[1:]
     np.testing.assert_allclose(maps["atom"], whole[1], atol=1e-3)
     np.testing.assert_allclose(maps["x"], whole["x"], atol=1e-6)
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="needs ../shared/data/vendor")
+def test_a_real_image_gives_the_same_atoms_by_tiles(tmp_path, monkeypatch):
+    """Gold particles in HAADF-STEM: slopes, edges, and places where no fit is sure of itself."""
+    monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
+    find_by_tiles(open_lazily(REAL, channel="HAADF"), tmp_path, TiledSearch())
+    tiled = pd.read_csv(tmp_path / "atoms.csv").sort_values(["y", "x"])
+    whole = find(read(REAL, channel="HAADF")).sort_values(["y", "x"])
+    assert len(tiled) == len(whole) > 100
+    pixel_nm = whole.attrs["pixel_size"][0]
+    np.testing.assert_allclose(tiled[["x", "y"]], whole[["x", "y"]], atol=1e-3 * pixel_nm)
+    np.testing.assert_allclose(tiled["x_std"], whole["x_std"], rtol=1e-3)
