@@ -73,7 +73,11 @@ def test_when_all_fail_alike_the_first_one_has_said_why(tmp_path: Path, capfd: p
 def test_nothing_is_left_when_the_one_that_waits_is_stopped(how: signal.Signals, tmp_path: Path) -> None:
     launch = "import sys; from adatom.train.launcher import run_on_devices; run_on_devices(2, sys.argv[1:])"
     waiting = subprocess.Popen(
-        [sys.executable, "-c", launch, *command(tmp_path, "", 9)], stderr=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-c", launch, *command(tmp_path, "", 9)],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        # a child of a background job would ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     until = time.monotonic() + 20
     while len([file for file in tmp_path.iterdir() if file.read_text()]) < 2 and time.monotonic() < until:
