@@ -70,6 +70,7 @@ def _megapixels(recorder: Recorder, values: np.ndarray, folder: Path, largest: i
         side *= 2
     if len(rates) > 1:
         recorder.add("scale/seconds_a_megapixel_largest_over_smallest", rates[-1] / rates[0], goal="<= 1.15")
+        recorder.add("scale/seconds_a_megapixel_largest_over_next", rates[-1] / rates[-2], goal="<= 1.15")
 
 
 def _frames(recorder: Recorder, folder: Path) -> None:
