@@ -6,8 +6,8 @@ out, it goes on in pieces (`adatom.nets.pieces`), and where a GPU has too little
 
 `benchmarks.engines` measured eager and compiled torch, ONNX Runtime and OpenVINO in 32, 16 and 8 bits: OpenVINO in
 bfloat16 is the fastest of those that find the same atoms at the same places to 0.01 px, twice as fast as eager torch.
-Integers of 8 bits are faster by another third, but move atoms by 0.04 px, as much as their error bars: they are not
-taken, nor is torch.compile, which gains a tenth and compiles for 20 s.
+Integers of 8 bits are faster by another third, but move atoms by 0.04 to 0.11 px, as much as their error bars, and lose
+one in a thousand: they are not taken, nor is torch.compile, which gains a tenth and compiles for 14 s.
 """
 
 import copy
