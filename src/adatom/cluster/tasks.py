@@ -2,16 +2,17 @@
 
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from adatom import __version__
 from adatom.cluster.work import work
-from adatom.cluster.workers import Shared, Workers
 from adatom.errors import ClusterError
 
 # Tasks a worker, the one that it does and those that wait for it: while the first in order is done again, after its
@@ -22,7 +23,14 @@ _COUNT_EVERY_S = 2.0
 _GONE = (OSError, RuntimeError, ValueError, CancelledError)
 
 
-class Cluster(Workers):
+@dataclass(frozen=True)
+class Shared:
+    """What every worker has, as the first argument of tasks."""
+
+    key: str
+
+
+class Cluster:
     """The workers of a cluster that `adatom.cluster.open_cluster` opened.
 
     Each task is a function of a module that workers can import, and arguments that can be pickled. A worker does one
@@ -97,6 +105,23 @@ class Cluster(Workers):
         self._under_way[result] = asked
         asked.add_done_callback(partial(self._settle, result))
         return result
+
+    def in_order(
+        self, function: Callable[..., Any], items: Iterable[Any], *, shared: Shared | None = None
+    ) -> Iterator[Any]:
+        """The result for each item, in order; at most `depth` are under way. What is left is given up where the caller
+        stops. Errors as of `submit`, raised for the first in order.
+        """
+        pending: deque[Future[Any]] = deque()
+        try:
+            for item in items:
+                pending.append(self.submit(function, item, shared=shared))
+                while pending and (len(pending) >= self.depth or pending[0].done()):
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            self.give_up(pending)
 
     def heard(self) -> Iterator[Any]:
         """What tasks have told since the last time, see `adatom.cluster.tell`."""

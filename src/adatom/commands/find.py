@@ -71,9 +71,7 @@ def find(
     method: Annotated[str, typer.Option(help="network, or classical (blobs, no training).")] = "network",
     memory: Annotated[
         str | None,
-        typer.Option(
-            metavar="1.5GB", help="Search by tiles or frames within so much memory a process; else only what is large."
-        ),
+        typer.Option(metavar="1.5GB", help="Search by tiles or frames within so much memory; else only what is large."),
     ] = None,
     report: Annotated[
         bool, typer.Option(help="Draw overlay and report: of many small images that takes longer than the search.")
@@ -81,10 +79,7 @@ def find(
     maps: Annotated[
         bool, typer.Option("--maps", help="Write what the network saw, the probability of each species, to maps.zarr.")
     ] = False,
-    jobs: Annotated[
-        int,
-        typer.Option(min=1, metavar="N", help="Processes that share in files, and in parts of large ones."),
-    ] = 1,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that search files at the same time.")] = 1,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -216,9 +211,7 @@ def find(
                 def parts_done(done: int, total: int, of: str) -> None:
                     advance(done, of, total)
 
-                for outcome in search_files(
-                    sources, out, asked, jobs=jobs, cluster=workers, again=again, advance=parts_done
-                ):
+                for outcome in search_files(sources, out, asked, cluster=workers, again=again, advance=parts_done):
                     tell(outcome)
         else:
             with progress(f"finding {what}", len(sources)) as advance:

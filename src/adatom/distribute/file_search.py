@@ -10,7 +10,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from adatom import __version__
-from adatom.cluster import Workers
+from adatom.cluster import Cluster
 from adatom.distribute.manifest import identity
 from adatom.distribute.maps_store import write_maps
 from adatom.distribute.movie_finder import MovieSearch, find_in_movie
@@ -99,7 +99,7 @@ class FileSearch:
             return open_lazily(file, channel=self.channel, frame=self.frame, pixel_size=self.pixel_size)
         return read(file, channel=self.channel, frame=self.frame, pixel_size=self.pixel_size)
 
-    def look(self, file: Path, opened: Opened, advance: Advance | None = None, cluster: Workers | None = None) -> Write:
+    def look(self, file: Path, opened: Opened, advance: Advance | None = None, cluster: Cluster | None = None) -> Write:
         """Search what `open` gave; gives what writes the results. By parts, on a cluster where there is one, all is
         done in that.
         """

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from adatom.cluster import Workers
+from adatom.cluster import Cluster
 from adatom.data.atomic_file import write_atomically
 from adatom.distribute.file_search import Advance, FileSearch
 from adatom.distribute.manifest import identity
@@ -30,7 +30,7 @@ class FilesOnCluster:
         only in those that are large.
     """
 
-    def __init__(self, asked: FileSearch, cluster: Workers, advance: Advance | None, *, alone: bool) -> None:
+    def __init__(self, asked: FileSearch, cluster: Cluster, advance: Advance | None, *, alone: bool) -> None:
         self._asked, self._cluster, self._advance, self._alone = asked, cluster, advance, alone
         self._handed_out: set[Future[Any]] = set()
         self._block = ExitStack()  # within which workers have what they need

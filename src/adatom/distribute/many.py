@@ -2,13 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from adatom.cluster import Processes, Workers
+from adatom.cluster import Cluster
 from adatom.distribute.file_search import Advance, FileSearch
 from adatom.distribute.file_work import FilesOnCluster
 from adatom.distribute.manifest import Manifest, identity
@@ -40,7 +40,7 @@ def search_files(
     asked: FileSearch,
     *,
     jobs: int = 1,
-    cluster: Workers | None = None,
+    cluster: Cluster | None = None,
     again: bool = False,
     advance: Advance | None = None,
 ) -> Iterator[Outcome]:
@@ -50,10 +50,10 @@ def search_files(
     ----------
     files : may come one by one, as from a folder that is watched; None says that none has come since the last.
     out : folder for results and ``manifest.jsonl``, by which what is done already is left out.
-    jobs : processes that share in the files, and in the parts of large ones; 1: this one.
-    cluster : whose workers do so instead.
+    jobs : processes that search files at the same time; 1: this one.
+    cluster : whose workers search files at the same time, instead of processes of this machine.
     again : do also what is done already.
-    advance : is told of the parts of a large image or a long movie.
+    advance : is told of the parts of a large image or a long movie, by one job or a cluster.
 
     A file that fails stops no other.
     """
@@ -62,15 +62,12 @@ def search_files(
     manifest, settings = Manifest.opened(out), asked.settings()
     folders = _Folders(out, manifest)
     under_way: deque[tuple[Path, Path, Future[tuple[str, dict[str, Any]]], bool]] = deque()
-    alone = isinstance(files, Sequence) and len(files) == 1
-    open_here = ExitStack()
-    if cluster is None and jobs > 1:
-        cluster = open_here.enter_context(Processes(jobs))
-    searching: FilesOnCluster | _Pipeline
+    searching: FilesOnCluster | _Pipeline | _Processes
     if cluster is not None:
+        alone = isinstance(files, Sequence) and len(files) == 1
         searching = FilesOnCluster(asked, cluster, advance, alone=alone)
     else:
-        searching = _Pipeline(asked, advance)
+        searching = _Pipeline(asked, advance) if jobs == 1 else _Processes(asked, jobs)
 
     def begin(file: Path) -> None:
         folder = folders.of(file)
@@ -93,7 +90,7 @@ def search_files(
             manifest.add(file, told, settings, folder, facts)
         return Outcome(file, folder, summary, was_done=was_done)
 
-    with open_here, searching:
+    with searching:
         for file in files:
             if file is not None:
                 begin(file)
@@ -147,3 +144,38 @@ class _Pipeline:
     def __exit__(self, *error: object) -> None:
         for pool in self._pools:
             pool.shutdown(wait=error[0] is None, cancel_futures=True)
+
+
+class _Processes:
+    """Several processes, each of which does whole files."""
+
+    def __init__(self, asked: FileSearch, jobs: int) -> None:
+        self._asked, self.depth = asked, 2 * jobs
+        self._pool = ProcessPoolExecutor(
+            jobs, mp_context=get_context("spawn"), initializer=_share_processors, initargs=(jobs,)
+        )
+
+    def submit(self, file: Path, folder: Path) -> Future[tuple[str, dict[str, Any]]]:
+        return self._pool.submit(_search_one, self._asked, file, folder)
+
+    def __enter__(self) -> "_Processes":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=error[0] is None, cancel_futures=True)
+
+
+def _share_processors(jobs: int) -> None:
+    """As many threads as are this process's share of the machine; Ctrl-C is for the one that handed out the work."""
+    import os
+    import signal
+
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+
+
+def _search_one(asked: FileSearch, file: Path, folder: Path) -> tuple[str, dict[str, Any]]:
+    return identity(file), asked.run(file, folder)

@@ -17,7 +17,7 @@ import xarray as xr
 
 from adatom import __version__
 from adatom.analyse.lattice_facts import undistorted
-from adatom.cluster import Workers
+from adatom.cluster import Cluster
 from adatom.data import make_image, pixel_size_nm
 from adatom.data.atomic_file import write_json
 from adatom.data.rounding import rounded
@@ -92,7 +92,7 @@ def find_in_movie(
     *,
     identity: str = "",
     advance: Advance | None = None,
-    cluster: Workers | None = None,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
     """Find the atoms of a movie of any length, and write them as they come.
 
@@ -280,7 +280,7 @@ def look_at_frames(work: MovieWork, numbers: range) -> tuple[list[FoundFrame], d
     return found, watch.seconds
 
 
-def _found_on_cluster(work: MovieWork, numbers: range, watch: Stopwatch, cluster: Workers) -> Iterator[FoundFrame]:
+def _found_on_cluster(work: MovieWork, numbers: range, watch: Stopwatch, cluster: Cluster) -> Iterator[FoundFrame]:
     """As `_found`, some frames a task."""
     n = max(1, _TASK_PX // (work.movie.shape[0] * work.movie.shape[1]))
     tasks = [numbers[first : first + n] for first in range(0, len(numbers), n)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from adatom.cluster import Workers
+from adatom.cluster import Cluster
 from adatom.distribute.maps_store import MapsPart
 from adatom.distribute.overview import OverviewGrid, OverviewPart
 from adatom.distribute.same_file import check_same_file
@@ -46,7 +46,7 @@ def search_here(
 
 
 def search_on_cluster(
-    tiles: list[Tile], work: "TileWork", watch: Stopwatch, cluster: Workers
+    tiles: list[Tile], work: "TileWork", watch: Stopwatch, cluster: Cluster
 ) -> Iterator[SearchedTile]:
     """The same by the workers of a cluster, each tile a task, in the order of the tiles.
 

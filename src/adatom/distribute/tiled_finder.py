@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from adatom import __version__
-from adatom.cluster import Workers
+from adatom.cluster import Cluster
 from adatom.data import ATOM_COLUMNS, make_atoms, make_image
 from adatom.data.atomic_file import write_atomically, write_json
 from adatom.distribute.atom_parts import AtomParts
@@ -76,7 +76,7 @@ def find_by_tiles(
     *,
     identity: str = "",
     advance: Advance | None = None,
-    cluster: Workers | None = None,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
     """Find the atoms of an image of any size, and write them as they come.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from adatom.cluster import Workers
+from adatom.cluster import Cluster
 from adatom.distribute.file_search import FileSearch
 from adatom.distribute.many import Outcome, search_files
 from adatom.distribute.sources import Arrivals
@@ -37,7 +37,7 @@ def search_arrivals(
     asked: FileSearch,
     *,
     jobs: int = 1,
-    cluster: Workers | None = None,
+    cluster: Cluster | None = None,
     again: bool = False,
     settled_s: float = 0.5,
     stop: threading.Event | None = None,

@@ -12,8 +12,6 @@ from scipy.spatial import cKDTree
 from adatom.data import make_image
 from adatom.distribute import tiled_finder
 from adatom.distribute.deciding import decide, search_a_part
-from adatom.distribute.file_search import FileSearch
-from adatom.distribute.many import search_files
 from adatom.distribute.tile_search import locate_atoms, look_at
 from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
 from adatom.distribute.tiles import Needs, part_into_tiles, tile_side
@@ -119,17 +117,6 @@ def test_without_a_stated_memory_nothing_is_refused(file, tmp_path, monkeypatch)
 def test_too_little_memory_is_told():
     with pytest.raises(ArgumentError, match="memory: expected at least"):
         tile_side(0.1e9, Needs(1.0, 176, 512, 40))
-
-
-def test_processes_share_in_the_tiles_of_an_image(file, tmp_path):
-    asked = FileSearch(model="any_atoms", refine=False, memory_gb=1.5)
-    tables = []
-    for jobs in (1, 2):
-        (outcome,) = search_files([file], tmp_path / str(jobs), asked, jobs=jobs)
-        assert outcome.error is None
-        tables.append(pd.read_csv(outcome.folder / "atoms.csv").sort_values(["y", "x"]).reset_index(drop=True))
-    assert outcome.summary["tiles"] > 4
-    pd.testing.assert_frame_equal(*tables, rtol=1e-4)
 
 
 def test_maps_are_written_as_they_come(file, tmp_path, monkeypatch):
