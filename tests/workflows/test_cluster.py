@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from adatom.cli import app
@@ -20,6 +21,7 @@ from adatom.distribute.tiled_finder import TiledSearch, find_by_tiles
 from adatom.errors import ClusterError
 from adatom.files import open_lazily
 from adatom.models.catalogue import model_path
+from adatom.models.choice import _loaded
 
 distributed = pytest.importorskip("distributed")
 
@@ -30,6 +32,16 @@ def cluster():
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="CRITICAL"
     ) as started:
         yield started
+
+
+@pytest.fixture
+def like_a_worker():
+    """This process as a worker is: with one thread, and with a model that has seen nothing yet."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    _loaded.cache_clear()
+    yield
+    torch.set_num_threads(threads)
 
 
 def crystal(side: int, seed: int, apart_px: float = 7.0) -> np.ndarray:
@@ -56,7 +68,7 @@ def times_done(cluster, name: str) -> Counter:
     )
 
 
-def test_a_worker_is_killed_amid_tiles(cluster, tmp_path, monkeypatch):
+def test_a_worker_is_killed_amid_tiles(cluster, like_a_worker, tmp_path, monkeypatch):
     monkeypatch.setattr(tiled_finder, "tile_side", lambda _, needs: needs.block_side)
     np.save(tmp_path / "large.npy", crystal(1040, 0, apart_px=16.0))
     asked = TiledSearch(model="any_atoms")
@@ -78,7 +90,7 @@ def test_a_worker_is_killed_amid_tiles(cluster, tmp_path, monkeypatch):
     assert len(done) == together["tiles"] and done.total() <= together["tiles"] + 1
 
 
-def test_a_worker_is_killed_amid_files(cluster, tmp_path):
+def test_a_worker_is_killed_amid_files(cluster, like_a_worker, tmp_path):
     model = tmp_path / "mine.safetensors"
     model.write_bytes(model_path("any_atoms").read_bytes())
     asked = FileSearch(model=str(model), refine=False)
@@ -104,7 +116,7 @@ def test_a_worker_is_killed_amid_files(cluster, tmp_path):
     assert len(done) == 6 and done.total() <= 7
 
 
-def test_frames_of_a_movie(cluster, tmp_path):
+def test_frames_of_a_movie(cluster, like_a_worker, tmp_path):
     file = tmp_path / "movie.npy"
     np.save(file, np.stack([crystal(96, seed) for seed in range(5)]))
     asked = FileSearch(refine=False, memory_gb=1.5)
