@@ -40,7 +40,8 @@ def like_a_worker():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     _loaded.cache_clear()
-    yield
+    with threadpool_limits(1, user_api="blas"):  # sums by several threads round otherwise, to 1e-7 px
+        yield
     torch.set_num_threads(threads)
 
 
