@@ -30,8 +30,8 @@ from adatom.commands import (  # noqa: F401  each adds its commands to app
 from adatom.commands.terminal import app, sentence
 
 _STOPPED = (
-    "stopped. With --resume, `adatom train`, `explore` and `simulate` go on with what was interrupted; an experiment "
-    "goes on with `adatom experiment resume DIR`."
+    "stopped. `adatom find` goes on when it is given again; with --resume, `adatom train`, `explore` and `simulate` go "
+    "on with what was interrupted; an experiment with `adatom experiment resume DIR`."
 )
 
 
