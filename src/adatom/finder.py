@@ -237,7 +237,14 @@ def search(
             0,
             "The file states no pixel size: positions are in px. Give --pixel-size NM (pixel_size= in adatom.read).",
         )
-    atoms = atom_table(columns, added, still, square, eyes.name)
+    atoms = atom_table(
+        columns,
+        added,
+        pixel_size=pixel_size_nm(still),
+        image_shape=(still.sizes["y"], still.sizes["x"]),
+        factor=square.factor,
+        history=[*image.attrs.get("history", []), f"atoms found by {eyes.name}"],
+    )
     distance_px = seen.spacing_px
     if square.pixel_nm and distance_px * square.pixel_nm < _CLOSEST_NM:
         warnings.append(
@@ -286,32 +293,37 @@ def beside_schema(columns: dict[str, Array], eyes: ModelAtScale | Classical) -> 
 
 
 def atom_table(
-    columns: dict[str, Array], added: dict[str, Array], still: xr.DataArray, square: SquareImage, found_by: str
+    columns: dict[str, Array],
+    added: dict[str, Array],
+    *,
+    pixel_size: tuple[float, float] | None,
+    image_shape: tuple[int, int],
+    factor: tuple[float, float],
+    history: list[str],
 ) -> pd.DataFrame:
-    """Atoms of an image or of frames like `still`, from square pixels to the image's own unit; the centre of its first
-    pixel is (0, 0). `columns` are those of the schema, `added` others.
+    """Atoms of an image, from square pixels to the image's own unit; the centre of its first pixel is (0, 0).
+
+    Parameters
+    ----------
+    columns, added : those of the schema, and others.
+    pixel_size, image_shape, history : of the image, see `adatom.data.atoms`.
+    factor : square pixels a pixel of the image, along (y, x).
     """
-    size, step = pixel_size_nm(still) or (1.0, 1.0), _step(still, square)
-    placed = dict(columns)
+    size, steps, placed = pixel_size or (1.0, 1.0), {}, dict(columns)
     for axis, name in enumerate(("y", "x")):
-        placed[name] = positions_back(columns[name], square.factor[axis]) * size[axis]
-        placed[f"{name}_std"] = columns[f"{name}_std"] * step[axis]
+        steps[name] = size[axis] / factor[axis]
+        placed[name] = positions_back(columns[name], factor[axis]) * size[axis]
+        placed[f"{name}_std"] = columns[f"{name}_std"] * steps[name]
     atoms = make_atoms(
         placed,
-        units="px" if square.pixel_nm is None else "nm",
-        image_shape=(still.sizes["y"], still.sizes["x"]),
-        pixel_size=pixel_size_nm(still),
-        history=[*still.attrs.get("history", []), f"atoms found by {found_by}"],
+        units="px" if pixel_size is None else "nm",
+        image_shape=image_shape,
+        pixel_size=pixel_size,
+        history=history,
     )
-    for name, values in in_units(added, {"x": step[1], "y": step[0]}).items():
+    for name, values in in_units(added, steps).items():
         atoms[name] = values
     return atoms
-
-
-def _step(still: xr.DataArray, square: SquareImage) -> tuple[float, float]:
-    """Side of a square pixel in the image's unit, along (y, x)."""
-    size = pixel_size_nm(still) or (1.0, 1.0)
-    return size[0] / square.factor[0], size[1] / square.factor[1]
 
 
 def _brightness_facts(groups: BrightnessGroups | None) -> dict[str, Any] | None:

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import xarray as xr
 
@@ -31,6 +31,7 @@ _NO_MAPS = "maps: expected a picture and a model that sees maps. Choose a frame 
 
 Opened = xr.DataArray | LazyImage | LazyMovie
 Advance = Callable[[int, int, str], None]  # done, of so many, of what
+T = TypeVar("T", TiledSearch, MovieSearch)
 Write = Callable[[Path], dict[str, Any]]  # results into a folder; gives the summary
 
 
@@ -107,14 +108,14 @@ class FileSearch:
             image, tiles = opened, _advance_of("tiles", advance)
             return self._computing(
                 lambda folder: find_by_tiles(
-                    image, folder, self._by_tiles(), identity=identity(file), advance=tiles, cluster=cluster
+                    image, folder, self._as(TiledSearch), identity=identity(file), advance=tiles, cluster=cluster
                 )
             )
         if isinstance(opened, LazyMovie):
             movie, frames = opened, _advance_of("frames", advance)
             return self._computing(
                 lambda folder: find_in_movie(
-                    movie, folder, self._by_frames(), identity=identity(file), advance=frames, cluster=cluster
+                    movie, folder, self._as(MovieSearch), identity=identity(file), advance=frames, cluster=cluster
                 )
             )
         with computing_on(self.device):
@@ -152,21 +153,9 @@ class FileSearch:
         is_movie = chosen["dims"] == ["frame", "y", "x"] and self.frame is None
         return is_movie and (self.memory_gb is not None or prod(chosen["shape"]) > _LONG_PX)
 
-    def _by_frames(self) -> MovieSearch:
-        return MovieSearch(
-            model=self.model,
-            method=self.method,
-            spacing_nm=self.spacing_nm,
-            min_distance_nm=self.min_distance_nm,
-            min_probability=self.min_probability,
-            refine=self.refine,
-            lattice_constant_nm=self.lattice_constant_nm,
-            undistort=self.undistort,
-            contrast=self.contrast,
-            coverage=self.coverage,
-            memory_gb=self.memory_gb,
-            report=self.report,
-        )
+    def _as(self, kind: type[T]) -> T:
+        """What is asked, as a search of this kind takes it."""
+        return kind(**{each.name: getattr(self, each.name) for each in fields(kind)})
 
     def _computing(self, write: Write) -> Write:
         """The same, on the device that was asked for."""
@@ -177,34 +166,8 @@ class FileSearch:
 
         return on_device
 
-    def _by_tiles(self) -> TiledSearch:
-        return TiledSearch(
-            model=self.model,
-            spacing_nm=self.spacing_nm,
-            min_distance_nm=self.min_distance_nm,
-            min_probability=self.min_probability,
-            refine=self.refine,
-            lattice_constant_nm=self.lattice_constant_nm,
-            contrast=self.contrast,
-            coverage=self.coverage,
-            memory_gb=self.memory_gb,
-            maps=self.maps,
-        )
-
     def _atoms(self, file: Path, image: xr.DataArray) -> Write:
-        finding = search(
-            image,
-            model=self.model,
-            method=self.method,
-            spacing_nm=self.spacing_nm,
-            min_distance_nm=self.min_distance_nm,
-            min_probability=self.min_probability,
-            refine=self.refine,
-            lattice_constant_nm=self.lattice_constant_nm,
-            undistort=self.undistort,
-            contrast=self.contrast,
-            coverage=self.coverage,
-        )
+        finding = search(image, **self._as(MovieSearch).find_arguments())
         finding.summary["file"] = file.name
         if self.maps and (finding.maps is None or finding.image.ndim > 2):
             raise ArgumentError(_NO_MAPS)

@@ -22,13 +22,13 @@ from adatom.data import make_image, pixel_size_nm
 from adatom.data.atomic_file import write_json
 from adatom.data.rounding import rounded
 from adatom.distribute.atom_parts import AtomParts
+from adatom.distribute.atom_search import AtomSearch
 from adatom.distribute.manifest import identity as identity_of
 from adatom.distribute.same_file import check_same_file
 from adatom.distribute.stopwatch import Stopwatch
 from adatom.errors import ArgumentError
 from adatom.files import LazyMovie
 from adatom.finder import Finding, Method, atom_table, beside_schema, search
-from adatom.models.choice import Contrast
 from adatom.models.seeing import see_frame
 from adatom.models.sight import ModelAtScale
 from adatom.nets.device import computing_on, usual_device
@@ -49,7 +49,7 @@ Advance = Callable[[int, int], None]  # frames done, of so many
 
 
 @dataclass(frozen=True)
-class MovieSearch:
+class MovieSearch(AtomSearch):
     """What is asked of the frames; parameters as of `adatom.find`, and
 
     Attributes
@@ -59,22 +59,10 @@ class MovieSearch:
     report : draw overlay and report.
     """
 
-    model: str | None = None
     method: Method = "network"
-    spacing_nm: float | None = None
-    min_distance_nm: float | None = None
-    min_probability: float | None = None
-    refine: bool = True
-    lattice_constant_nm: float | str | None = None
     undistort: bool = False
-    contrast: Contrast = "auto"
-    coverage: float | None = None
     memory_gb: float | None = None
     report: bool = True
-
-    def frame_arguments(self) -> dict[str, Any]:
-        """Arguments of `adatom.finder.search` for one frame."""
-        return {name: value for name, value in vars(self).items() if name not in ("memory_gb", "report")}
 
 
 @dataclass(frozen=True)
@@ -119,7 +107,7 @@ def find_in_movie(
     """
     started, watch = time.monotonic(), Stopwatch()
     with watch("choosing"):
-        finding = search(_first_to_show(movie), **asked.frame_arguments())
+        finding = search(_first_to_show(movie), **asked.find_arguments())
     at_once = _frames_at_once(asked.memory_gb, movie, finding)
     per_part = max(1, _PART_PX // (movie.shape[0] * movie.shape[1]))
     n_parts = ceil(movie.n_frames / per_part)
@@ -234,7 +222,15 @@ def _look(frame: xr.DataArray, number: int, asked: MovieSearch, finding: Finding
     added = beside_schema(columns, eyes)
     if asked.undistort:
         added |= undistorted(columns, finding.lattice, finding.summary["lattice"], square.pixel_nm, [])
-    return FoundFrame(atom_table(columns, added, frame, square, eyes.name), jitter_px)
+    atoms = atom_table(
+        columns,
+        added,
+        pixel_size=pixel_size_nm(frame),
+        image_shape=(frame.sizes["y"], frame.sizes["x"]),
+        factor=square.factor,
+        history=[*frame.attrs.get("history", []), f"atoms found by {eyes.name}"],
+    )
+    return FoundFrame(atoms, jitter_px)
 
 
 @dataclass(frozen=True)
@@ -311,7 +307,7 @@ def _key(movie: LazyMovie, asked: MovieSearch, finding: Finding, per_part: int, 
         "identity": identity,
         "shape": [movie.n_frames, *movie.shape],
         "pixel_size": pixel_size_nm(finding.image),
-        "settings": {name: str(value) for name, value in asked.frame_arguments().items()},
+        "settings": {name: str(value) for name, value in asked.find_arguments().items()},
         "model_sha256": finding.summary["model_sha256"],
         "factor": finding.eyes.factor,
         "frames_a_part": per_part,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from adatom import __version__
 from adatom.cluster import Cluster
-from adatom.data import ATOM_COLUMNS, make_atoms, make_image
+from adatom.data import ATOM_COLUMNS, make_image
 from adatom.data.atomic_file import write_atomically, write_json
 from adatom.distribute.atom_parts import AtomParts
+from adatom.distribute.atom_search import AtomSearch
 from adatom.distribute.deciding import decide, search_a_part
 from adatom.distribute.freed import give_back_memory
 from adatom.distribute.manifest import identity as identity_of
@@ -27,14 +28,8 @@ from adatom.distribute.tiles import part_into_tiles, side_for_many, tile_side
 from adatom.distribute.windows import SquarePixels
 from adatom.errors import ArgumentError
 from adatom.files import LazyImage
-from adatom.finder import Finding
-from adatom.models.atom_table import in_units
-from adatom.models.choice import Contrast
+from adatom.finder import Finding, atom_table
 from adatom.prepare import positions_back
-
-if TYPE_CHECKING:
-    from adatom.models.ensemble import Ensemble
-    from adatom.models.image_model import ImageModel
 
 DEFAULT_MEMORY_GB = 1.5
 _DPI = 130  # of the pictures: twice as fine they would take more memory than tiles
@@ -43,7 +38,7 @@ Advance = Callable[[int, int], None]  # tiles done, of so many
 
 
 @dataclass(frozen=True)
-class TiledSearch:
+class TiledSearch(AtomSearch):
     """What is asked of a search by tiles; parameters as of `adatom.find`, and
 
     Attributes
@@ -53,20 +48,8 @@ class TiledSearch:
     maps : write what the network saw to ``maps.zarr``, see `adatom.distribute.maps_store`.
     """
 
-    model: "ImageModel | Ensemble | str | Path | None" = None
-    spacing_nm: float | None = None
-    min_distance_nm: float | None = None
-    min_probability: float | None = None
-    refine: bool = True
-    lattice_constant_nm: float | str | None = None
-    contrast: Contrast = "auto"
-    coverage: float | None = None
     memory_gb: float | None = None
     maps: bool = False
-
-    def part_arguments(self) -> dict[str, Any]:
-        """Arguments of `adatom.finder.search` for a part of the image."""
-        return {name: value for name, value in vars(self).items() if name not in ("memory_gb", "maps")}
 
 
 def find_by_tiles(
@@ -112,7 +95,7 @@ def find_by_tiles(
     started, watch = time.monotonic(), Stopwatch()
     with watch("choosing"):
         square = SquarePixels.of(image)
-        finding = search_a_part(image, square, **asked.part_arguments())
+        finding = search_a_part(image, square, **asked.find_arguments())
         decisions = decide(
             square,
             finding,
@@ -201,26 +184,18 @@ def _key(
 
 def _table(columns: dict[str, NDArray[Any]], image: LazyImage, decisions: Decisions) -> pd.DataFrame:
     """The atoms of a tile in the image's unit."""
-    factor, size = decisions.working.square.factor, image.pixel_size or (1.0, 1.0)
     columns = dict(columns)
     added = {name: columns.pop(name) for name in list(columns) if name not in ATOM_COLUMNS}
     if len(decisions.eyes.model.classes_) == 1:
         del added["species_probability"]
-    steps = {}
-    for axis, name in enumerate(("y", "x")):
-        steps[name] = size[axis] / factor[axis]
-        columns[name] = positions_back(columns[name], factor[axis]) * size[axis]
-        columns[f"{name}_std"] = columns[f"{name}_std"] * steps[name]
-    atoms = make_atoms(
+    return atom_table(
         columns,
-        units="px" if image.pixel_size is None else "nm",
-        image_shape=image.shape,
+        added,
         pixel_size=image.pixel_size,
+        image_shape=image.shape,
+        factor=decisions.working.square.factor,
         history=[*image.history, f"atoms found by {decisions.eyes.name}, by tiles"],
     )
-    for name, values in in_units(added, {"x": steps["x"], "y": steps["y"]}).items():
-        atoms[name] = values
-    return atoms
 
 
 def _maps_store(folder: Path, image: LazyImage, decisions: Decisions, *, fresh: bool) -> MapsStore:

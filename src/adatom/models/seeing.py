@@ -113,13 +113,16 @@ def see_frame(
     refine: bool,
 ) -> tuple[Sight, dict[str, Array], float]:
     """What is seen in one frame (y, x), of which `square` is the same levelled, and `number` its place in the movie:
-    also columns of its atoms, and the jitter of its lines, see `locate`.
+    also columns of its atoms, and the jitter of its lines, see `locate_in_blocks`.
     """
     values = square.values
     sight = Sight(_NOTHING, ["atom"]) if square.is_blank else eyes.see(values, min_probability, min_distance_px)
     # resampled pixels have lost their own noise
     taken_out = frame.to_numpy() - values if values.shape == frame.shape else None
-    return sight, *locate(values, eyes, sight, number, refine, min_distance_px, taken_out)
+    blocks = Blocks.of(values.shape, eyes.spacing_px)
+    return sight, *locate_in_blocks(
+        blocks.all(), blocks, values, (0, 0), eyes, sight, number, refine, min_distance_px, taken_out
+    )
 
 
 def _joined(tables: list[dict[str, Array]]) -> dict[str, Array]:
@@ -127,25 +130,6 @@ def _joined(tables: list[dict[str, Array]]) -> dict[str, Array]:
     names = dict.fromkeys(name for table in tables for name in table)
     nothing = np.zeros(0)
     return {name: np.concatenate([table.get(name, nothing) for table in tables]) for name in names}
-
-
-def locate(
-    values: Array,
-    eyes: ModelAtScale | Classical,
-    sight: Sight,
-    frame: int,
-    refine: bool,
-    min_distance_px: float | None,
-    taken_out: Array | None,
-) -> tuple[dict[str, Array], float]:
-    """Columns of a frame's atoms, positions in square pixels, and how far its scan lines are shifted at random [px].
-
-    `taken_out` (y, x) is what levelling took out of the frame.
-    """
-    blocks = Blocks.of(values.shape, eyes.spacing_px)
-    return locate_in_blocks(
-        blocks.all(), blocks, values, (0, 0), eyes, sight, frame, refine, min_distance_px, taken_out
-    )
 
 
 def locate_in_blocks(
@@ -160,8 +144,10 @@ def locate_in_blocks(
     min_distance_px: float | None,
     taken_out: Array | None,
 ) -> tuple[dict[str, Array], float]:
-    """As `locate`, of some of the blocks of a frame; `values` and `taken_out` are parts of it that reach as far as is
-    near these, and begin at the row and column `origin`. Atoms are in pixels of the whole frame.
+    """Columns of the atoms in some of the blocks of a frame, and how far scan lines are shifted at random [px].
+
+    `values` (y, x), square pixels, and what levelling took out of them, `taken_out`, are parts of the frame that reach
+    as far as is near these blocks, and begin at the row and column `origin`. Atoms are in pixels of the whole frame.
     """
     tables, jitters = [], []
     peaks = sight.peaks
